@@ -1,0 +1,1 @@
+//! Collectors, correlation and rules.

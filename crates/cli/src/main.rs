@@ -1,0 +1,3 @@
+//! The command `untether`.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Dispatcher, executor and throttle of a staged cutover.

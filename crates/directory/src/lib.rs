@@ -1,0 +1,12 @@
+//! Reading, probing and writing capabilities over a directory, as traits; LDIF; the in-memory twin.
+//!
+//! Who is handed a [`Read`] cannot write by construction; a [`Probe`] binds and writes canaries only. The crate knows no network.
+
+pub mod capability;
+pub mod error;
+
+pub use capability::{
+    Condition, Control, EntryStream, Features, Outcome, Page, Probe, ProbeResult, Read, Scope, Search, Usability, Write,
+    WriteOptions, Written,
+};
+pub use error::{DirectoryError, Failure};

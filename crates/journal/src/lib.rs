@@ -1,0 +1,1 @@
+//! Group commit and resumable state in sled.

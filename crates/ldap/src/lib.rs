@@ -1,0 +1,1 @@
+//! The LDAP client behind the directory capabilities.

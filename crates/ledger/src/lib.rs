@@ -1,0 +1,1 @@
+//! Synced, hash-chained log, sealing, files of the state directory.

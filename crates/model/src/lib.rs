@@ -1,0 +1,30 @@
+//! Nouns of untether and the pure rules over them.
+//!
+//! Everything here is data with its invariants: names, entries, snapshots, findings, plans, records, and the pure functions that
+//! judge them. The crate deliberately knows no clock, no network, no file system and no environment: whoever needs the time or
+//! a byte from outside hands it in.
+
+pub mod approval;
+pub mod attr;
+pub mod change;
+pub mod digest;
+pub mod dn;
+pub mod entry;
+pub mod event;
+pub mod finding;
+pub mod ids;
+pub mod operation;
+pub mod plan;
+pub mod policy;
+pub mod roster;
+pub mod run;
+pub mod schema;
+pub mod snapshot;
+pub mod time;
+pub mod value;
+
+pub use attr::AttrName;
+pub use dn::Dn;
+pub use entry::{AttrMap, Entry};
+pub use ids::{BatchId, EntityId, FindingId, OpId, PlanId, Round, Side, StableId, StateId, SubjectId, WaveId};
+pub use value::Value;

@@ -1,0 +1,1 @@
+//! Pure planner: plans, rollback plans, planning report, lint, diff.

@@ -1,0 +1,1 @@
+//! Terminal displays over the run state.

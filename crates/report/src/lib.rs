@@ -1,0 +1,1 @@
+//! Text, JSON and CSV reports in Japanese and English.
