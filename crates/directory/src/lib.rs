@@ -4,9 +4,11 @@
 
 pub mod capability;
 pub mod error;
+pub mod secret;
 
 pub use capability::{
     Condition, Control, EntryStream, Features, Outcome, Page, Probe, ProbeResult, Read, Scope, Search, Usability, Write,
     WriteOptions, Written,
 };
 pub use error::{DirectoryError, Failure};
+pub use secret::{EmptySecret, Secret};
