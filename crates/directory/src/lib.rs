@@ -4,6 +4,7 @@
 
 pub mod capability;
 pub mod error;
+pub mod ldif;
 pub mod secret;
 
 pub use capability::{

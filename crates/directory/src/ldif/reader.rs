@@ -1,0 +1,332 @@
+//! The reader: logical lines become entries.
+
+use std::collections::HashMap;
+use std::io::BufRead;
+
+use data_encoding::BASE64;
+use untether_model::{AttrName, Dn, Entry, Value};
+
+use super::error::{LdifError, LdifProblem};
+use super::lines::Lines;
+
+/// Bounds on what is held in memory at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LdifLimits {
+    /// Longest logical line, in bytes.
+    pub line_bytes: usize,
+    /// Largest record as written, in bytes.
+    pub entry_bytes: usize,
+}
+
+impl Default for LdifLimits {
+    /// 64 MiB each: more than a group of a million members.
+    fn default() -> Self {
+        Self { line_bytes: 64 << 20, entry_bytes: 64 << 20 }
+    }
+}
+
+/// What a file holds, in its order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Record {
+    /// An entry.
+    Entry {
+        /// The line of its `dn:`, counted from 1.
+        line: u64,
+        /// The entry, values as bytes.
+        entry: Entry,
+    },
+    /// A continuation reference that the search got instead of entries: something outside was not exported.
+    Reference {
+        /// Its line, counted from 1.
+        line: u64,
+        /// The URL.
+        url: String,
+    },
+}
+
+/// What the file says of its own completeness. Final once the reader has returned `None`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Trailer {
+    /// The result code that `ldapsearch` printed (not with `-LLL`): the first that is not 0, else 0. `None`: no result line, so
+    /// the file cannot tell whether it is complete.
+    pub result_code: Option<u32>,
+    /// The server's words to that code.
+    pub message: String,
+    /// The sum of the `# numEntries:` lines.
+    pub num_entries: Option<u64>,
+    /// The sum of the `# numReferences:` lines.
+    pub num_references: Option<u64>,
+    /// The last record was followed by an empty line, as `slapcat` and `ldapsearch` write it. If not, the export may have been
+    /// cut off after a whole line (or was edited).
+    pub ended_with_blank: bool,
+    /// Entries that were read.
+    pub entries_read: u64,
+}
+
+impl Trailer {
+    /// Why the export is not complete, as far as the file itself tells.
+    pub fn truncation(&self) -> Option<String> {
+        if let Some(code) = self.result_code.filter(|code| *code != 0) {
+            return Some(format!("the search ended with result {code} ({})", self.message));
+        }
+        match self.num_entries {
+            Some(stated) if stated != self.entries_read => {
+                Some(format!("the export states {stated} entries and holds {}", self.entries_read))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Reads LDIF record by record. After an error it returns `None`: a malformed record refuses the rest of the file.
+pub struct LdifReader<R> {
+    lines: Lines<R>,
+    limits: LdifLimits,
+    names: Names,
+    trailer: Trailer,
+    begun: bool,
+    finished: bool,
+}
+
+/// A record that is being read.
+struct Open {
+    line: u64,
+    entry: Entry,
+    bytes: usize,
+}
+
+impl<R: BufRead> LdifReader<R> {
+    /// A reader with the default bounds.
+    pub fn new(input: R) -> Self {
+        Self::with_limits(input, LdifLimits::default())
+    }
+
+    /// A reader with these bounds.
+    pub fn with_limits(input: R, limits: LdifLimits) -> Self {
+        Self {
+            lines: Lines::new(input, limits.line_bytes),
+            limits,
+            names: Names::default(),
+            trailer: Trailer::default(),
+            begun: false,
+            finished: false,
+        }
+    }
+
+    /// What the file says of its completeness so far.
+    pub fn trailer(&self) -> &Trailer {
+        &self.trailer
+    }
+
+    fn read_record(&mut self) -> Result<Option<Record>, LdifError> {
+        let mut open: Option<Open> = None;
+        loop {
+            let Some(line) = self.lines.advance()? else {
+                self.finished = true;
+                self.trailer.ended_with_blank &= open.is_none();
+                return Ok(open.map(|open| self.close(open)));
+            };
+            let text = self.lines.current();
+            if text.is_empty() {
+                if let Some(open) = open {
+                    self.trailer.ended_with_blank = true;
+                    return Ok(Some(self.close(open)));
+                }
+                continue;
+            }
+            if text.first() == Some(&b'#') {
+                if let Some(url) = self.trailer.take_comment(text) {
+                    // References stand between records.
+                    if open.is_none() {
+                        return Ok(Some(Record::Reference { line, url }));
+                    }
+                }
+                continue;
+            }
+            if self.lines.is_cut_off() {
+                return Err(LdifProblem::CutOff.at(line));
+            }
+            let written = split(text).map_err(|problem| problem.at(line))?;
+            let first = !std::mem::replace(&mut self.begun, true);
+            match &mut open {
+                Some(open) => {
+                    open.bytes += text.len();
+                    if open.bytes > self.limits.entry_bytes {
+                        let limit = self.limits.entry_bytes;
+                        return Err(LdifProblem::EntryTooLarge { dn: open.entry.dn.to_string(), limit }.at(line));
+                    }
+                    let name = self.names.get(written.name).map_err(|problem| problem.at(line))?;
+                    refuse_change(&name).map_err(|problem| problem.at(line))?;
+                    let value = written.decode().map_err(|problem| problem.at(line))?;
+                    open.entry.attrs.entry(name).or_default().push(value);
+                }
+                None if written.name.eq_ignore_ascii_case(b"dn") => {
+                    let dn = written.decode().and_then(dn_of).map_err(|problem| problem.at(line))?;
+                    open = Some(Open { line, entry: Entry::new(dn), bytes: text.len() });
+                }
+                None if written.name.eq_ignore_ascii_case(b"version") => {
+                    if !first || written.rest != b"1" || written.form != Form::Plain {
+                        return Err(LdifProblem::BadVersion.at(line));
+                    }
+                }
+                None => {
+                    if let Some(url) = self.trailer.take_line(&written).map_err(|problem| problem.at(line))? {
+                        return Ok(Some(Record::Reference { line, url }));
+                    }
+                }
+            }
+        }
+    }
+
+    fn close(&mut self, open: Open) -> Record {
+        self.trailer.entries_read += 1;
+        Record::Entry { line: open.line, entry: open.entry }
+    }
+}
+
+impl<R: BufRead> Iterator for LdifReader<R> {
+    type Item = Result<Record, LdifError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.finished {
+            return None;
+        }
+        let read = self.read_record().transpose();
+        if matches!(read, None | Some(Err(_))) {
+            self.finished = true;
+        }
+        read
+    }
+}
+
+impl Trailer {
+    /// Takes what `ldapsearch` says in comments: counts, and the URL of a reference.
+    fn take_comment(&mut self, comment: &[u8]) -> Option<String> {
+        let text = std::str::from_utf8(comment).ok()?;
+        if let Some(count) = text.strip_prefix("# numEntries: ").and_then(|n| n.trim().parse::<u64>().ok()) {
+            self.num_entries = Some(self.num_entries.unwrap_or(0).saturating_add(count));
+        } else if let Some(count) = text.strip_prefix("# numReferences: ").and_then(|n| n.trim().parse::<u64>().ok()) {
+            self.num_references = Some(self.num_references.unwrap_or(0).saturating_add(count));
+        }
+        // With -L ldapsearch writes the name and the value of a reference without anything between them.
+        let url = text.strip_prefix("# ref")?;
+        url.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("ldap")).then(|| url.to_owned())
+    }
+
+    /// Takes a line of the block that `ldapsearch` writes after a search; returns the URL of a reference.
+    fn take_line(&mut self, written: &Written<'_>) -> Result<Option<String>, LdifProblem> {
+        let name = String::from_utf8_lossy(written.name).to_ascii_lowercase();
+        match name.as_str() {
+            "search" | "text" | "matcheddn" | "control" | "pagedresults" => Ok(None),
+            "ref" => Ok(Some(written.decode()?.to_lossy())),
+            "result" => {
+                let value = written.decode()?.to_lossy();
+                let (code, message) = value.split_once(' ').unwrap_or((&value, ""));
+                let code: u32 = code.parse().map_err(|_| LdifProblem::BadResult)?;
+                // A paged search has one such line a page.
+                if self.result_code.is_none_or(|earlier| earlier == 0) {
+                    self.result_code = Some(code);
+                    self.message = message.trim().to_owned();
+                }
+                Ok(None)
+            }
+            "changetype" => Err(LdifProblem::ChangeRecord(name)),
+            _ => Err(LdifProblem::NoDn(name)),
+        }
+    }
+}
+
+/// How a value is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Plain,
+    Base64,
+    Url,
+}
+
+/// A line taken apart.
+struct Written<'a> {
+    name: &'a [u8],
+    form: Form,
+    rest: &'a [u8],
+}
+
+impl Written<'_> {
+    fn decode(&self) -> Result<Value, LdifProblem> {
+        match self.form {
+            Form::Plain => Ok(Value::new(self.rest)),
+            Form::Base64 => match BASE64.decode(self.rest.trim_ascii_end()) {
+                Ok(bytes) => Ok(Value::new(bytes)),
+                Err(_) => Err(LdifProblem::BadBase64(String::from_utf8_lossy(self.name).into_owned())),
+            },
+            Form::Url => Err(LdifProblem::Url(String::from_utf8_lossy(self.name).into_owned())),
+        }
+    }
+}
+
+fn split(line: &[u8]) -> Result<Written<'_>, LdifProblem> {
+    // Names are short: a plain loop beats a search made for long texts.
+    let colon = line.iter().position(|b| *b == b':').ok_or(LdifProblem::NoColon)?;
+    let (name, rest) = line.split_at(colon);
+    let rest = rest.get(1..).unwrap_or_default();
+    let (form, rest) = match rest.first() {
+        Some(b':') => (Form::Base64, rest.get(1..).unwrap_or_default()),
+        Some(b'<') => (Form::Url, rest.get(1..).unwrap_or_default()),
+        _ => (Form::Plain, rest),
+    };
+    let filled = rest.iter().position(|b| *b != b' ').unwrap_or(rest.len());
+    Ok(Written { name, form, rest: rest.get(filled..).unwrap_or_default() })
+}
+
+fn dn_of(value: Value) -> Result<Dn, LdifProblem> {
+    let text = value.as_str().ok_or(LdifProblem::DnNotText)?;
+    Dn::parse(text).map_err(LdifProblem::BadDn)
+}
+
+/// Refuses what only change records hold, and a record that runs into the next one.
+fn refuse_change(name: &AttrName) -> Result<(), LdifProblem> {
+    match name.folded() {
+        "dn" => Err(LdifProblem::SecondDn),
+        "changetype" | "control" => Err(LdifProblem::ChangeRecord(name.folded().to_owned())),
+        _ => Ok(()),
+    }
+}
+
+/// Attribute descriptions that were seen, so that each is made and checked once.
+#[derive(Default)]
+struct Names {
+    seen: HashMap<Box<[u8]>, AttrName>,
+}
+
+impl Names {
+    /// More than any real schema has; a file made of ever new names must not fill the memory.
+    const MOST: usize = 4096;
+
+    fn get(&mut self, written: &[u8]) -> Result<AttrName, LdifProblem> {
+        if let Some(name) = self.seen.get(written) {
+            return Ok(name.clone());
+        }
+        let bad = || LdifProblem::BadAttribute(String::from_utf8_lossy(written).into_owned());
+        let text = std::str::from_utf8(written).map_err(|_| bad())?;
+        if !is_description(text) {
+            return Err(bad());
+        }
+        let name = AttrName::new(text);
+        if self.seen.len() >= Self::MOST {
+            self.seen.clear();
+        }
+        self.seen.insert(written.into(), name.clone());
+        Ok(name)
+    }
+}
+
+/// Whether this is an attribute description. `_` is taken because old servers allow it, `=` because ranged attributes
+/// (`member;range=0-1499`) have it.
+pub(super) fn is_description(text: &str) -> bool {
+    let mut parts = text.split(';');
+    let kind = parts.next().unwrap_or_default();
+    let word = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+    kind.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric())
+        && kind.bytes().all(|b| word(b) || b == b'.')
+        && parts.all(|option| !option.is_empty() && option.bytes().all(|b| word(b) || matches!(b, b'=' | b'*')))
+}

@@ -1,0 +1,3 @@
+//! Behaviour of the directory crate as its users see it.
+
+mod ldif;
