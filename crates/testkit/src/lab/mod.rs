@@ -1,0 +1,28 @@
+//! Real OpenLDAP servers on loopback, each with a configuration, certificates and databases of
+//! its own.
+//!
+//! [`Pair::start`] gives a shared and an independent store with tool identities that hold
+//! realistic rights; [`Server::builder`] gives one of them, bent as a test needs it. A server
+//! stops when its value is dropped, and also when the process that owns it dies.
+//!
+//! The laboratory knows nothing of plans, stages or findings, and nothing of what the generated
+//! data means.
+
+mod authority;
+mod builder;
+mod configuration;
+mod error;
+mod identities;
+mod pair;
+mod process;
+mod server;
+mod skeleton;
+
+pub use authority::{Authority, CertificateKind};
+pub use builder::Builder;
+pub use configuration::Flavour;
+pub use error::Error;
+pub use identities::{Identity, Role};
+pub use pair::{Pair, PairBuilder};
+pub use process::ProcessMark;
+pub use server::{Server, StoreDescription};

@@ -1,0 +1,480 @@
+//! A running server: its addresses and identities, its life, and the programs of OpenLDAP bound
+//! to it.
+
+use super::process::{Launch, Process, ProcessMark, find_program, pause, tail};
+use super::{Authority, Builder, Error, Flavour, Identity, Role};
+use rustix::process::Signal;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::net::TcpListener;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// Subdirectory with the server's configuration (`slapd -F`).
+pub(super) const CONFIG_DIRECTORY: &str = "slapd.d";
+/// How long a server may take to listen. A large database on a busy machine takes its time.
+const START_TIMEOUT: Duration = Duration::from_secs(30);
+/// What slapd's log says when a port is taken.
+const PORT_TAKEN: &str = "errno=98";
+
+/// Everything a client has to know of a store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoreDescription {
+    /// Which store it is.
+    pub flavour: Flavour,
+    /// Suffix of the main database.
+    pub suffix: String,
+    /// LDAP over TLS on loopback.
+    pub ldaps_url: String,
+    /// Plain LDAP on loopback, for StartTLS.
+    pub ldap_url: String,
+    /// LDAP over a local socket; SASL EXTERNAL there manages `cn=config`.
+    pub ldapi_url: String,
+    /// Certificate of the authority that issued the server's, in PEM.
+    pub ca_file: PathBuf,
+    /// Who may bind, by role.
+    pub identities: BTreeMap<Role, Identity>,
+    /// Entry that every complete read of the store contains.
+    pub canary_dn: String,
+    /// Suffix of the access log, if the store has one.
+    pub access_log_suffix: Option<String>,
+    /// Directory with everything of the server.
+    pub directory: PathBuf,
+    /// Configuration directory (`slapd -F`).
+    pub config_directory: PathBuf,
+    /// Stats log.
+    pub log_file: PathBuf,
+    /// The server's process while it runs.
+    pub process: Option<ProcessMark>,
+}
+
+impl StoreDescription {
+    /// Description of a server that has no ports yet.
+    pub(super) fn new(flavour: Flavour, directory: &Path, ca_file: &Path, identities: BTreeMap<Role, Identity>) -> Self {
+        let suffix = flavour.suffix().to_owned();
+        Self {
+            flavour,
+            canary_dn: format!("uid=canary,ou=canaries,{suffix}"),
+            suffix,
+            ldaps_url: String::new(),
+            ldap_url: String::new(),
+            ldapi_url: socket_url(&directory.join("ldapi")),
+            ca_file: ca_file.to_owned(),
+            identities,
+            access_log_suffix: (flavour == Flavour::Shared).then(|| "cn=accesslog".to_owned()),
+            config_directory: directory.join(CONFIG_DIRECTORY),
+            log_file: directory.join("slapd.log"),
+            directory: directory.to_owned(),
+            process: None,
+        }
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.directory.join("ldapi")
+    }
+
+    /// Starts slapd for this store and waits until it listens.
+    fn launch(&self, detached: bool, remove_with_owner: Option<&Path>) -> Result<Process, StartFailure> {
+        // The socket of a killed server would be in the way of nothing but this look at it.
+        let _ = std::fs::remove_file(self.socket());
+        let logged_before = std::fs::metadata(&self.log_file).map_or(0, |log| log.len());
+        let launch = Launch {
+            program: "slapd",
+            arguments: vec![
+                "-h".to_owned(),
+                // Listeners open in this order: when the socket answers, the ports do too.
+                format!("{} {} {}", self.ldap_url, self.ldaps_url, self.ldapi_url),
+                "-F".to_owned(),
+                self.config_directory.to_string_lossy().into_owned(),
+                // Keeps slapd in the foreground and sends the stats log to standard error.
+                "-d".to_owned(),
+                "stats".to_owned(),
+            ],
+            log: &self.log_file,
+            remove_with_owner,
+        };
+        let process =
+            if detached { Process::detached(&launch) } else { Process::guarded(&launch) }.map_err(StartFailure::Other)?;
+        let begin = Instant::now();
+        while UnixStream::connect(self.socket()).is_err() {
+            if !process.mark.is_alive() {
+                let log = std::fs::read(&self.log_file).unwrap_or_default();
+                let begin = usize::try_from(logged_before).unwrap_or(usize::MAX);
+                let text = String::from_utf8_lossy(log.get(begin..).unwrap_or_default());
+                if text.contains(PORT_TAKEN) {
+                    return Err(StartFailure::PortTaken);
+                }
+                return Err(StartFailure::Other(self.not_started(format!("it ended and said: {}", tail(&self.log_file)))));
+            }
+            if begin.elapsed() > START_TIMEOUT {
+                process.kill();
+                return Err(StartFailure::Other(
+                    self.not_started(format!("it did not listen within {} seconds", START_TIMEOUT.as_secs())),
+                ));
+            }
+            pause();
+        }
+        Ok(process)
+    }
+
+    fn not_started(&self, reason: String) -> Error {
+        Error::NotStarted { store: self.flavour.name().to_owned(), reason, log: self.log_file.clone() }
+    }
+
+    /// A program of ldap-utils (`ldapsearch`, `ldapmodify`, ...) that connects by LDAPS and binds
+    /// as `role`; the caller adds arguments.
+    ///
+    /// # Errors
+    /// [`Error::ProgramMissing`], or [`Error::Answer`] when the store has no such identity.
+    pub fn client(&self, program: &'static str, role: Role) -> Result<Command, Error> {
+        let identity = self.identities.get(&role).ok_or_else(|| Error::Answer {
+            store: self.flavour.name().to_owned(),
+            question: "who may bind",
+            answer: format!("no identity for the role {}", role.name()),
+        })?;
+        let mut command = self.anonymous(program)?;
+        command.arg("-D").arg(&identity.dn).arg("-y").arg(&identity.password_file);
+        Ok(command)
+    }
+
+    /// A program of ldap-utils that connects by LDAPS and binds as nobody.
+    ///
+    /// # Errors
+    /// [`Error::ProgramMissing`].
+    pub fn anonymous(&self, program: &'static str) -> Result<Command, Error> {
+        let mut command = Command::new(find_program(program)?);
+        command.env("LDAPTLS_CACERT", &self.ca_file).args(["-x", "-H", &self.ldaps_url]);
+        Ok(command)
+    }
+}
+
+/// Why a start did not succeed: a taken port is worth another try.
+enum StartFailure {
+    PortTaken,
+    Other(Error),
+}
+
+/// URL of a local socket: the path is percent-encoded, slashes included.
+fn socket_url(path: &Path) -> String {
+    let mut url = String::from("ldapi://");
+    for byte in path.as_os_str().as_encoded_bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_') {
+            url.push(char::from(*byte));
+        } else {
+            url.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    url
+}
+
+/// What a server is put together from.
+pub(super) struct Parts {
+    pub(super) description: StoreDescription,
+    pub(super) temporary: Option<TempDir>,
+    pub(super) remove_with_owner: Option<PathBuf>,
+    pub(super) authority: Option<Arc<Authority>>,
+    pub(super) detached: bool,
+}
+
+/// A real slapd on loopback. Dropping it stops exactly its process; so does the end of the
+/// process that owns it.
+#[derive(Debug)]
+pub struct Server {
+    description: StoreDescription,
+    // Declared before the directory: the process ends first.
+    process: Option<Process>,
+    remove_with_owner: Option<PathBuf>,
+    authority: Option<Arc<Authority>>,
+    detached: bool,
+    _temporary: Option<TempDir>,
+}
+
+impl Server {
+    /// Begins a server of this flavour; [`Builder::start`] makes it.
+    #[must_use]
+    pub fn builder(flavour: Flavour) -> Builder {
+        Builder::new(flavour)
+    }
+
+    pub(super) fn from_parts(parts: Parts) -> Self {
+        Self {
+            description: parts.description,
+            process: None,
+            remove_with_owner: parts.remove_with_owner,
+            authority: parts.authority,
+            detached: parts.detached,
+            _temporary: parts.temporary,
+        }
+    }
+
+    /// Chooses free ports and starts; tries others when somebody took one in between.
+    pub(super) fn first_start(&mut self, attempts: u32) -> Result<(), Error> {
+        for _ in 0..attempts {
+            // Both are held until both are known, so they differ.
+            let plain = TcpListener::bind(("127.0.0.1", 0)).map_err(Error::Port)?;
+            let tls = TcpListener::bind(("127.0.0.1", 0)).map_err(Error::Port)?;
+            let plain_port = plain.local_addr().map_err(Error::Port)?.port();
+            let tls_port = tls.local_addr().map_err(Error::Port)?.port();
+            self.description.ldap_url = format!("ldap://127.0.0.1:{plain_port}");
+            self.description.ldaps_url = format!("ldaps://127.0.0.1:{tls_port}");
+            drop((plain, tls));
+            match self.try_start() {
+                Ok(()) => return Ok(()),
+                Err(StartFailure::PortTaken) => {}
+                Err(StartFailure::Other(error)) => return Err(error),
+            }
+        }
+        Err(self.description.not_started(format!("its ports were taken {attempts} times")))
+    }
+
+    fn try_start(&mut self) -> Result<(), StartFailure> {
+        let process = self.description.launch(self.detached, self.remove_with_owner.as_deref())?;
+        self.description.process = Some(process.mark);
+        self.process = Some(process);
+        Ok(())
+    }
+
+    /// Starts a stopped or killed server again, on the same ports and data. Does nothing when it
+    /// runs.
+    ///
+    /// # Errors
+    /// [`Error::NotStarted`].
+    pub fn start(&mut self) -> Result<(), Error> {
+        if self.is_running() {
+            return Ok(());
+        }
+        self.process = None;
+        let begin = Instant::now();
+        loop {
+            match self.try_start() {
+                Ok(()) => return Ok(()),
+                Err(StartFailure::Other(error)) => return Err(error),
+                // An outgoing connection of anybody may hold the port for a moment.
+                Err(StartFailure::PortTaken) if begin.elapsed() < START_TIMEOUT => pause(),
+                Err(StartFailure::PortTaken) => {
+                    return Err(self.description.not_started("somebody else holds one of its ports".to_owned()));
+                }
+            }
+        }
+    }
+
+    /// Ends the server in good order; [`Server::start`] brings it back. Does nothing when it does
+    /// not run.
+    ///
+    /// # Errors
+    /// [`Error::NotStopped`].
+    pub fn stop(&mut self) -> Result<(), Error> {
+        self.description.process = None;
+        match self.process.take() {
+            Some(process) => process.stop(self.description.flavour.name()),
+            None => Ok(()),
+        }
+    }
+
+    /// Ends the server as `kill -9` does; [`Server::start`] brings it back.
+    pub fn kill(&mut self) {
+        self.description.process = None;
+        if let Some(process) = self.process.take() {
+            process.kill();
+        }
+    }
+
+    /// Stops and starts again, on the same ports and data.
+    ///
+    /// # Errors
+    /// [`Error::NotStopped`] or [`Error::NotStarted`].
+    pub fn restart(&mut self) -> Result<(), Error> {
+        self.stop()?;
+        self.start()
+    }
+
+    /// Freezes the server (SIGSTOP): connections stay open and nothing is answered.
+    pub fn suspend(&self) {
+        if let Some(process) = &self.process {
+            process.mark.signal(Signal::STOP);
+        }
+    }
+
+    /// Lets a frozen server go on (SIGCONT).
+    pub fn resume(&self) {
+        if let Some(process) = &self.process {
+            process.mark.signal(Signal::CONT);
+        }
+    }
+
+    /// Whether the server's process lives.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.process.as_ref().is_some_and(|process| process.mark.is_alive())
+    }
+
+    /// Addresses, identities and files of the server.
+    #[must_use]
+    pub fn description(&self) -> &StoreDescription {
+        &self.description
+    }
+
+    /// Which store it is.
+    #[must_use]
+    pub fn flavour(&self) -> Flavour {
+        self.description.flavour
+    }
+
+    /// Suffix of the main database.
+    #[must_use]
+    pub fn suffix(&self) -> &str {
+        &self.description.suffix
+    }
+
+    /// `ldaps://127.0.0.1:PORT`.
+    #[must_use]
+    pub fn ldaps_url(&self) -> &str {
+        &self.description.ldaps_url
+    }
+
+    /// `ldap://127.0.0.1:PORT`, for StartTLS.
+    #[must_use]
+    pub fn ldap_url(&self) -> &str {
+        &self.description.ldap_url
+    }
+
+    /// `ldapi://` with the percent-encoded path of the socket.
+    #[must_use]
+    pub fn ldapi_url(&self) -> &str {
+        &self.description.ldapi_url
+    }
+
+    /// Certificate of the authority to trust, in PEM.
+    #[must_use]
+    pub fn ca_file(&self) -> &Path {
+        &self.description.ca_file
+    }
+
+    /// Authority that issued the server's certificate.
+    #[must_use]
+    pub fn authority(&self) -> Option<&Arc<Authority>> {
+        self.authority.as_ref()
+    }
+
+    /// DN of the role in this store.
+    #[must_use]
+    pub fn dn(&self, role: Role) -> String {
+        role.dn(&self.description.suffix)
+    }
+
+    /// Password of the role in this store.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn password(&self, role: Role) -> Result<String, Error> {
+        match self.description.identities.get(&role) {
+            Some(identity) => identity.password(),
+            None => Ok(String::new()),
+        }
+    }
+
+    /// Stats log.
+    #[must_use]
+    pub fn log_file(&self) -> &Path {
+        &self.description.log_file
+    }
+
+    /// Directory with everything of the server.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.description.directory
+    }
+
+    /// See [`StoreDescription::client`].
+    ///
+    /// # Errors
+    /// [`Error::ProgramMissing`].
+    pub fn client(&self, program: &'static str, role: Role) -> Result<Command, Error> {
+        self.description.client(program, role)
+    }
+
+    /// Runs `ldapsearch -LLL` as `role` with further arguments.
+    ///
+    /// # Errors
+    /// [`Error::ProgramMissing`] or [`Error::Spawn`]; the server's own refusals are in the output.
+    pub fn search(&self, role: Role, arguments: &[&str]) -> Result<Output, Error> {
+        self.client("ldapsearch", role)?
+            .args(["-LLL", "-o", "ldif-wrap=no"])
+            .args(arguments)
+            .output()
+            .map_err(|source| Error::Spawn { program: "ldapsearch", source })
+    }
+
+    /// Runs `ldapmodify` as `role` with further arguments on `ldif`, which may hold any change
+    /// record; the exit code is the LDAP result code.
+    ///
+    /// # Errors
+    /// [`Error::ProgramMissing`] or [`Error::Spawn`]; the server's own refusals are in the output.
+    pub fn modify(&self, role: Role, arguments: &[&str], ldif: &str) -> Result<Output, Error> {
+        let failed = |source| Error::Spawn { program: "ldapmodify", source };
+        let mut child = self
+            .client("ldapmodify", role)?
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(failed)?;
+        if let Some(mut input) = child.stdin.take() {
+            // A refused bind closes the pipe early; the output says so.
+            let _ = input.write_all(ldif.as_bytes());
+        }
+        child.wait_with_output().map_err(failed)
+    }
+
+    /// Loads entries (LDIF without change types) over the wire as the root DN.
+    ///
+    /// # Errors
+    /// [`Error::Program`] with the server's message, or a program that is missing.
+    pub fn add(&self, ldif: &str) -> Result<(), Error> {
+        let output = self.modify(Role::Root, &["-a"], ldif)?;
+        if output.status.success() {
+            return Ok(());
+        }
+        Err(Error::Program {
+            program: "ldapmodify",
+            operation: "added entries".to_owned(),
+            message: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        })
+    }
+
+    /// Full dump of the main database, operational attributes included, by `slapcat`; it works
+    /// while the server runs.
+    ///
+    /// # Errors
+    /// [`Error::Program`], or a program that is missing.
+    pub fn dump(&self) -> Result<String, Error> {
+        self.slapcat(&self.description.suffix)
+    }
+
+    /// Full dump of the database with `suffix`, such as `cn=accesslog` or `cn=config`.
+    ///
+    /// # Errors
+    /// [`Error::Program`], or a program that is missing.
+    pub fn slapcat(&self, suffix: &str) -> Result<String, Error> {
+        let output = Command::new(find_program("slapcat")?)
+            .args(["-o", "ldif-wrap=no", "-b", suffix, "-F"])
+            .arg(&self.description.config_directory)
+            .output()
+            .map_err(|source| Error::Spawn { program: "slapcat", source })?;
+        if !output.status.success() {
+            return Err(Error::Program {
+                program: "slapcat",
+                operation: format!("dumped {suffix}"),
+                message: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+            });
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+}

@@ -1,0 +1,4 @@
+//! Laboratory of real servers, data generator, fault proxy.
+
+pub mod generate;
+pub mod lab;
