@@ -6,6 +6,7 @@
 
 pub mod approval;
 pub mod attr;
+pub mod auth;
 pub mod change;
 pub mod digest;
 pub mod dn;
@@ -13,6 +14,7 @@ pub mod entry;
 pub mod event;
 pub mod finding;
 pub mod ids;
+pub mod keys;
 pub mod operation;
 pub mod plan;
 pub mod policy;

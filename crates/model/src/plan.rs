@@ -1,1 +1,245 @@
-//! placeholder
+//! Plans and the other orders: digested lists of operations.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::operation::{Operation, Stage, Track};
+use crate::policy::{Span, Thresholds};
+use crate::run::GateKind;
+use crate::snapshot::{StoreIdentity, SubjectKind};
+use crate::{BatchId, Dn, EntityId, OpId, PlanId, Side, SubjectId, WaveId};
+
+/// Version of the plan format that this code writes.
+pub const PLAN_VERSION: u32 = 1;
+
+/// What an order is for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OrderKind {
+    /// Forward waves.
+    Plan,
+    /// The wave of the tool's own accounts.
+    RetireTool,
+    /// Undoing.
+    Rollback {
+        /// What is undone.
+        scope: RollbackScope,
+        /// The state before this stage is restored.
+        to: Stage,
+        /// Entries that untether made are deleted, not only locked (two approvals).
+        delete_provisioned: bool,
+        /// Accounts of people whom the roster calls departed or ended are enabled anyway (two approvals).
+        enable_inactive: bool,
+    },
+    /// Overwriting a conflict.
+    Resolution {
+        /// The operation in conflict.
+        op: OpId,
+    },
+    /// A one-time credential issued again.
+    Reissue,
+}
+
+/// What a rollback takes back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RollbackScope {
+    /// The subjects that the batch holds now.
+    Batch(BatchId),
+    /// All batches of a wave.
+    Wave(WaveId),
+    /// One subject.
+    Subject(SubjectId),
+}
+
+/// A wave file, as the header refers to it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaveRef {
+    /// Its name.
+    pub name: String,
+    /// Digest over the exact bytes of its file.
+    pub digest: Digest,
+    /// Its blobs.
+    pub blobs: Vec<Digest>,
+    /// Subjects in it.
+    pub subjects: u64,
+    /// Operations in it.
+    pub operations: u64,
+    /// Batches in it.
+    pub batches: u64,
+}
+
+/// What a plan says of a store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedStore {
+    /// Which store it must be.
+    pub identity: StoreIdentity,
+    /// Protected identities: never a target of an operation that changes their existence, credential, state or memberships.
+    pub protected: Vec<Dn>,
+}
+
+/// The head of a plan. The plan's digest is the SHA-256 of the exact bytes of its JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanHeader {
+    /// Format version.
+    pub version: u32,
+    /// What it is for.
+    pub kind: OrderKind,
+    /// The snapshot's recorded time.
+    pub now: Timestamp,
+    /// Seed of everything that is chosen at random.
+    pub seed: u64,
+    /// The plan before.
+    pub parent: Option<PlanId>,
+    /// The snapshot.
+    pub snapshot: Option<Digest>,
+    /// Its findings.
+    pub findings: Option<Digest>,
+    /// The policy.
+    pub policy: Option<Digest>,
+    /// The progress that was taken into account.
+    pub progress: Digest,
+    /// Decisions of people that were taken into account.
+    pub decisions: Digest,
+    /// The stores.
+    pub stores: BTreeMap<Side, PlannedStore>,
+    /// The waves, in order.
+    pub waves: Vec<WaveRef>,
+    /// It can be run. A plan from an export, from another day or from an incomplete snapshot can be rehearsed only.
+    pub executable: bool,
+    /// Why not, where it cannot.
+    pub not_executable: Vec<String>,
+}
+
+/// The first line of a wave file: how the wave runs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WaveHeader {
+    /// Its name.
+    pub name: String,
+    /// How long the other batches wait after the canary.
+    pub canary_wait: Span,
+    /// Share of the canary's subjects that must be unparked, in percent.
+    pub canary_share_percent: f64,
+    /// How long silence must be proved.
+    pub soak: Span,
+    /// Refusals and conflicts that a batch tolerates.
+    pub failure_tolerance: u32,
+    /// How long a subject may wait at a gate.
+    pub hold_bound: Span,
+    /// Limits, checked before the first write.
+    pub thresholds: Thresholds,
+    /// Accounts in scope of each store when the plan was made: what the percentages are of.
+    pub in_scope: BTreeMap<Side, u64>,
+    /// Gates and the stage that each one guards.
+    pub gates: Vec<PlannedGate>,
+    /// RFC 4515 filter of gate `mfa`.
+    pub mfa_filter: Option<String>,
+    /// Days for which a login proves the own account, on tracks without switch.
+    pub own_account_login_days: u32,
+    /// Waves that must end first.
+    pub after: Vec<String>,
+    /// Last day by which it must be through.
+    pub deadline: Option<Date>,
+}
+
+/// When a gate is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GateWhen {
+    /// Before a subject begins the stage.
+    Before,
+    /// Before the stage counts as ended.
+    After,
+}
+
+/// A gate of a wave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedGate {
+    /// Which gate.
+    pub gate: GateKind,
+    /// The stage that it guards.
+    pub stage: Stage,
+    /// Before or after that stage.
+    pub when: GateWhen,
+}
+
+/// A subject of a batch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedSubject {
+    /// The subject.
+    pub id: SubjectId,
+    /// What is to become of it.
+    pub track: Track,
+    /// What it is.
+    pub kind: SubjectKind,
+    /// Its entity.
+    pub entity: EntityId,
+    /// How the roster names it, for the check at each stage start; `None`: no roster row (orphans, services).
+    pub roster_ref: Option<String>,
+    /// Where its main account in the shared store was.
+    pub shared_dn: Option<Dn>,
+    /// Stable id of that account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared_id: Option<crate::StableId>,
+    /// Where its account in the independent directory is or will be.
+    pub independent_dn: Option<Dn>,
+    /// Stages in which there is something to do or to wait for.
+    pub stages: Vec<Stage>,
+}
+
+/// A batch: the unit of rollback.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedBatch {
+    /// Its name within the wave.
+    pub name: String,
+    /// The first of its wave.
+    pub canary: bool,
+    /// Its subjects.
+    pub subjects: Vec<PlannedSubject>,
+}
+
+/// One line of a wave file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WaveLine {
+    /// The first line.
+    Wave(WaveHeader),
+    /// A batch; all batches come before the operations.
+    Batch(PlannedBatch),
+    /// An operation.
+    Operation(Box<Operation>),
+}
+
+/// A wave in memory, as the engine runs it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wave {
+    /// Its id.
+    pub id: WaveId,
+    /// How it runs.
+    pub header: WaveHeader,
+    /// Its batches, the canary first.
+    pub batches: Vec<PlannedBatch>,
+    /// Its operations, by batch and number.
+    pub operations: Vec<Operation>,
+}
+
+impl Wave {
+    /// The id of one of its batches.
+    pub fn batch_id(&self, name: &str) -> BatchId {
+        BatchId::new(self.id.clone(), name)
+    }
+
+    /// The id of one of its operations.
+    pub fn op_id(&self, operation: &Operation) -> OpId {
+        OpId::new(self.batch_id(&operation.batch), operation.n)
+    }
+
+    /// One of its batches.
+    pub fn batch(&self, name: &str) -> Option<&PlannedBatch> {
+        self.batches.iter().find(|b| b.name == name)
+    }
+}

@@ -1,8 +1,8 @@
 //! Points in time as directories and rosters write them. Knows no clock.
 
+use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
-use jiff::Timestamp;
 
 use crate::Value;
 

@@ -1,1 +1,25 @@
-//! placeholder
+//! What happened, as records and their fold; the only match of legal transitions; gates; the pure resume plan.
+//!
+//! [`Record`] is what the ledger holds. [`RunState`] is the fold: [`apply`] says what a record changes, or why it is illegal, and
+//! changes nothing itself; whoever stores a [`Change`] stores exactly what [`RunState::commit`] takes in. Knows no files and no
+//! clock.
+
+mod apply;
+mod gate;
+mod next;
+mod record;
+mod state;
+mod summary;
+
+pub use apply::{Illegal, apply};
+pub use gate::{GateKind, GateQuestion, GateScope, GateState, Observation, Observed, Verdict, judge_gate};
+pub use next::{ApprovalGap, CellStand, Stand, approvers, cell_stand, missing_approvals, stand};
+pub use record::{
+    AuditCounts, CellOutcome, ClaimedSubject, Decision, Mark, Outcome, OutcomeKind, ParkReason, Record, Sealed, Started,
+    WaveClaim,
+};
+pub use state::{
+    Acceptance, Approval, AuditState, BatchState, CellKey, CellState, CellStatus, Change, DecisionState, General, OrderState,
+    OrderStatus, Parked, Part, PartKey, RunState, SubjectState, WaveState, WaveStatus,
+};
+pub use summary::{BatchSummary, Summary, WaveSummary};

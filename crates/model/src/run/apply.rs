@@ -1,0 +1,694 @@
+//! The only match of legal transitions.
+
+use jiff::Timestamp;
+
+use super::record::{CellOutcome, Outcome, OutcomeKind, ParkReason, Record, Started, WaveClaim};
+use super::state::{
+    Acceptance, Approval, AuditState, BatchState, CellKey, CellState, CellStatus, Change, DecisionState, OrderState, OrderStatus,
+    Parked, Part, RunState, SubjectState, WaveState, WaveStatus, gate_of,
+};
+use super::{Observation, Observed};
+use crate::operation::Stage;
+use crate::plan::OrderKind;
+use crate::{BatchId, OpId, Round, SubjectId, WaveId};
+
+/// A record that the state does not allow: a defect of untether or a damaged state, never a log line.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("record {seq} ({kind}) is not allowed: {object} {reason}; nothing was recorded. Run `untether state check`")]
+pub struct Illegal {
+    /// Sequence number that it would have had.
+    pub seq: u64,
+    /// Its kind.
+    pub kind: &'static str,
+    /// What it is about.
+    pub object: String,
+    /// What does not fit.
+    pub reason: String,
+}
+
+/// What `record` changes, as record number `seq` written at `at`; or why it is not allowed. Changes nothing itself.
+pub fn apply(state: &RunState, seq: u64, at: Timestamp, record: &Record) -> Result<Change, Illegal> {
+    Step { state, seq, at }.parts(record).map(|parts| Change { parts })
+}
+
+struct Step<'a> {
+    state: &'a RunState,
+    seq: u64,
+    at: Timestamp,
+}
+
+type Parts = Result<Vec<Part>, Illegal>;
+
+impl Step<'_> {
+    fn illegal(&self, kind: &'static str, object: impl std::fmt::Display, reason: impl Into<String>) -> Illegal {
+        Illegal { seq: self.seq, kind, object: object.to_string(), reason: reason.into() }
+    }
+
+    fn parts(&self, record: &Record) -> Parts {
+        match record {
+            Record::StateCreated { state, .. } => {
+                if self.state.general.state.is_some() {
+                    return Err(self.illegal("state-created", state, "exists already"));
+                }
+                Ok(vec![Part::General(super::state::General { state: Some(state.clone()), ..self.state.general.clone() })])
+            }
+            Record::AuditRecorded { snapshot, findings, taken_at, executable, in_scope, subjects, counts, .. } => {
+                let audit = AuditState {
+                    snapshot: *snapshot,
+                    findings: *findings,
+                    taken_at: *taken_at,
+                    executable: *executable,
+                    in_scope: in_scope.clone(),
+                    subjects: subjects.clone(),
+                    counts: counts.clone(),
+                };
+                Ok(vec![Part::Audit(self.seq, audit)])
+            }
+            Record::PlanRecorded { plan, digest, waves, executable, .. } => {
+                let order = OrderState {
+                    digest: *digest,
+                    kind: OrderKind::Plan,
+                    waves: waves.clone(),
+                    executable: *executable,
+                    status: OrderStatus::Recorded,
+                    approvals_needed: 1,
+                    concerns: Vec::new(),
+                    open: 0,
+                    recorded_at: self.at,
+                    rehearsed: None,
+                };
+                self.new_order("plan-recorded", plan, order)
+            }
+            Record::OrderRecorded { order, digest, order_kind, wave, approvals_needed, concerns } => {
+                let state = OrderState {
+                    digest: *digest,
+                    kind: order_kind.clone(),
+                    waves: vec![wave.clone()],
+                    executable: true,
+                    status: OrderStatus::Recorded,
+                    approvals_needed: *approvals_needed,
+                    concerns: concerns.clone(),
+                    open: 0,
+                    recorded_at: self.at,
+                    rehearsed: None,
+                };
+                self.new_order("order-recorded", order, state)
+            }
+            Record::Rehearsed { plan, refused, operations } => {
+                let mut order = self.order("rehearsed", plan)?;
+                order.rehearsed = Some((*refused, *operations));
+                Ok(vec![Part::Order(plan.clone(), order)])
+            }
+            Record::Approved { signed } => {
+                Ok(vec![Part::Approval(self.seq, Approval { signed: signed.clone(), revoked: false })])
+            }
+            Record::Revoked { approval, .. } => {
+                let found = self.state.approvals.get(approval);
+                let mut found = found.cloned().ok_or_else(|| self.illegal("revoked", approval, "is not an approval"))?;
+                found.revoked = true;
+                Ok(vec![Part::Approval(*approval, found)])
+            }
+            Record::WaveStarted { wave, digest, claims, failure_tolerance } => {
+                self.wave_started(wave, *digest, claims, *failure_tolerance)
+            }
+            Record::Released { subjects, .. } => Ok(subjects
+                .iter()
+                .filter_map(|id| self.state.subjects.get(id).map(|s| (id, s)))
+                .map(|(id, s)| Part::Subject(id.clone(), SubjectState { claimed: false, ..s.clone() }))
+                .collect()),
+            Record::RosterRead { digest, .. } => {
+                let mut general = self.state.general.clone();
+                general.roster = Some((self.at, *digest));
+                Ok(vec![Part::General(general)])
+            }
+            Record::StageStarted { batch, stage, round, .. } => self.stage_started(batch, *stage, *round),
+            Record::StageEnded { batch, stage, round } => self.stage_ended(batch, *stage, *round),
+            Record::CaughtUp { subject, stage, .. } => self.caught_up(subject, *stage),
+            Record::Observed { observed } => Ok(self.observed(observed)),
+            Record::GateAccepted { gate, scope, signed } => {
+                let acceptance = Acceptance { gate: *gate, scope: scope.clone(), signed: signed.clone() };
+                Ok(vec![Part::Acceptance(self.seq, acceptance)])
+            }
+            Record::Started { started } => self.started(started),
+            Record::Outcome { outcome } => self.outcome(outcome),
+            Record::Parked { subject, reason, stage, details, .. } => {
+                let mut found = self.subject("parked", subject)?;
+                if found.parked.is_some() {
+                    return Err(self.illegal("parked", subject, "is parked already"));
+                }
+                found.parked = Some(Parked { reason: *reason, stage: *stage, details: details.clone(), at: self.at });
+                found.catching_up = false;
+                Ok(vec![Part::Subject(subject.clone(), found)])
+            }
+            Record::Unparked { subject, .. } => {
+                let mut found = self.subject("unparked", subject)?;
+                if found.parked.take().is_none() {
+                    return Err(self.illegal("unparked", subject, "is not parked"));
+                }
+                if !found.claimed {
+                    return Err(self.illegal("unparked", subject, "is in no wave's hands"));
+                }
+                let batch = self.batch("unparked", &found.batch)?;
+                found.catching_up = batch.current.is_some() || found.ended != batch.ended;
+                Ok(vec![Part::Subject(subject.clone(), found)])
+            }
+            Record::Resolved { op, subject, verb, .. } => self.resolved(op, subject.as_ref(), verb),
+            Record::Drift { op, subject, seen } => {
+                let key = CellKey { subject: subject.clone(), op: op.clone() };
+                let cell = self.state.cells.get(&key).filter(|cell| cell.applied);
+                let mut cell = cell.cloned().ok_or_else(|| self.illegal("drift", op, "has no applied cell"))?;
+                cell.drift = Some(seen.clone());
+                Ok(vec![Part::Cell(key, cell)])
+            }
+            Record::Reopened { subject, stage } => {
+                let mut found = self.subject("reopened", subject)?;
+                found.ended = stage.previous();
+                found.parked = Some(Parked {
+                    reason: ParkReason::Reopened,
+                    stage: *stage,
+                    details: "an effect of ours is gone".to_owned(),
+                    at: self.at,
+                });
+                Ok(vec![Part::Subject(subject.clone(), found)])
+            }
+            Record::Halted { batch, reason } => {
+                let mut found = self.batch("halted", batch)?;
+                found.halted = Some(reason.clone());
+                Ok(vec![Part::Batch(batch.clone(), found)])
+            }
+            Record::Paused { by, reason } => {
+                let mut general = self.state.general.clone();
+                general.paused = Some((by.clone(), reason.clone()));
+                Ok(vec![Part::General(general)])
+            }
+            Record::Resumed { batch: Some(batch), .. } => {
+                let mut found = self.batch("resumed", batch)?;
+                if found.halted.take().is_none() {
+                    return Err(self.illegal("resumed", batch, "is not halted"));
+                }
+                found.failures = 0;
+                Ok(vec![Part::Batch(batch.clone(), found)])
+            }
+            Record::Resumed { batch: None, .. } => {
+                let mut general = self.state.general.clone();
+                if general.paused.take().is_none() {
+                    return Err(self.illegal("resumed", "the engine", "is not paused"));
+                }
+                Ok(vec![Part::General(general)])
+            }
+            Record::Throttled { limit, .. } => {
+                let mut general = self.state.general.clone();
+                general.throttle = *limit;
+                Ok(vec![Part::General(general)])
+            }
+            Record::Aborted { wave, .. } => self.aborted(wave),
+            Record::RolledBack { order, batch, subjects, to, round } => {
+                self.rolled_back(order, batch.as_ref(), subjects, *to, *round)
+            }
+            Record::Decision { decision, signed } => {
+                let decision = DecisionState {
+                    decision: decision.clone(),
+                    by: signed.approver.clone(),
+                    reason: signed.statement.reason.clone(),
+                    at: self.at,
+                };
+                Ok(vec![Part::Decision(self.seq, decision)])
+            }
+            Record::SubjectAliased { from, to } => {
+                if self.state.resolve_alias(to) == from {
+                    return Err(self.illegal("subject-aliased", from, "would become an alias of itself"));
+                }
+                Ok(vec![Part::Alias(from.clone(), to.clone())])
+            }
+            Record::Forgotten { wave, .. } => {
+                let mut found = self.wave("forgotten", wave)?;
+                if found.status == WaveStatus::Running {
+                    return Err(self.illegal("forgotten", wave, "is still running"));
+                }
+                found.forgotten = Some(self.at);
+                Ok(vec![Part::Wave(wave.clone(), found)])
+            }
+            Record::WaveEnded { wave } => self.wave_ended(wave),
+            Record::HandoverWritten { .. }
+            | Record::Repaired { .. }
+            | Record::ClockAccepted { .. }
+            | Record::SegmentSealed { .. }
+            | Record::SegmentOpened { .. } => Ok(Vec::new()),
+        }
+    }
+
+    fn new_order(&self, kind: &'static str, id: &crate::PlanId, order: OrderState) -> Parts {
+        if self.state.orders.contains_key(id) {
+            return Err(self.illegal(kind, id, "is recorded already"));
+        }
+        Ok(vec![Part::Order(id.clone(), order)])
+    }
+
+    fn order(&self, kind: &'static str, id: &crate::PlanId) -> Result<OrderState, Illegal> {
+        self.state.orders.get(id).cloned().ok_or_else(|| self.illegal(kind, id, "is not a recorded order"))
+    }
+
+    fn wave(&self, kind: &'static str, id: &WaveId) -> Result<WaveState, Illegal> {
+        self.state.waves.get(id).cloned().ok_or_else(|| self.illegal(kind, id, "has not started"))
+    }
+
+    fn batch(&self, kind: &'static str, id: &BatchId) -> Result<BatchState, Illegal> {
+        self.state.batches.get(id).cloned().ok_or_else(|| self.illegal(kind, id, "is in no started wave"))
+    }
+
+    fn subject(&self, kind: &'static str, id: &SubjectId) -> Result<SubjectState, Illegal> {
+        self.state.subjects.get(id).cloned().ok_or_else(|| self.illegal(kind, id, "is in no wave"))
+    }
+
+    fn wave_started(&self, wave: &WaveId, digest: crate::digest::Digest, claims: &[WaveClaim], tolerance: u32) -> Parts {
+        const KIND: &str = "wave-started";
+        if self.state.waves.contains_key(wave) {
+            return Err(self.illegal(KIND, wave, "has started already"));
+        }
+        let order = self.order(KIND, &wave.plan)?;
+        if !order.executable {
+            return Err(self.illegal(KIND, wave, "belongs to a plan that cannot be run"));
+        }
+        if !order.waves.iter().any(|w| w.name == wave.wave && w.digest == digest) {
+            return Err(self.illegal(KIND, wave, "is not a wave of its plan with this digest"));
+        }
+        let mut parts = Vec::new();
+        let mut batches = Vec::new();
+        for claim in claims {
+            let id = BatchId::new(wave.clone(), claim.batch.as_str());
+            let mut stages: Vec<Stage> = claim.subjects.iter().flat_map(|s| s.stages.iter().copied()).collect();
+            stages.sort();
+            stages.dedup();
+            for subject in &claim.subjects {
+                parts.push(self.claim(&id, subject)?);
+            }
+            let batch = BatchState {
+                canary: claim.canary,
+                subjects: claim.subjects.iter().map(|s| s.id.clone()).collect(),
+                stages,
+                current: None,
+                current_since: None,
+                ended: None,
+                ended_at: None,
+                round: Round::FIRST,
+                open: 0,
+                failures: 0,
+                failure_tolerance: tolerance,
+                halted: None,
+                irreversible: false,
+                disabled_at: None,
+            };
+            batches.push(id.clone());
+            parts.push(Part::Batch(id, batch));
+        }
+        let state = WaveState { digest, status: WaveStatus::Running, batches, started_at: self.at, forgotten: None };
+        parts.push(Part::Wave(wave.clone(), state));
+        Ok(parts)
+    }
+
+    /// A subject is claimed by at most one unfinished wave; parked and unstarted ones pass to the new claim.
+    fn claim(&self, batch: &BatchId, claimed: &super::record::ClaimedSubject) -> Result<Part, Illegal> {
+        let mut superseded = Vec::new();
+        if let Some(before) = self.state.subjects.get(&claimed.id) {
+            superseded.clone_from(&before.superseded);
+            if before.claimed {
+                let untouched = before.ended.is_none()
+                    && self.state.batches.get(&before.batch).is_none_or(|b| b.current.is_none() && b.ended.is_none());
+                if before.parked.is_none() && !untouched {
+                    return Err(self.illegal("wave-started", &claimed.id, format!("is in the hands of batch {}", before.batch)));
+                }
+                superseded.push(before.batch.clone());
+            }
+            let open = self.state.cells_of(&claimed.id).any(|(_, cell)| cell.status == CellStatus::Open);
+            if open {
+                return Err(self.illegal("wave-started", &claimed.id, "has an operation whose outcome is not known"));
+            }
+        }
+        let subject = SubjectState {
+            batch: batch.clone(),
+            claimed: true,
+            track: claimed.track,
+            entity: claimed.entity.clone(),
+            stages: claimed.stages.clone(),
+            ended: None,
+            parked: None,
+            catching_up: false,
+            round: Round::FIRST,
+            superseded,
+        };
+        Ok(Part::Subject(claimed.id.clone(), subject))
+    }
+
+    fn stage_started(&self, id: &BatchId, stage: Stage, round: Round) -> Parts {
+        const KIND: &str = "stage-started";
+        let mut batch = self.batch(KIND, id)?;
+        if self.wave(KIND, &id.wave)?.status != WaveStatus::Running {
+            return Err(self.illegal(KIND, id, "belongs to a wave that does not run"));
+        }
+        if let Some(reason) = &batch.halted {
+            return Err(self.illegal(KIND, id, format!("is halted: {reason}")));
+        }
+        if batch.round != round {
+            return Err(self.illegal(KIND, id, format!("is in round {}, not {round}", batch.round)));
+        }
+        if batch.next_stage() != Some(stage) {
+            return Err(self.illegal(KIND, id, format!("cannot begin {stage} now")));
+        }
+        batch.current = Some(stage);
+        batch.current_since = Some(self.at);
+        Ok(vec![Part::Batch(id.clone(), batch)])
+    }
+
+    fn stage_ended(&self, id: &BatchId, stage: Stage, round: Round) -> Parts {
+        const KIND: &str = "stage-ended";
+        let mut batch = self.batch(KIND, id)?;
+        if batch.current != Some(stage) || batch.round != round {
+            return Err(self.illegal(KIND, id, format!("is not in {stage} of round {round}")));
+        }
+        if batch.open > 0 {
+            return Err(self.illegal(KIND, id, format!("has {} operations without outcome", batch.open)));
+        }
+        let mut parts = Vec::new();
+        for subject in &batch.subjects {
+            let Some(found) = self.state.subjects.get(subject) else { continue };
+            if found.batch == *id && found.parked.is_none() && !found.catching_up {
+                parts.push(Part::Subject(subject.clone(), SubjectState { ended: Some(stage), ..found.clone() }));
+            }
+        }
+        batch.current = None;
+        batch.current_since = None;
+        batch.ended = Some(stage);
+        batch.ended_at = Some(self.at);
+        if stage == Stage::Disable {
+            batch.disabled_at = Some(self.at);
+        }
+        parts.push(Part::Batch(id.clone(), batch));
+        Ok(parts)
+    }
+
+    fn caught_up(&self, id: &SubjectId, stage: Stage) -> Parts {
+        const KIND: &str = "caught-up";
+        let mut subject = self.subject(KIND, id)?;
+        if !subject.catching_up || subject.next_stage() != Some(stage) {
+            return Err(self.illegal(KIND, id, format!("is not catching up with {stage}")));
+        }
+        let batch = self.batch(KIND, &subject.batch)?;
+        if batch.ended.is_none_or(|ended| stage > ended) {
+            return Err(self.illegal(KIND, id, format!("would overtake its batch at {stage}")));
+        }
+        subject.ended = Some(stage);
+        let next = subject.next_stage();
+        subject.catching_up = next.is_some_and(|next| batch.ended.is_some_and(|ended| next <= ended));
+        if !subject.catching_up {
+            subject.ended = batch.ended;
+        }
+        Ok(vec![Part::Subject(id.clone(), subject)])
+    }
+
+    fn observed(&self, observed: &Observed) -> Vec<Part> {
+        if let Some((gate, scope)) = gate_of(observed) {
+            return vec![Part::Gate(gate, scope.clone(), observed.clone())];
+        }
+        match &observed.what {
+            Observation::Capabilities { side, capabilities } => {
+                let mut general = self.state.general.clone();
+                general.capabilities.insert(*side, capabilities.clone());
+                vec![Part::General(general)]
+            }
+            Observation::Proof { subject, .. } => vec![Part::Proof(subject.clone(), observed.clone())],
+            Observation::Gate { .. } => Vec::new(),
+        }
+    }
+
+    /// The round in which work on these subjects counts, after checking that the operation may be worked on now.
+    fn permitted(&self, kind: &'static str, op: &OpId, stage: Stage, subjects: &[SubjectId]) -> Result<Round, Illegal> {
+        let Some(batch) = self.state.batches.get(&op.batch) else {
+            // Operations of orders other than plans: the order itself must be recorded and not done.
+            let order = self.order(kind, &op.batch.wave.plan)?;
+            if order.status == OrderStatus::Done || matches!(order.kind, OrderKind::Plan | OrderKind::RetireTool) {
+                return Err(self.illegal(kind, op, "belongs to no started wave and to no open order"));
+            }
+            return Ok(Round::FIRST);
+        };
+        if self.wave(kind, &op.batch.wave)?.status != WaveStatus::Running {
+            return Err(self.illegal(kind, op, "belongs to a wave that does not run"));
+        }
+        for id in subjects {
+            let subject = self.subject(kind, id)?;
+            if subject.batch != op.batch {
+                return Err(self.illegal(kind, op, format!("is for subject {id}, which batch {} has now", subject.batch)));
+            }
+            if subject.parked.is_some() {
+                return Err(self.illegal(kind, op, format!("is for subject {id}, which is parked")));
+            }
+            let here = if subject.catching_up { subject.next_stage() == Some(stage) } else { batch.current == Some(stage) };
+            if !here {
+                return Err(self.illegal(kind, op, format!("is for subject {id}, which is not in {stage}")));
+            }
+        }
+        if subjects.is_empty() && batch.current != Some(stage) {
+            return Err(self.illegal(kind, op, format!("needs its batch to be in {stage}")));
+        }
+        Ok(batch.round)
+    }
+
+    /// Counts intents without outcome where the operation belongs.
+    fn count_open(&self, op: &OpId, change: i64, irreversible: bool, failures: u32) -> Option<Part> {
+        let add = |n: u32| u32::try_from(i64::from(n).saturating_add(change)).unwrap_or(0);
+        if let Some(batch) = self.state.batches.get(&op.batch) {
+            let mut batch = batch.clone();
+            batch.open = add(batch.open);
+            batch.irreversible |= irreversible;
+            batch.failures = batch.failures.saturating_add(failures);
+            return Some(Part::Batch(op.batch.clone(), batch));
+        }
+        let id = &op.batch.wave.plan;
+        self.state.orders.get(id).map(|order| {
+            let mut order = order.clone();
+            order.open = add(order.open);
+            order.status = OrderStatus::Running;
+            Part::Order(id.clone(), order)
+        })
+    }
+
+    fn started(&self, started: &Started) -> Parts {
+        const KIND: &str = "started";
+        let round = self.permitted(KIND, &started.op, started.stage, &started.subjects)?;
+        let mut parts = Vec::new();
+        for key in cell_keys(&started.op, &started.subjects) {
+            let before = self.state.cells.get(&key);
+            match before.map(|c| (c.status, c.undone)) {
+                Some((CellStatus::Ended(kind), false)) if kind.is_done() => {
+                    return Err(self.illegal(KIND, &started.op, "is done for this subject"));
+                }
+                _ => {}
+            }
+            let cell = CellState {
+                status: CellStatus::Open,
+                stage: started.stage,
+                round,
+                started: Some(self.seq),
+                attempts: started.attempt,
+                applied: before.is_some_and(|c| c.applied && !c.undone),
+                image: None,
+                created: before.and_then(|c| c.created.clone()),
+                undone: false,
+                drift: None,
+                message: String::new(),
+            };
+            parts.push(Part::Cell(key, cell));
+        }
+        let again = cell_keys(&started.op, &started.subjects)
+            .iter()
+            .any(|key| self.state.cells.get(key).is_some_and(|c| c.status == CellStatus::Open));
+        let change = if again { 0 } else { 1 };
+        parts.extend(self.count_open(&started.op, change, started.stage.is_irreversible(), 0));
+        Ok(parts)
+    }
+
+    fn outcome(&self, outcome: &Outcome) -> Parts {
+        const KIND: &str = "outcome";
+        let mut parts = Vec::new();
+        let mut failures = 0;
+        let mut unknown = false;
+        for CellOutcome { subject, kind } in &outcome.cells {
+            let key = CellKey { subject: subject.clone(), op: outcome.op.clone() };
+            let before = self.state.cells.get(&key);
+            match outcome.started {
+                Some(started) => {
+                    let open = before.is_some_and(|c| c.status == CellStatus::Open && c.started == Some(started));
+                    if !open {
+                        return Err(self.illegal(KIND, &outcome.op, format!("has no open intent {started} for this subject")));
+                    }
+                }
+                None => {
+                    if before.is_some_and(|c| c.status == CellStatus::Open) {
+                        return Err(self.illegal(KIND, &outcome.op, "has an open intent, which must be ended by its number"));
+                    }
+                    let subjects: Vec<SubjectId> = subject.iter().cloned().collect();
+                    self.permitted(KIND, &outcome.op, outcome.stage, &subjects)?;
+                }
+            }
+            if matches!(kind, OutcomeKind::Refused | OutcomeKind::Conflict) {
+                failures += 1;
+            }
+            unknown |= *kind == OutcomeKind::Unknown;
+            let round = self.state.batches.get(&outcome.op.batch).map_or(Round::FIRST, |b| b.round);
+            let ours = before.is_some_and(|c| c.applied && !c.undone) || kind.is_applied();
+            let cell = CellState {
+                status: if *kind == OutcomeKind::Unknown { CellStatus::Open } else { CellStatus::Ended(*kind) },
+                stage: outcome.stage,
+                round,
+                started: before.and_then(|c| c.started),
+                attempts: before.map_or(0, |c| c.attempts),
+                applied: ours,
+                image: outcome.image.as_ref().map(|_| self.seq).or_else(|| before.and_then(|c| c.image)),
+                created: outcome.stable_id.clone().or_else(|| before.and_then(|c| c.created.clone())),
+                undone: false,
+                drift: None,
+                message: outcome.message.clone(),
+            };
+            parts.push(Part::Cell(key, cell));
+        }
+        let change = if outcome.started.is_some() && !unknown { -1 } else { 0 };
+        parts.extend(self.count_open(&outcome.op, change, false, failures));
+        Ok(parts)
+    }
+
+    fn resolved(&self, op: &OpId, subject: Option<&SubjectId>, verb: &str) -> Parts {
+        let key = CellKey { subject: subject.cloned(), op: op.clone() };
+        let cell = self.state.cells.get(&key);
+        let failed = |c: &&CellState| {
+            matches!(c.status, CellStatus::Ended(OutcomeKind::Conflict | OutcomeKind::Refused)) || c.drift.is_some()
+        };
+        let mut cell = cell.filter(failed).cloned().ok_or_else(|| self.illegal("resolved", op, "is not in conflict"))?;
+        match verb {
+            "keep-theirs" | "skip" => cell.status = CellStatus::Ended(OutcomeKind::Skipped),
+            "force" | "retry" => {}
+            _ => return Err(self.illegal("resolved", op, format!("knows no decision '{verb}'"))),
+        }
+        Ok(vec![Part::Cell(key, cell)])
+    }
+
+    fn aborted(&self, id: &WaveId) -> Parts {
+        let mut wave = self.wave("aborted", id)?;
+        let mut parts = Vec::new();
+        for batch_id in &wave.batches {
+            let batch = self.batch("aborted", batch_id)?;
+            if batch.open > 0 {
+                return Err(self.illegal("aborted", id, format!("has {} operations in flight", batch.open)));
+            }
+            for subject in &batch.subjects {
+                let Some(found) = self.state.subjects.get(subject).filter(|s| s.batch == *batch_id) else { continue };
+                let mut found = found.clone();
+                if !found.is_finished() && found.parked.is_none() {
+                    let stage = found.next_stage().unwrap_or(Stage::Attest);
+                    let details = "the wave was aborted".to_owned();
+                    found.parked = Some(Parked { reason: ParkReason::Aborted, stage, details, at: self.at });
+                }
+                found.claimed = false;
+                found.catching_up = false;
+                parts.push(Part::Subject(subject.clone(), found));
+            }
+        }
+        wave.status = WaveStatus::Aborted;
+        parts.push(Part::Wave(id.clone(), wave));
+        Ok(parts)
+    }
+
+    fn wave_ended(&self, id: &WaveId) -> Parts {
+        const KIND: &str = "wave-ended";
+        let mut wave = self.wave(KIND, id)?;
+        if wave.status != WaveStatus::Running {
+            return Err(self.illegal(KIND, id, "does not run"));
+        }
+        let mut parts = Vec::new();
+        for batch_id in &wave.batches {
+            let batch = self.batch(KIND, batch_id)?;
+            for subject in &batch.subjects {
+                let Some(found) = self.state.subjects.get(subject).filter(|s| s.batch == *batch_id) else { continue };
+                if found.parked.is_none() && !found.is_finished() {
+                    return Err(self.illegal(KIND, id, format!("has subject {subject} with a stage left")));
+                }
+                parts.push(Part::Subject(subject.clone(), SubjectState { claimed: false, ..found.clone() }));
+            }
+        }
+        wave.status = WaveStatus::Ended;
+        parts.push(Part::Wave(id.clone(), wave));
+        Ok(parts)
+    }
+
+    fn rolled_back(
+        &self,
+        order_id: &crate::PlanId,
+        batch_id: Option<&BatchId>,
+        subjects: &[SubjectId],
+        to: Stage,
+        round: Round,
+    ) -> Parts {
+        const KIND: &str = "rolled-back";
+        let mut order = self.order(KIND, order_id)?;
+        if order.status == OrderStatus::Done || order.open > 0 {
+            return Err(self.illegal(KIND, order_id, "is done already or has operations without outcome"));
+        }
+        let mut parts = Vec::new();
+        for id in subjects {
+            let mut subject = self.subject(KIND, id)?;
+            for (op, cell) in self.state.cells_of(id) {
+                if cell.stage >= to && op.batch.wave.plan != *order_id {
+                    parts.push(undone(Some(id), op, cell));
+                }
+            }
+            subject.ended = subject.ended.filter(|ended| *ended < to).or_else(|| ended_before(&subject.stages, to));
+            subject.round = round;
+            subject.catching_up = false;
+            if batch_id.is_none() {
+                let details = format!("rolled back to before {to}");
+                subject.parked = Some(Parked { reason: ParkReason::RolledBack, stage: to, details, at: self.at });
+            }
+            parts.push(Part::Subject(id.clone(), subject));
+        }
+        if let Some(id) = batch_id {
+            let mut batch = self.batch(KIND, id)?;
+            if round <= batch.round {
+                return Err(self.illegal(KIND, id, format!("is in round {} already", batch.round)));
+            }
+            for (key, cell) in self.state.cells.iter().filter(|(key, _)| key.subject.is_none() && key.op.batch == *id) {
+                if cell.stage >= to {
+                    parts.push(undone(None, &key.op, cell));
+                }
+            }
+            batch.ended = ended_before(&batch.stages, to).filter(|stage| batch.ended.is_some_and(|ended| *stage <= ended));
+            batch.current = None;
+            batch.current_since = None;
+            batch.round = round;
+            batch.halted = Some(format!("rolled back to before {to}"));
+            parts.push(Part::Batch(id.clone(), batch));
+            // A wave that had ended is open again: its batch has stages to do.
+            let mut wave = self.wave(KIND, &id.wave)?;
+            if wave.status == WaveStatus::Ended {
+                wave.status = WaveStatus::Running;
+                parts.push(Part::Wave(id.wave.clone(), wave));
+            }
+        }
+        order.status = OrderStatus::Done;
+        parts.push(Part::Order(order_id.clone(), order));
+        Ok(parts)
+    }
+}
+
+fn ended_before(stages: &[Stage], to: Stage) -> Option<Stage> {
+    stages.iter().copied().filter(|stage| *stage < to).max()
+}
+
+fn undone(subject: Option<&SubjectId>, op: &OpId, cell: &CellState) -> Part {
+    let key = CellKey { subject: subject.cloned(), op: op.clone() };
+    Part::Cell(key, CellState { undone: true, applied: false, ..cell.clone() })
+}
+
+fn cell_keys(op: &OpId, subjects: &[SubjectId]) -> Vec<CellKey> {
+    if subjects.is_empty() {
+        return vec![CellKey { subject: None, op: op.clone() }];
+    }
+    subjects.iter().map(|s| CellKey { subject: Some(s.clone()), op: op.clone() }).collect()
+}

@@ -1,0 +1,113 @@
+//! The pure resume plan: what a cell, an approval or a batch still needs.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use super::record::OutcomeKind;
+use super::state::{CellStatus, RunState};
+use crate::approval::Subject;
+use crate::digest::Digest;
+use crate::operation::Stage;
+use crate::{BatchId, OpId, Round, SubjectId};
+
+/// What is to be done with a cell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CellStand {
+    /// Nothing was tried in this round: observe, decide, journal, act.
+    Fresh,
+    /// An intent has no outcome: observe, and end it as `observed`, act again, or call it a conflict.
+    Observe {
+        /// Sequence number of the intent.
+        started: u64,
+        /// Attempts so far.
+        attempts: u32,
+    },
+    /// The effect is in place.
+    Done(OutcomeKind),
+    /// Refused or in conflict: a `retry` or a decision takes it up.
+    Failed(OutcomeKind),
+}
+
+/// Where a cell stands, whatever happened before.
+pub fn cell_stand(state: &RunState, op: &OpId, subject: Option<&SubjectId>) -> CellStand {
+    let Some(cell) = state.cell(op, subject) else { return CellStand::Fresh };
+    match (cell.status, cell.started) {
+        (CellStatus::Open, Some(started)) => CellStand::Observe { started, attempts: cell.attempts },
+        (CellStatus::Open, None) => CellStand::Fresh,
+        (CellStatus::Ended(_), _) if cell.undone => CellStand::Fresh,
+        (CellStatus::Ended(kind), _) if kind.is_done() => CellStand::Done(kind),
+        (CellStatus::Ended(kind), _) => CellStand::Failed(kind),
+    }
+}
+
+/// How an unparked subject stands to the stage that its batch is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stand {
+    /// With its batch.
+    WithBatch,
+    /// Catching up alone, in this stage.
+    CatchingUp(Stage),
+    /// Parked: nothing is done for it.
+    Parked,
+    /// Another batch or nobody has it.
+    Elsewhere,
+}
+
+/// How a subject stands to a batch.
+pub fn stand(state: &RunState, batch: &BatchId, subject: &SubjectId) -> Stand {
+    match state.subjects().get(subject) {
+        Some(s) if s.batch == *batch && s.claimed => match (&s.parked, s.catching_up, s.next_stage()) {
+            (Some(_), _, _) => Stand::Parked,
+            (None, true, Some(stage)) => Stand::CatchingUp(stage),
+            _ => Stand::WithBatch,
+        },
+        _ => Stand::Elsewhere,
+    }
+}
+
+/// An approval that is missing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApprovalGap {
+    /// People that have approved, now.
+    pub have: BTreeSet<String>,
+    /// How many different people are needed.
+    pub needed: u8,
+    /// The stage that is to begin.
+    pub stage: Stage,
+    /// The round.
+    pub round: Round,
+}
+
+/// The people whose approval covers this stage of this order now.
+pub fn approvers(
+    state: &RunState,
+    digest: &Digest,
+    wave: &str,
+    (round, stage): (Round, Stage),
+    now: Timestamp,
+) -> BTreeSet<String> {
+    let covers = |subject: &Subject| match subject {
+        Subject::Order { digest: d, wave: w, round: r, through } => d == digest && w == wave && *r == round && *through >= stage,
+        Subject::Object { .. } => false,
+    };
+    state
+        .approvals()
+        .values()
+        .filter(|a| !a.revoked && now <= a.signed.statement.not_after && covers(&a.signed.statement.subject))
+        .map(|a| a.signed.approver.clone())
+        .collect()
+}
+
+/// What is missing for a stage to begin: one person for a reversible stage, two different ones for an irreversible one.
+pub fn missing_approvals(
+    state: &RunState,
+    digest: &Digest,
+    wave: &str,
+    (round, stage): (Round, Stage),
+    (needed_at_least, now): (u8, Timestamp),
+) -> Option<ApprovalGap> {
+    let have = approvers(state, digest, wave, (round, stage), now);
+    let needed = if stage.is_irreversible() { 2 } else { 1 }.max(needed_at_least);
+    (have.len() < usize::from(needed)).then_some(ApprovalGap { have, needed, stage, round })
+}

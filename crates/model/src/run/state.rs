@@ -1,0 +1,595 @@
+//! The fold of the ledger: where every wave, batch, subject and cell stands.
+//!
+//! The state is a set of parts, each under a key of its own, so that a record's change can be stored part by part.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::gate::{GateKind, GateScope, Observation, Observed};
+use super::record::{Decision, OutcomeKind, ParkReason};
+use crate::approval::Signed;
+use crate::digest::Digest;
+use crate::operation::{Stage, Track};
+use crate::plan::{OrderKind, WaveRef};
+use crate::policy::Capabilities;
+use crate::{BatchId, EntityId, OpId, PlanId, Round, Side, StableId, StateId, SubjectId, WaveId};
+
+/// A cell: one subject's share of an operation; no subject for an operation that serves none.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct CellKey {
+    /// The subject.
+    pub subject: Option<SubjectId>,
+    /// The operation.
+    pub op: OpId,
+}
+
+/// Where a cell stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CellStatus {
+    /// An intent without outcome: to be observed.
+    Open,
+    /// Ended.
+    Ended(OutcomeKind),
+}
+
+/// One cell.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CellState {
+    /// Where it stands.
+    pub status: CellStatus,
+    /// Its stage.
+    pub stage: Stage,
+    /// The round in which it was worked on last.
+    pub round: Round,
+    /// Sequence number of its last `Started`; undo takes the before-image from there.
+    pub started: Option<u64>,
+    /// Number of attempts.
+    pub attempts: u32,
+    /// An attempt ended `succeeded` or `observed`, and that was not undone since: the effect is ours.
+    pub applied: bool,
+    /// Sequence number of the `Outcome` that holds the image of a deleted entry.
+    pub image: Option<u64>,
+    /// Stable id of the entry that it created.
+    pub created: Option<StableId>,
+    /// It was undone; it may be done again in a later round.
+    pub undone: bool,
+    /// What was seen when it drifted.
+    pub drift: Option<String>,
+    /// The server's words of the last outcome.
+    pub message: String,
+}
+
+/// Why and where a subject is parked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parked {
+    /// Why.
+    pub reason: ParkReason,
+    /// The stage that it was in or about to begin.
+    pub stage: Stage,
+    /// For people.
+    pub details: String,
+    /// Since when.
+    pub at: Timestamp,
+}
+
+/// One subject that some wave has, or had, in hand.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SubjectState {
+    /// The batch that it is in, or was in last.
+    pub batch: BatchId,
+    /// A wave has it in hand.
+    pub claimed: bool,
+    /// Its track.
+    pub track: Track,
+    /// Its entity.
+    pub entity: EntityId,
+    /// The stages that apply in this wave.
+    pub stages: Vec<Stage>,
+    /// The last stage that it has ended in this wave.
+    pub ended: Option<Stage>,
+    /// It left its batch.
+    pub parked: Option<Parked>,
+    /// It is being taken up again and has not reached its batch yet.
+    pub catching_up: bool,
+    /// Its round.
+    pub round: Round,
+    /// A later wave took it over from this one.
+    pub superseded: Vec<BatchId>,
+}
+
+impl SubjectState {
+    /// The next stage that has something to do or to wait for; `None`: nothing is left.
+    pub fn next_stage(&self) -> Option<Stage> {
+        self.stages.iter().copied().find(|stage| self.ended.is_none_or(|ended| *stage > ended))
+    }
+
+    /// Every stage that applies has ended.
+    pub fn is_finished(&self) -> bool {
+        self.next_stage().is_none()
+    }
+}
+
+/// One batch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BatchState {
+    /// The first of its wave.
+    pub canary: bool,
+    /// Its subjects.
+    pub subjects: Vec<SubjectId>,
+    /// The stages that apply to any of them, in order.
+    pub stages: Vec<Stage>,
+    /// The stage that it is in.
+    pub current: Option<Stage>,
+    /// Since when.
+    pub current_since: Option<Timestamp>,
+    /// The last stage that it has ended.
+    pub ended: Option<Stage>,
+    /// Since when.
+    pub ended_at: Option<Timestamp>,
+    /// Its round.
+    pub round: Round,
+    /// Intents without outcome.
+    pub open: u32,
+    /// Refusals and conflicts since the last resume.
+    pub failures: u32,
+    /// How many are tolerated.
+    pub failure_tolerance: u32,
+    /// It is halted, for this reason.
+    pub halted: Option<String>,
+    /// The point of no return was passed: an irreversible operation was started.
+    pub irreversible: bool,
+    /// When its disable stage ended: the soak counts from here.
+    pub disabled_at: Option<Timestamp>,
+}
+
+impl BatchState {
+    /// The next stage that it would begin; `None` while it is in one, or when nothing is left.
+    pub fn next_stage(&self) -> Option<Stage> {
+        if self.current.is_some() {
+            return None;
+        }
+        self.stages.iter().copied().find(|stage| self.ended.is_none_or(|ended| *stage > ended))
+    }
+
+    /// It is in no stage and none is left.
+    pub fn is_finished(&self) -> bool {
+        self.current.is_none() && self.next_stage().is_none()
+    }
+}
+
+/// How a wave stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WaveStatus {
+    /// It has its subjects in hand.
+    Running,
+    /// Nothing is left for its unparked subjects.
+    Ended,
+    /// It was given up.
+    Aborted,
+}
+
+/// One started wave.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaveState {
+    /// Digest of its file.
+    pub digest: Digest,
+    /// How it stands.
+    pub status: WaveStatus,
+    /// Its batches, the canary first.
+    pub batches: Vec<BatchId>,
+    /// When it started.
+    pub started_at: Timestamp,
+    /// Its key was destroyed.
+    pub forgotten: Option<Timestamp>,
+}
+
+/// How an order stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OrderStatus {
+    /// Recorded; for a plan its waves tell more.
+    Recorded,
+    /// An order other than a plan: its first operation was started.
+    Running,
+    /// An order other than a plan: carried out.
+    Done,
+}
+
+/// One order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderState {
+    /// Digest of its header: what is approved.
+    pub digest: Digest,
+    /// What it is for.
+    pub kind: OrderKind,
+    /// Its waves.
+    pub waves: Vec<WaveRef>,
+    /// It can be run.
+    pub executable: bool,
+    /// How it stands.
+    pub status: OrderStatus,
+    /// People that must approve it (orders other than plans; for plans the stage decides).
+    pub approvals_needed: u8,
+    /// What it concerns (orders other than plans).
+    pub concerns: Vec<(BatchId, Vec<SubjectId>)>,
+    /// Intents without outcome (orders other than plans).
+    pub open: u32,
+    /// When it was recorded.
+    pub recorded_at: Timestamp,
+    /// Operations that the last rehearsal saw refused, of how many; `None`: not rehearsed.
+    pub rehearsed: Option<(u64, u64)>,
+}
+
+/// One approval.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Approval {
+    /// The statement with its signature.
+    pub signed: Signed,
+    /// It was taken back.
+    pub revoked: bool,
+}
+
+/// One acceptance of a gate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Acceptance {
+    /// The gate.
+    pub gate: GateKind,
+    /// About whom.
+    pub scope: GateScope,
+    /// The statement with its signature.
+    pub signed: Signed,
+}
+
+/// One decision of a person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DecisionState {
+    /// What.
+    pub decision: Decision,
+    /// By whom.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// One recorded audit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditState {
+    /// The snapshot.
+    pub snapshot: Digest,
+    /// Its findings.
+    pub findings: Digest,
+    /// Its recorded time.
+    pub taken_at: Timestamp,
+    /// An executable plan can be made from it.
+    pub executable: bool,
+    /// Accounts in scope by store.
+    pub in_scope: BTreeMap<Side, u64>,
+    /// Subjects by entity and presence.
+    pub subjects: Vec<(String, String, u64)>,
+    /// Counts of findings.
+    pub counts: Vec<super::record::AuditCounts>,
+}
+
+/// What is true of the whole state.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct General {
+    /// Identity of the state directory.
+    pub state: Option<StateId>,
+    /// Nothing new is started: who, why.
+    pub paused: Option<(String, String)>,
+    /// Upper limit of operations in flight.
+    pub throttle: Option<u32>,
+    /// When the roster was read last, and the digest of its rows.
+    pub roster: Option<(Timestamp, Digest)>,
+    /// What the stores can do with our binds.
+    pub capabilities: BTreeMap<Side, Capabilities>,
+}
+
+/// Key of a part.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PartKey {
+    /// What is true of the whole state.
+    General,
+    /// An order.
+    Order(PlanId),
+    /// An approval, by the sequence number of its record.
+    Approval(u64),
+    /// A wave.
+    Wave(WaveId),
+    /// A batch.
+    Batch(BatchId),
+    /// A subject.
+    Subject(SubjectId),
+    /// A cell.
+    Cell(CellKey),
+    /// The newest observation of a gate.
+    Gate(GateKind, GateScope),
+    /// An acceptance, by the sequence number of its record.
+    Acceptance(u64),
+    /// A decision, by the sequence number of its record.
+    Decision(u64),
+    /// An audit, by the sequence number of its record.
+    Audit(u64),
+    /// The proof of a subject.
+    Proof(SubjectId),
+    /// A subject id that another took the place of.
+    Alias(SubjectId),
+}
+
+/// A part with its content.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Part {
+    /// What is true of the whole state.
+    General(General),
+    /// An order.
+    Order(PlanId, OrderState),
+    /// An approval.
+    Approval(u64, Approval),
+    /// A wave.
+    Wave(WaveId, WaveState),
+    /// A batch.
+    Batch(BatchId, BatchState),
+    /// A subject.
+    Subject(SubjectId, SubjectState),
+    /// A cell.
+    Cell(CellKey, CellState),
+    /// The newest observation of a gate.
+    Gate(GateKind, GateScope, Observed),
+    /// An acceptance.
+    Acceptance(u64, Acceptance),
+    /// A decision.
+    Decision(u64, DecisionState),
+    /// An audit.
+    Audit(u64, AuditState),
+    /// The proof of a subject.
+    Proof(SubjectId, Observed),
+    /// A subject id that another took the place of.
+    Alias(SubjectId, SubjectId),
+}
+
+impl Part {
+    /// Its key.
+    pub fn key(&self) -> PartKey {
+        match self {
+            Self::General(_) => PartKey::General,
+            Self::Order(id, _) => PartKey::Order(id.clone()),
+            Self::Approval(seq, _) => PartKey::Approval(*seq),
+            Self::Wave(id, _) => PartKey::Wave(id.clone()),
+            Self::Batch(id, _) => PartKey::Batch(id.clone()),
+            Self::Subject(id, _) => PartKey::Subject(id.clone()),
+            Self::Cell(key, _) => PartKey::Cell(key.clone()),
+            Self::Gate(gate, scope, _) => PartKey::Gate(*gate, scope.clone()),
+            Self::Acceptance(seq, _) => PartKey::Acceptance(*seq),
+            Self::Decision(seq, _) => PartKey::Decision(*seq),
+            Self::Audit(seq, _) => PartKey::Audit(*seq),
+            Self::Proof(id, _) => PartKey::Proof(id.clone()),
+            Self::Alias(from, _) => PartKey::Alias(from.clone()),
+        }
+    }
+}
+
+impl PartKey {
+    /// The key as stored: a letter for the kind, then the id.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        match self {
+            Self::General => "g".to_owned(),
+            Self::Order(id) => format!("o/{id}"),
+            Self::Approval(seq) => format!("a/{seq:020}"),
+            Self::Wave(id) => format!("w/{id}"),
+            Self::Batch(id) => format!("b/{id}"),
+            Self::Subject(id) => format!("s/{id}"),
+            Self::Cell(CellKey { subject, op }) => {
+                format!("c/{}/{op}", subject.as_ref().map_or("-", SubjectId::as_str))
+            }
+            Self::Gate(gate, scope) => format!("t/{gate}/{scope}"),
+            Self::Acceptance(seq) => format!("x/{seq:020}"),
+            Self::Decision(seq) => format!("d/{seq:020}"),
+            Self::Audit(seq) => format!("u/{seq:020}"),
+            Self::Proof(id) => format!("p/{id}"),
+            Self::Alias(id) => format!("l/{id}"),
+        }
+        .into_bytes()
+    }
+}
+
+/// What a record changes: the parts as they are afterwards.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[must_use = "a change that is neither stored nor committed is lost"]
+pub struct Change {
+    /// Parts that are new or changed. No part is ever removed: finished work stays visible.
+    pub parts: Vec<Part>,
+}
+
+/// The fold of the ledger.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunState {
+    pub(super) general: General,
+    pub(super) orders: BTreeMap<PlanId, OrderState>,
+    pub(super) approvals: BTreeMap<u64, Approval>,
+    pub(super) waves: BTreeMap<WaveId, WaveState>,
+    pub(super) batches: BTreeMap<BatchId, BatchState>,
+    pub(super) subjects: BTreeMap<SubjectId, SubjectState>,
+    pub(super) cells: BTreeMap<CellKey, CellState>,
+    pub(super) gates: BTreeMap<(GateKind, GateScope), Observed>,
+    pub(super) accepted: BTreeMap<u64, Acceptance>,
+    pub(super) decisions: BTreeMap<u64, DecisionState>,
+    pub(super) audits: BTreeMap<u64, AuditState>,
+    pub(super) proofs: BTreeMap<SubjectId, Observed>,
+    pub(super) aliases: BTreeMap<SubjectId, SubjectId>,
+}
+
+impl RunState {
+    /// A state in which nothing has happened.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes a change in.
+    pub fn commit(&mut self, change: Change) {
+        for part in change.parts {
+            self.put(part);
+        }
+    }
+
+    /// Takes a stored part in.
+    pub fn put(&mut self, part: Part) {
+        match part {
+            Part::General(general) => self.general = general,
+            Part::Order(id, order) => drop(self.orders.insert(id, order)),
+            Part::Approval(seq, approval) => drop(self.approvals.insert(seq, approval)),
+            Part::Wave(id, wave) => drop(self.waves.insert(id, wave)),
+            Part::Batch(id, batch) => drop(self.batches.insert(id, batch)),
+            Part::Subject(id, subject) => drop(self.subjects.insert(id, subject)),
+            Part::Cell(key, cell) => drop(self.cells.insert(key, cell)),
+            Part::Gate(gate, scope, observed) => drop(self.gates.insert((gate, scope), observed)),
+            Part::Acceptance(seq, acceptance) => drop(self.accepted.insert(seq, acceptance)),
+            Part::Decision(seq, decision) => drop(self.decisions.insert(seq, decision)),
+            Part::Audit(seq, audit) => drop(self.audits.insert(seq, audit)),
+            Part::Proof(id, observed) => drop(self.proofs.insert(id, observed)),
+            Part::Alias(from, to) => drop(self.aliases.insert(from, to)),
+        }
+    }
+
+    /// What is true of the whole state.
+    pub fn general(&self) -> &General {
+        &self.general
+    }
+
+    /// All orders.
+    pub fn orders(&self) -> &BTreeMap<PlanId, OrderState> {
+        &self.orders
+    }
+
+    /// All approvals, by the sequence number of their record.
+    pub fn approvals(&self) -> &BTreeMap<u64, Approval> {
+        &self.approvals
+    }
+
+    /// All started waves.
+    pub fn waves(&self) -> &BTreeMap<WaveId, WaveState> {
+        &self.waves
+    }
+
+    /// All batches of started waves.
+    pub fn batches(&self) -> &BTreeMap<BatchId, BatchState> {
+        &self.batches
+    }
+
+    /// All subjects that a wave has or had in hand.
+    pub fn subjects(&self) -> &BTreeMap<SubjectId, SubjectState> {
+        &self.subjects
+    }
+
+    /// All cells.
+    pub fn cells(&self) -> &BTreeMap<CellKey, CellState> {
+        &self.cells
+    }
+
+    /// One cell.
+    pub fn cell(&self, op: &OpId, subject: Option<&SubjectId>) -> Option<&CellState> {
+        self.cells.get(&CellKey { subject: subject.cloned(), op: op.clone() })
+    }
+
+    /// A subject's cells in all waves and orders: its timeline, in the order of operation ids.
+    pub fn cells_of<'a>(&'a self, subject: &SubjectId) -> impl Iterator<Item = (&'a OpId, &'a CellState)> + use<'a> {
+        let wanted = Some(subject.clone());
+        let first = CellKey { subject: wanted.clone(), op: OpId::new(BatchId::new(WaveId::new(PlanId::new(""), ""), ""), 0) };
+        self.cells
+            .range((Bound::Included(first), Bound::Unbounded))
+            .take_while(move |(key, _)| key.subject == wanted)
+            .map(|(key, cell)| (&key.op, cell))
+    }
+
+    /// The newest observation of a gate about exactly this scope.
+    pub fn gate_observation(&self, gate: GateKind, scope: &GateScope) -> Option<&Observed> {
+        self.gates.get(&(gate, scope.clone()))
+    }
+
+    /// All gate observations.
+    pub fn gates(&self) -> &BTreeMap<(GateKind, GateScope), Observed> {
+        &self.gates
+    }
+
+    /// Acceptances of a gate about exactly this scope.
+    pub fn acceptances<'a>(&'a self, gate: GateKind, scope: &'a GateScope) -> impl Iterator<Item = &'a Signed> {
+        self.accepted.values().filter(move |a| a.gate == gate && a.scope == *scope).map(|a| &a.signed)
+    }
+
+    /// All acceptances.
+    pub fn accepted(&self) -> &BTreeMap<u64, Acceptance> {
+        &self.accepted
+    }
+
+    /// Decisions that were not taken back, by the sequence number of their record.
+    pub fn decisions(&self) -> impl Iterator<Item = (u64, &DecisionState)> {
+        let withdrawn: Vec<u64> = self
+            .decisions
+            .values()
+            .filter_map(|d| match d.decision {
+                Decision::Withdraw { decision } => Some(decision),
+                _ => None,
+            })
+            .collect();
+        self.decisions
+            .iter()
+            .filter(move |(seq, d)| !withdrawn.contains(seq) && !matches!(d.decision, Decision::Withdraw { .. }))
+            .map(|(seq, d)| (*seq, d))
+    }
+
+    /// All audits, oldest first.
+    pub fn audits(&self) -> &BTreeMap<u64, AuditState> {
+        &self.audits
+    }
+
+    /// Proofs by subject.
+    pub fn proofs(&self) -> &BTreeMap<SubjectId, Observed> {
+        &self.proofs
+    }
+
+    /// The id that took this id's place, followed to the end; the id itself where none did.
+    pub fn resolve_alias<'a>(&'a self, id: &'a SubjectId) -> &'a SubjectId {
+        let mut at = id;
+        for _ in 0..self.aliases.len() {
+            match self.aliases.get(at) {
+                Some(next) => at = next,
+                None => break,
+            }
+        }
+        at
+    }
+
+    /// The parts of a whole state, for comparing and for rebuilding.
+    pub fn parts(&self) -> Vec<Part> {
+        let mut parts = vec![Part::General(self.general.clone())];
+        parts.extend(self.orders.iter().map(|(k, v)| Part::Order(k.clone(), v.clone())));
+        parts.extend(self.approvals.iter().map(|(k, v)| Part::Approval(*k, v.clone())));
+        parts.extend(self.waves.iter().map(|(k, v)| Part::Wave(k.clone(), v.clone())));
+        parts.extend(self.batches.iter().map(|(k, v)| Part::Batch(k.clone(), v.clone())));
+        parts.extend(self.subjects.iter().map(|(k, v)| Part::Subject(k.clone(), v.clone())));
+        parts.extend(self.cells.iter().map(|(k, v)| Part::Cell(k.clone(), v.clone())));
+        parts.extend(self.gates.iter().map(|((g, s), v)| Part::Gate(*g, s.clone(), v.clone())));
+        parts.extend(self.accepted.iter().map(|(k, v)| Part::Acceptance(*k, v.clone())));
+        parts.extend(self.decisions.iter().map(|(k, v)| Part::Decision(*k, v.clone())));
+        parts.extend(self.audits.iter().map(|(k, v)| Part::Audit(*k, v.clone())));
+        parts.extend(self.proofs.iter().map(|(k, v)| Part::Proof(k.clone(), v.clone())));
+        parts.extend(self.aliases.iter().map(|(k, v)| Part::Alias(k.clone(), v.clone())));
+        parts
+    }
+}
+
+/// Whether an observation is of the kind that the state keeps by gate and scope.
+pub(super) fn gate_of(observed: &Observed) -> Option<(GateKind, &GateScope)> {
+    match &observed.what {
+        Observation::Gate { gate, scope, .. } => Some((*gate, scope)),
+        Observation::Capabilities { .. } | Observation::Proof { .. } => None,
+    }
+}

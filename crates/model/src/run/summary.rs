@@ -1,0 +1,174 @@
+//! Counts that `status` shows: a small fold over the records, at the grain of batches.
+//!
+//! It needs nothing but the records, so that whoever looks can fold the ledger's tail onto the summary that the engine wrote
+//! last, whether the engine lives or is dead.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::record::{OutcomeKind, Record};
+use crate::operation::Stage;
+use crate::{BatchId, Round, WaveId};
+
+/// Counts of one batch.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BatchSummary {
+    /// The first of its wave.
+    pub canary: bool,
+    /// Subjects that it began with.
+    pub subjects: u64,
+    /// Of these, parked now.
+    pub parked: u64,
+    /// The stage that it is in.
+    pub current: Option<Stage>,
+    /// The last stage that it has ended.
+    pub ended: Option<Stage>,
+    /// Since when it is where it is.
+    pub since: Option<Timestamp>,
+    /// Operations of the current stage.
+    pub operations: u64,
+    /// Cells of the current stage that have ended.
+    pub done: u64,
+    /// Refusals and conflicts in all.
+    pub failed: u64,
+    /// Conflicts that nobody has decided on.
+    pub conflicts: u64,
+    /// It is halted, for this reason.
+    pub halted: Option<String>,
+    /// Its round.
+    pub round: u32,
+}
+
+/// Counts of one wave.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaveSummary {
+    /// `running`, `ended` or `aborted`.
+    pub status: String,
+    /// When it started.
+    pub started_at: Option<Timestamp>,
+    /// Its batches.
+    pub batches: BTreeMap<String, BatchSummary>,
+}
+
+/// What `status` shows, as of one record.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Summary {
+    /// The last record that is counted.
+    pub seq: u64,
+    /// When it was written.
+    pub at: Option<Timestamp>,
+    /// Nothing new is started: who, why.
+    pub paused: Option<(String, String)>,
+    /// Upper limit of operations in flight.
+    pub throttle: Option<u32>,
+    /// When the last audit was recorded, and its findings by severity (`severe`, `other`).
+    pub last_audit: Option<(Timestamp, u64, u64)>,
+    /// Plans recorded.
+    pub plans: u64,
+    /// Started waves.
+    pub waves: BTreeMap<WaveId, WaveSummary>,
+    /// Rollbacks that ended.
+    pub rollbacks: u64,
+    /// What the engine waits for, in its words; written by the engine, not folded.
+    pub waiting: Option<String>,
+}
+
+impl Summary {
+    /// Takes in the next record.
+    pub fn fold(&mut self, seq: u64, at: Timestamp, record: &Record) {
+        if seq <= self.seq {
+            return;
+        }
+        self.seq = seq;
+        self.at = Some(at);
+        match record {
+            Record::AuditRecorded { counts, taken_at, .. } => {
+                let severe = counts.iter().map(|c| c.severe).sum();
+                let all: u64 = counts.iter().map(|c| c.findings).sum();
+                self.last_audit = Some((*taken_at, severe, all.saturating_sub(severe)));
+            }
+            Record::PlanRecorded { .. } => self.plans += 1,
+            Record::WaveStarted { wave, claims, .. } => {
+                let summary = self.waves.entry(wave.clone()).or_default();
+                summary.status = "running".to_owned();
+                summary.started_at = Some(at);
+                for claim in claims {
+                    let batch = summary.batches.entry(claim.batch.clone()).or_default();
+                    batch.canary = claim.canary;
+                    batch.subjects = u64::try_from(claim.subjects.len()).unwrap_or(u64::MAX);
+                    batch.round = Round::FIRST.0;
+                }
+            }
+            Record::StageStarted { batch, stage, operations, .. } => {
+                let batch = self.batch(batch);
+                batch.current = Some(*stage);
+                batch.since = Some(at);
+                batch.operations = *operations;
+                batch.done = 0;
+            }
+            Record::StageEnded { batch, stage, .. } => {
+                let batch = self.batch(batch);
+                batch.current = None;
+                batch.ended = Some(*stage);
+                batch.since = Some(at);
+            }
+            Record::Outcome { outcome } => {
+                let count = |wanted: fn(OutcomeKind) -> bool| {
+                    u64::try_from(outcome.cells.iter().filter(|c| wanted(c.kind)).count()).unwrap_or(u64::MAX)
+                };
+                let done = count(|kind| kind != OutcomeKind::Unknown);
+                let failed = count(|kind| matches!(kind, OutcomeKind::Refused | OutcomeKind::Conflict));
+                let conflicts = count(|kind| kind == OutcomeKind::Conflict);
+                if self.knows(&outcome.op.batch) {
+                    let batch = self.batch(&outcome.op.batch);
+                    batch.done += done;
+                    batch.failed += failed;
+                    batch.conflicts += conflicts;
+                }
+            }
+            Record::Resolved { op, .. }
+                if self.knows(&op.batch) => {
+                    let batch = self.batch(&op.batch);
+                    batch.conflicts = batch.conflicts.saturating_sub(1);
+                }
+            Record::Parked { batch, .. } => self.batch(batch).parked += 1,
+            Record::Unparked { batch, .. } => {
+                let batch = self.batch(batch);
+                batch.parked = batch.parked.saturating_sub(1);
+            }
+            Record::Halted { batch, reason } => self.batch(batch).halted = Some(reason.clone()),
+            Record::Resumed { batch: Some(batch), .. } => self.batch(batch).halted = None,
+            Record::Resumed { batch: None, .. } => self.paused = None,
+            Record::Paused { by, reason } => self.paused = Some((by.clone(), reason.clone())),
+            Record::Throttled { limit, .. } => self.throttle = *limit,
+            Record::RolledBack { batch, to, round, .. } => {
+                self.rollbacks += 1;
+                if let Some(id) = batch {
+                    let status = &mut self.waves.entry(id.wave.clone()).or_default().status;
+                    if status == "ended" {
+                        *status = "running".to_owned();
+                    }
+                    let batch = self.batch(id);
+                    batch.current = None;
+                    batch.ended = to.previous().filter(|stage| batch.ended.is_some_and(|ended| *stage <= ended));
+                    batch.round = round.0;
+                    batch.halted = Some(format!("rolled back to before {to}"));
+                    batch.since = Some(at);
+                }
+            }
+            Record::WaveEnded { wave } => self.waves.entry(wave.clone()).or_default().status = "ended".to_owned(),
+            Record::Aborted { wave, .. } => self.waves.entry(wave.clone()).or_default().status = "aborted".to_owned(),
+            _ => {}
+        }
+    }
+
+    fn knows(&self, id: &BatchId) -> bool {
+        self.waves.get(&id.wave).is_some_and(|wave| wave.batches.contains_key(&id.batch))
+    }
+
+    fn batch(&mut self, id: &BatchId) -> &mut BatchSummary {
+        self.waves.entry(id.wave.clone()).or_default().batches.entry(id.batch.clone()).or_default()
+    }
+}
