@@ -1,43 +1,21 @@
 //! Reading and judging the roster: the authority on people. Pure; audit and cutover share it.
+//!
+//! A file is decoded and split into fields elsewhere; here its rows are read ([`RosterReader`]), grouped to people ([`Roster`]) and
+//! judged at a point in time ([`Roster::judge`]).
 
-use jiff::civil::Date;
-use serde::{Deserialize, Serialize};
+mod error;
+mod groups;
+mod judge;
+mod reader;
+mod row;
+mod standing;
+mod table;
+#[cfg(test)]
+mod tests;
 
-/// What the roster says of a person at a point in time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Presence {
-    /// Active, on leave or seconded: an account is justified.
-    Active,
-    /// Active but on leave: as active, except that dormancy is expected.
-    OnLeave,
-    /// All rows start in the future.
-    NotYetStarted,
-    /// Employment ended.
-    Departed,
-    /// The contractor's contract ended.
-    ContractEnded,
-}
-
-impl Presence {
-    /// Active or on leave.
-    pub fn is_active(self) -> bool {
-        matches!(self, Self::Active | Self::OnLeave)
-    }
-
-    /// Departed or contract ended.
-    pub fn has_ended(self) -> bool {
-        matches!(self, Self::Departed | Self::ContractEnded)
-    }
-}
-
-/// The judgement with what it rests on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Standing {
-    /// The judgement.
-    pub presence: Presence,
-    /// The last valid day, where a date decided.
-    pub last_day: Option<Date>,
-    /// Word and date disagree; the date won.
-    pub disagrees: bool,
-}
+pub use error::{DateProblem, RosterError, WordProblem};
+pub use judge::{Judgement, When, Zones};
+pub use reader::RosterReader;
+pub use row::{Row, Status};
+pub use standing::{Presence, Standing};
+pub use table::{PersonIx, Roster, RowIx, RowView};
