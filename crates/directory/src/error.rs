@@ -40,8 +40,8 @@ pub struct DirectoryError {
     pub code: Option<u32>,
     /// The server's or the transport's words. Never a secret.
     pub message: String,
-    /// What to do next, where it is known.
-    pub hint: Option<String>,
+    /// What to do next, where it is known. (Boxed, so that an `Outcome` stays small.)
+    pub hint: Option<Box<str>>,
 }
 
 impl DirectoryError {
@@ -67,7 +67,7 @@ impl DirectoryError {
     /// With what to do next.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.hint = Some(hint.into().into_boxed_str());
         self
     }
 }

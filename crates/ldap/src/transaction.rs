@@ -1,0 +1,109 @@
+//! Transactions (RFC 5805): several modifications, all or none.
+
+use ldap3::LdapResult;
+use untether_directory::{Control, DirectoryError, Failure, Outcome, WriteOptions};
+use untether_model::Dn;
+use untether_model::change::{Change, Modification};
+
+use crate::ber::{Element, INTEGER, OCTET_STRING, SEQUENCE, element, put};
+use crate::client::Inner;
+use crate::connection::{Connection, Lost};
+use crate::controls;
+use crate::outcome::Subject;
+use crate::write::check;
+
+/// The extended operation that ends a transaction.
+const END: &str = "1.3.6.1.1.21.3";
+const BOOLEAN: u8 = 0x01;
+
+impl Inner {
+    pub(crate) async fn transaction(&self, changes: &[(Dn, Vec<Modification>)], options: &WriteOptions) -> Outcome<()> {
+        let Some((first, _)) = changes.first() else { return Ok(()) };
+        let subject = self.subject("transaction").about(first);
+        let changes: Vec<Change> =
+            changes.iter().map(|(dn, mods)| Change::Modify { dn: dn.clone(), mods: mods.clone() }).collect();
+        for change in &changes {
+            check(subject.about(change.dn()), change)?;
+        }
+        if options.no_op {
+            return Err(subject.error(Failure::Invalid, "the parts of a transaction cannot be tried by no-op"));
+        }
+        if !self.features().await?.has_transactions() {
+            return Err(subject
+                .error(Failure::Invalid, "the server has no transactions (RFC 5805)")
+                .with_hint("run 'untether doctor'; the plan must be made for what the server offers"));
+        }
+        let assertion = match &options.condition {
+            Some(condition) => self.condition(subject, condition).await?,
+            None => None,
+        };
+        let mut own = self.transactions.take(&self.connector, subject).await?;
+        let mut begun = self.begin(own.connection(), subject).await;
+        if own.used_before && matches!(begun, Err(Begin::Lost(Lost::NotSent | Lost::Unanswered(_)))) {
+            // The server closed a connection that lay idle; a transaction that was only begun has no effect.
+            own.renew(&self.connector).await?;
+            begun = self.begin(own.connection(), subject).await;
+        }
+        let id = begun.map_err(|begin| match begin {
+            Begin::Lost(lost) => lost.of_write(subject),
+            Begin::Refused(error) => error,
+        })?;
+        let Some(connection) = own.connection() else { return Err(Lost::NotSent.of_read(subject)) };
+
+        let mut carried = Vec::new();
+        for change in &changes {
+            let mut sent = vec![controls::in_transaction(&id)];
+            sent.extend(assertion.clone().filter(|_| carried.is_empty()));
+            sent.extend(options.relax.then(controls::relax));
+            let (result, message) = self.one_write(connection, change, sent).await.map_err(|lost| lost.of_write(subject))?;
+            if result.rc != 0 {
+                // Not taken into the transaction. Closing the connection gives the transaction up.
+                connection.close().await;
+                return Err(subject.about(change.dn()).write_refusal(change, &result));
+            }
+            carried.push((message, change));
+        }
+        let bound = self.settings.timeouts.operation;
+        let ended = connection.extended(bound, END, Some(commit(&id))).await;
+        let (result, value) = ended.map_err(|lost| lost.of_write(subject))?;
+        if result.rc != 0 {
+            return Err(failed(subject, &carried, &result, &value));
+        }
+        own.give_back();
+        Ok(())
+    }
+
+    /// Begins a transaction: its identifier (empty on OpenLDAP, where a connection has one at a time).
+    async fn begin(&self, connection: Option<&Connection>, subject: Subject<'_>) -> Result<Vec<u8>, Begin> {
+        let connection = connection.ok_or(Begin::Lost(Lost::NotSent))?;
+        let bound = self.settings.timeouts.operation;
+        let (result, id) = connection.extended(bound, Control::TRANSACTION_START, None).await.map_err(Begin::Lost)?;
+        if result.rc == 0 { Ok(id) } else { Err(Begin::Refused(subject.refusal(&result))) }
+    }
+}
+
+/// Why a transaction did not begin.
+enum Begin {
+    Lost(Lost),
+    Refused(DirectoryError),
+}
+
+/// `TxnEndReq` with `commit TRUE`.
+fn commit(id: &[u8]) -> Vec<u8> {
+    let mut parts = element(BOOLEAN, &[0xff]);
+    put(&mut parts, OCTET_STRING, id);
+    element(SEQUENCE, &parts)
+}
+
+/// The error of a transaction that the server rolled back, about the change that failed where the server names it.
+fn failed(subject: Subject<'_>, carried: &[(i32, &Change)], result: &LdapResult, value: &[u8]) -> DirectoryError {
+    let named = Element::only(value).and_then(Element::children).and_then(|parts| {
+        let id = parts.first().filter(|part| part.tag == INTEGER)?;
+        let id = id.content.iter().try_fold(0_i32, |sum, &b| sum.checked_mul(256)?.checked_add(i32::from(b)))?;
+        carried.iter().find(|(message, _)| *message == id).map(|(_, change)| *change)
+    });
+    match named.or_else(|| carried.first().map(|(_, change)| *change)) {
+        Some(change) => subject.about(change.dn()).write_refusal(change, result),
+        None => subject.refusal(result),
+    }
+}
