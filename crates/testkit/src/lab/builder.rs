@@ -205,11 +205,7 @@ impl Builder {
         };
         std::fs::create_dir_all(&directory).map_err(Error::file("make", &directory))?;
         let directory = directory.canonicalize().map_err(Error::file("find", &directory))?;
-        let socket = directory.join("ldapi");
-        let length = socket.as_os_str().len();
-        if length > SOCKET_PATH_BYTES {
-            return Err(Error::SocketPathTooLong { path: socket, length, limit: SOCKET_PATH_BYTES });
-        }
+        let socket = socket_path(&directory)?;
         let authority = match &self.authority {
             Some(authority) => Arc::clone(authority),
             None => Arc::new(Authority::create("Laboratory CA", &directory.join("ca.pem"))?),
@@ -219,7 +215,7 @@ impl Builder {
         let credentials = Credentials::create(suffix, &directory.join("secrets"))?;
         self.configure(&directory, authority.ca_file(), &certificate, &credentials)?;
         self.load(&directory, &credentials)?;
-        let description = StoreDescription::new(self.flavour, &directory, authority.ca_file(), credentials.identities);
+        let description = StoreDescription::new(self.flavour, &directory, authority.ca_file(), socket, credentials.identities);
         let remove_with_owner = self.remove_with_owner.or_else(|| temporary.as_ref().map(|temporary| temporary.path().into()));
         let mut server = Server::from_parts(Parts {
             description,
@@ -303,6 +299,21 @@ fn schema() -> Result<String, Error> {
     }
     text.push_str(LAB_SCHEMA);
     Ok(text)
+}
+
+/// Where the LDAPI socket goes: into the server's directory if its path is short enough for a
+/// socket, else into a temporary one.
+fn socket_path(directory: &Path) -> Result<PathBuf, Error> {
+    let fits = |path: &Path| path.as_os_str().len() <= SOCKET_PATH_BYTES;
+    let near = directory.join("ldapi");
+    if fits(&near) {
+        return Ok(near);
+    }
+    let far = temporary_directory(true)?.keep().join("ldapi");
+    if fits(&far) {
+        return Ok(far);
+    }
+    Err(Error::SocketPathTooLong { length: far.as_os_str().len(), path: far, limit: SOCKET_PATH_BYTES })
 }
 
 /// Temporary directory, in memory where there is room.

@@ -178,7 +178,7 @@ fn global(inputs: &Inputs<'_>) -> String {
     let run = inputs.directory.display();
     let mut text = String::new();
     put!(text, "dn: cn=config\nobjectClass: olcGlobal\ncn: config");
-    put!(text, "olcPidFile: {run}/slapd.pid\nolcArgsFile: {run}/slapd.args");
+    put!(text, "olcPidFile: {run}/{}\nolcArgsFile: {run}/slapd.args", super::server::PID_FILE);
     put!(text, "olcTLSCACertificateFile: {}", inputs.ca_file.display());
     put!(text, "olcTLSCertificateFile: {}", inputs.certificate.certificate.display());
     put!(text, "olcTLSCertificateKeyFile: {}", inputs.certificate.key.display());

@@ -95,7 +95,7 @@ pub enum Error {
     /// The path of the LDAPI socket is longer than the operating system allows.
     #[error(
         "the path {} is too long for a socket ({length} of at most {limit} bytes); \
-         choose a shorter directory with --dir", path.display()
+         set TMPDIR to a shorter directory", path.display()
     )]
     SocketPathTooLong {
         /// The path.
@@ -135,6 +135,15 @@ pub enum Error {
     /// There is no laboratory in the directory.
     #[error("there is no laboratory in {}; start one with `scripts/lab up`", directory.display())]
     NoLaboratory {
+        /// The directory.
+        directory: PathBuf,
+    },
+    /// Another command works on the laboratory.
+    #[error(
+        "another command is working on the laboratory in {}; wait for it to end",
+        directory.display()
+    )]
+    Busy {
         /// The directory.
         directory: PathBuf,
     },

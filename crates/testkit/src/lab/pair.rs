@@ -110,5 +110,13 @@ pub(super) fn start_both(shared: Builder, independent: Builder) -> Result<(Serve
         (shared.start(), other.join())
     });
     let independent = independent.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-    Ok((shared?, independent?))
+    match (shared, independent) {
+        (Ok(shared), Ok(independent)) => Ok((shared, independent)),
+        // Half a pair is of no use, and a detached half would stay.
+        (Ok(mut half), Err(error)) | (Err(error), Ok(mut half)) => {
+            half.kill();
+            Err(error)
+        }
+        (Err(error), Err(_)) => Err(error),
+    }
 }

@@ -42,6 +42,14 @@ impl ProcessMark {
         (!matches!(state, 'Z' | 'X')).then_some(Self { pid, started_ticks })
     }
 
+    /// Mark of the process `pid` if `argument` is among the arguments it was started with.
+    pub(super) fn with_argument(pid: i32, argument: &Path) -> Option<Self> {
+        let mark = Self::of(pid)?;
+        let arguments = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+        let wanted = argument.as_os_str().as_encoded_bytes();
+        (arguments.split(|byte| *byte == 0).any(|one| one == wanted) && mark.is_alive()).then_some(mark)
+    }
+
     /// Whether exactly this process still runs. A zombie has ended.
     #[must_use]
     pub fn is_alive(&self) -> bool {

@@ -17,6 +17,8 @@ use tempfile::TempDir;
 
 /// Subdirectory with the server's configuration (`slapd -F`).
 pub(super) const CONFIG_DIRECTORY: &str = "slapd.d";
+/// File in the server's directory to which slapd writes its process id.
+pub(super) const PID_FILE: &str = "slapd.pid";
 /// How long a server may take to listen. A large database on a busy machine takes its time.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 /// What slapd's log says when a port is taken.
@@ -48,6 +50,8 @@ pub struct StoreDescription {
     pub directory: PathBuf,
     /// Configuration directory (`slapd -F`).
     pub config_directory: PathBuf,
+    /// Local socket of [`StoreDescription::ldapi_url`].
+    pub socket: PathBuf,
     /// Stats log.
     pub log_file: PathBuf,
     /// The server's process while it runs.
@@ -56,7 +60,13 @@ pub struct StoreDescription {
 
 impl StoreDescription {
     /// Description of a server that has no ports yet.
-    pub(super) fn new(flavour: Flavour, directory: &Path, ca_file: &Path, identities: BTreeMap<Role, Identity>) -> Self {
+    pub(super) fn new(
+        flavour: Flavour,
+        directory: &Path,
+        ca_file: &Path,
+        socket: PathBuf,
+        identities: BTreeMap<Role, Identity>,
+    ) -> Self {
         let suffix = flavour.suffix().to_owned();
         Self {
             flavour,
@@ -64,7 +74,8 @@ impl StoreDescription {
             suffix,
             ldaps_url: String::new(),
             ldap_url: String::new(),
-            ldapi_url: socket_url(&directory.join("ldapi")),
+            ldapi_url: socket_url(&socket),
+            socket,
             ca_file: ca_file.to_owned(),
             identities,
             access_log_suffix: (flavour == Flavour::Shared).then(|| "cn=accesslog".to_owned()),
@@ -75,14 +86,24 @@ impl StoreDescription {
         }
     }
 
-    fn socket(&self) -> PathBuf {
-        self.directory.join("ldapi")
+    /// Removes the directory of a socket that had to be elsewhere because of its path's length.
+    pub(super) fn remove_socket_directory(&self) {
+        if let Some(parent) = self.socket.parent()
+            && parent != self.directory
+        {
+            // Nothing but the socket is in it, and the system clears it some day anyway.
+            let _ = std::fs::remove_dir_all(parent);
+        }
     }
 
     /// Starts slapd for this store and waits until it listens.
     fn launch(&self, detached: bool, remove_with_owner: Option<&Path>) -> Result<Process, StartFailure> {
-        // The socket of a killed server would be in the way of nothing but this look at it.
-        let _ = std::fs::remove_file(self.socket());
+        // A directory for temporary files does not survive every restart of the machine.
+        if let Some(parent) = self.socket.parent() {
+            std::fs::create_dir_all(parent).map_err(|source| StartFailure::Other(Error::file("make", parent)(source)))?;
+        }
+        // What a killed server left would be mistaken for a listening socket.
+        let _ = std::fs::remove_file(&self.socket);
         let logged_before = std::fs::metadata(&self.log_file).map_or(0, |log| log.len());
         let launch = Launch {
             program: "slapd",
@@ -102,7 +123,7 @@ impl StoreDescription {
         let process =
             if detached { Process::detached(&launch) } else { Process::guarded(&launch) }.map_err(StartFailure::Other)?;
         let begin = Instant::now();
-        while UnixStream::connect(self.socket()).is_err() {
+        while UnixStream::connect(&self.socket).is_err() {
             if !process.mark.is_alive() {
                 let log = std::fs::read(&self.log_file).unwrap_or_default();
                 let begin = usize::try_from(logged_before).unwrap_or(usize::MAX);
@@ -152,6 +173,13 @@ impl StoreDescription {
         command.env("LDAPTLS_CACERT", &self.ca_file).args(["-x", "-H", &self.ldaps_url]);
         Ok(command)
     }
+}
+
+/// Process of the server whose directory this is, found by slapd's own process id file and the
+/// configuration directory among its arguments.
+pub(super) fn running(directory: &Path) -> Option<ProcessMark> {
+    let text = std::fs::read_to_string(directory.join(PID_FILE)).ok()?;
+    ProcessMark::with_argument(text.trim().parse().ok()?, &directory.join(CONFIG_DIRECTORY))
 }
 
 /// Why a start did not succeed: a taken port is worth another try.

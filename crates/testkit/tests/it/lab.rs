@@ -7,7 +7,8 @@ use untether_testkit::lab::{Authority, CertificateKind, Flavour, Pair, Role, Ser
 /// One pair for all tests that only look, or that write below a subtree of their own.
 static PAIR: LazyLock<Pair> = LazyLock::new(|| Pair::start().unwrap());
 
-fn text(output: &Output) -> String {
+/// Everything that a program said.
+pub(crate) fn text(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 

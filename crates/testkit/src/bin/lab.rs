@@ -1,0 +1,143 @@
+//! Command `lab`: starts, shows and stops a laboratory of two real OpenLDAP servers.
+
+use clap::{Args, Parser, Subcommand};
+use std::error::Error;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use untether_testkit::generate;
+use untether_testkit::lab::{DESCRIPTION_FILE, DataSource, Laboratory, StoreDescription, StoreStatus, UpOptions, UpOutcome};
+
+/// Two real OpenLDAP servers on loopback, with generated data
+#[derive(Parser)]
+#[command(name = "lab")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make and start the laboratory; start it again after `down`
+    Up(Up),
+    /// Stop the servers; the data stay for the next `up`
+    Down {
+        #[command(flatten)]
+        place: Place,
+        /// Remove the laboratory's files too
+        #[arg(long)]
+        purge: bool,
+    },
+    /// Show one line a server; exit 1 when one does not run
+    Status {
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+#[derive(Args)]
+struct Place {
+    /// Directory of the laboratory
+    #[arg(long, default_value = ".lab")]
+    dir: PathBuf,
+}
+
+#[derive(Args)]
+struct Up {
+    #[command(flatten)]
+    place: Place,
+    /// Number of people to generate [default: 2000]
+    #[arg(long)]
+    people: Option<u32>,
+    /// Seed of the generated data [default: 1]
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Throw away what is there and begin anew
+    #[arg(long)]
+    fresh: bool,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let mut out = std::io::stdout().lock();
+    match run(arguments.command, &mut out) {
+        Ok(code) => code,
+        Err(error) => {
+            // Nothing can be done about a standard error that cannot be written to.
+            let _ = writeln!(std::io::stderr(), "lab: {}", chain(error.as_ref()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The error with its causes in one line.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        text.push_str(": ");
+        text.push_str(&next.to_string());
+        cause = next.source();
+    }
+    text
+}
+
+fn run(command: Command, out: &mut impl Write) -> Result<ExitCode, Box<dyn Error>> {
+    match command {
+        Command::Up(up) => {
+            let laboratory = Laboratory::at(&up.place.dir);
+            let options = UpOptions { people: up.people, seed: up.seed, fresh: up.fresh };
+            let outcome = laboratory.up(options, &generate_data)?;
+            let data = outcome.description().data;
+            let done = match &outcome {
+                UpOutcome::Created(_) => "new laboratory",
+                UpOutcome::Resumed(_) => "laboratory started again",
+                UpOutcome::Running(_) => "laboratory is running already",
+            };
+            writeln!(out, "{done}: {} people, seed {}", data.people, data.seed)?;
+            print_status(&laboratory, out)?;
+            writeln!(out, "addresses, identities, files: {}", up.place.dir.join(DESCRIPTION_FILE).display())?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Down { place, purge } => {
+            let laboratory = Laboratory::at(&place.dir);
+            let stopped = if purge { laboratory.purge()? } else { laboratory.down()? };
+            for flavour in &stopped {
+                writeln!(out, "{:<12} stopped", flavour.name())?;
+            }
+            if stopped.is_empty() {
+                writeln!(out, "no server runs in {}", place.dir.display())?;
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Status { place } => {
+            let all_run = print_status(&Laboratory::at(&place.dir), out)?;
+            Ok(if all_run { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+    }
+}
+
+fn generate_data(data: DataSource, directory: &Path) -> Result<(), String> {
+    let options = generate::Options { seed: data.seed, people: data.people, ..generate::Options::default() };
+    generate::generate(&options, directory).map(|_| ()).map_err(|error| chain(&error))
+}
+
+/// Prints one line a server; `false` when one does not run.
+fn print_status(laboratory: &Laboratory, out: &mut impl Write) -> Result<bool, Box<dyn Error>> {
+    let mut all_run = true;
+    for (store, status) in laboratory.status()? {
+        all_run &= status != StoreStatus::Stopped;
+        writeln!(out, "{}", status_line(&store, &status))?;
+    }
+    Ok(all_run)
+}
+
+fn status_line(store: &StoreDescription, status: &StoreStatus) -> String {
+    let name = store.flavour.name();
+    match status {
+        StoreStatus::Running { pid, entries } => {
+            format!("{name:<12} running  {}  {}  {entries} entries  process {pid}", store.ldaps_url, store.suffix)
+        }
+        StoreStatus::Stopped => format!("{name:<12} stopped  {}", store.suffix),
+    }
+}
