@@ -1,1 +1,27 @@
-//! Dispatcher, executor and throttle of a staged cutover.
+//! Carries out approved orders: the operation protocol, batches, barriers, gates, throttle.
+//!
+//! Decides nothing that the plan could have decided. What it cannot know itself it asks through [`ports`]; it imports neither the
+//! LDAP client nor the journal nor any display, so its tests build without TLS and without a database.
+
+pub mod act;
+pub mod engine;
+pub mod error;
+pub mod execute;
+pub mod gates;
+pub mod image;
+pub mod order;
+pub mod ports;
+pub mod recorder;
+pub mod secret;
+pub mod throttle;
+
+pub use engine::{DEFAULT_CEILING, Ended, Engine, RunOptions, Standstill, Stop};
+pub use error::CutoverError;
+pub use execute::Executor;
+pub use order::Rollback;
+pub use ports::{
+    Handover, Hook, Journal, Keyring, LedgerView, PersonNow, Ports, Receipt, Refusal, Roster, RosterNow, SecretPolicy, Store,
+    Stores, Time,
+};
+pub use recorder::Recorder;
+pub use throttle::Throttle;

@@ -124,6 +124,8 @@ pub struct WaveHeader {
     pub canary_wait: Span,
     /// Share of the canary's subjects that must be unparked, in percent.
     pub canary_share_percent: f64,
+    /// Share of the touched entries, in percent, that may have moved since the snapshot.
+    pub moved_percent: f64,
     /// How long silence must be proved.
     pub soak: Span,
     /// Refusals and conflicts that a batch tolerates.

@@ -365,13 +365,14 @@ impl Step<'_> {
         if batch.current != Some(stage) || batch.round != round {
             return Err(self.illegal(KIND, id, format!("is not in {stage} of round {round}")));
         }
-        if batch.open > 0 {
-            return Err(self.illegal(KIND, id, format!("has {} operations without outcome", batch.open)));
-        }
         let mut parts = Vec::new();
         for subject in &batch.subjects {
             let Some(found) = self.state.subjects.get(subject) else { continue };
             if found.batch == *id && found.parked.is_none() && !found.catching_up {
+                let open = self.state.cells_of(subject).any(|(op, c)| op.batch == *id && c.status == CellStatus::Open);
+                if open {
+                    return Err(self.illegal(KIND, id, format!("has an operation of {subject} without outcome")));
+                }
                 parts.push(Part::Subject(subject.clone(), SubjectState { ended: Some(stage), ..found.clone() }));
             }
         }
@@ -494,6 +495,7 @@ impl Step<'_> {
                 created: before.and_then(|c| c.created.clone()),
                 undone: false,
                 drift: None,
+                forced: before.is_some_and(|c| c.forced),
                 message: String::new(),
             };
             parts.push(Part::Cell(key, cell));
@@ -546,6 +548,7 @@ impl Step<'_> {
                 created: outcome.stable_id.clone().or_else(|| before.and_then(|c| c.created.clone())),
                 undone: false,
                 drift: None,
+                forced: false,
                 message: outcome.message.clone(),
             };
             parts.push(Part::Cell(key, cell));
@@ -564,7 +567,8 @@ impl Step<'_> {
         let mut cell = cell.filter(failed).cloned().ok_or_else(|| self.illegal("resolved", op, "is not in conflict"))?;
         match verb {
             "keep-theirs" | "skip" => cell.status = CellStatus::Ended(OutcomeKind::Skipped),
-            "force" | "retry" => {}
+            "force" => cell.forced = true,
+            "retry" => {}
             _ => return Err(self.illegal("resolved", op, format!("knows no decision '{verb}'"))),
         }
         Ok(vec![Part::Cell(key, cell)])
@@ -575,9 +579,6 @@ impl Step<'_> {
         let mut parts = Vec::new();
         for batch_id in &wave.batches {
             let batch = self.batch("aborted", batch_id)?;
-            if batch.open > 0 {
-                return Err(self.illegal("aborted", id, format!("has {} operations in flight", batch.open)));
-            }
             for subject in &batch.subjects {
                 let Some(found) = self.state.subjects.get(subject).filter(|s| s.batch == *batch_id) else { continue };
                 let mut found = found.clone();
@@ -628,8 +629,8 @@ impl Step<'_> {
     ) -> Parts {
         const KIND: &str = "rolled-back";
         let mut order = self.order(KIND, order_id)?;
-        if order.status == OrderStatus::Done || order.open > 0 {
-            return Err(self.illegal(KIND, order_id, "is done already or has operations without outcome"));
+        if order.status == OrderStatus::Done {
+            return Err(self.illegal(KIND, order_id, "is done already"));
         }
         let mut parts = Vec::new();
         for id in subjects {
@@ -671,7 +672,12 @@ impl Step<'_> {
                 parts.push(Part::Wave(id.wave.clone(), wave));
             }
         }
-        order.status = OrderStatus::Done;
+        // The order is done when everything that it concerns has been rolled back.
+        match batch_id {
+            Some(id) => order.concerns.retain(|(concerned, _)| concerned != id),
+            None => order.concerns.clear(),
+        }
+        order.status = if order.concerns.is_empty() { OrderStatus::Done } else { OrderStatus::Running };
         parts.push(Part::Order(order_id.clone(), order));
         Ok(parts)
     }

@@ -59,6 +59,8 @@ pub struct CellState {
     pub undone: bool,
     /// What was seen when it drifted.
     pub drift: Option<String>,
+    /// Two people decided that it overwrites what it finds.
+    pub forced: bool,
     /// The server's words of the last outcome.
     pub message: String,
 }
@@ -132,7 +134,7 @@ pub struct BatchState {
     pub ended_at: Option<Timestamp>,
     /// Its round.
     pub round: Round,
-    /// Intents without outcome.
+    /// Intents without outcome, for display.
     pub open: u32,
     /// Refusals and conflicts since the last resume.
     pub failures: u32,

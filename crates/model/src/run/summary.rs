@@ -128,11 +128,10 @@ impl Summary {
                     batch.conflicts += conflicts;
                 }
             }
-            Record::Resolved { op, .. }
-                if self.knows(&op.batch) => {
-                    let batch = self.batch(&op.batch);
-                    batch.conflicts = batch.conflicts.saturating_sub(1);
-                }
+            Record::Resolved { op, .. } if self.knows(&op.batch) => {
+                let batch = self.batch(&op.batch);
+                batch.conflicts = batch.conflicts.saturating_sub(1);
+            }
             Record::Parked { batch, .. } => self.batch(batch).parked += 1,
             Record::Unparked { batch, .. } => {
                 let batch = self.batch(batch);

@@ -1,0 +1,273 @@
+//! The pure half of the operation protocol: from what is observed and what is desired to what is sent.
+//!
+//! Knows no server and no journal; everything here is a function of its arguments.
+
+use std::collections::BTreeMap;
+
+use untether_directory::Condition;
+use untether_ledger::Marks;
+use untether_model::change::{Change, Modification};
+use untether_model::operation::Expects;
+use untether_model::run::Mark;
+use untether_model::schema::{Equality, Schema};
+use untether_model::{AttrMap, AttrName, Dn, Entry, StableId, Value};
+
+/// Attributes that name the entry and tell its version (OpenLDAP).
+pub const STABLE_ID: &str = "entryUUID";
+/// The change marker.
+pub const CHANGE_MARKER: &str = "entryCSN";
+
+/// A touched attribute with concrete values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Aim {
+    /// The attribute.
+    pub attr: AttrName,
+    /// What it must be for a first attempt.
+    pub expects: Expectation,
+    /// What it is to be.
+    pub desired: Vec<Value>,
+}
+
+/// What an attribute must be before a first attempt, resolved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Expectation {
+    /// Anything.
+    Any,
+    /// Exactly these values (empty: absent).
+    Values(Vec<Value>),
+    /// The values with these marks.
+    Marks(Vec<String>),
+}
+
+/// The entry as observed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Where it is now.
+    pub dn: Dn,
+    /// Its stable id.
+    pub stable_id: Option<StableId>,
+    /// Its change marker.
+    pub change_marker: Option<String>,
+    /// What was asked for.
+    pub entry: Entry,
+}
+
+impl Seen {
+    /// Takes an entry that was read.
+    pub fn of(entry: Entry) -> Self {
+        Self {
+            dn: entry.dn.clone(),
+            stable_id: entry.text(STABLE_ID).map(StableId::new),
+            change_marker: entry.text(CHANGE_MARKER).map(str::to_owned),
+            entry,
+        }
+    }
+
+    /// The values of an attribute description, exactly.
+    pub fn values(&self, attr: &AttrName) -> &[Value] {
+        self.entry.attrs.get(attr).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// Whether all touched attributes are as desired.
+pub fn is_reached(schema: &Schema, seen: &Seen, aims: &[Aim]) -> bool {
+    aims.iter().all(|aim| schema.same_values(&aim.attr, seen.values(&aim.attr), &aim.desired))
+}
+
+/// Whether all touched attributes are as in this image (an attribute that it lacks was absent).
+pub fn is_as_before(schema: &Schema, seen: &Seen, aims: &[Aim], before: &AttrMap) -> bool {
+    aims.iter().all(|aim| {
+        let values = before.get(&aim.attr).map_or(&[][..], Vec::as_slice);
+        schema.same_values(&aim.attr, seen.values(&aim.attr), values)
+    })
+}
+
+/// The first touched attribute that is neither as expected nor as desired; `None`: the operation may go ahead.
+pub fn unexpected<'a>(schema: &Schema, marks: &Marks, seen: &Seen, aims: &'a [Aim]) -> Option<&'a AttrName> {
+    aims.iter()
+        .find(|aim| {
+            let found = seen.values(&aim.attr);
+            if schema.same_values(&aim.attr, found, &aim.desired) {
+                return false;
+            }
+            match &aim.expects {
+                Expectation::Any => false,
+                Expectation::Values(values) => !schema.same_values(&aim.attr, found, values),
+                Expectation::Marks(expected) => !has_marks(marks, &aim.attr, found, expected),
+            }
+        })
+        .map(|aim| &aim.attr)
+}
+
+/// Whether the values are the ones with these marks: one mark a value, or one mark of the whole set.
+fn has_marks(marks: &Marks, attr: &AttrName, values: &[Value], expected: &[String]) -> bool {
+    let mut each: Vec<String> = values.iter().map(|v| marks.value(attr.as_str(), v.as_bytes())).collect();
+    let mut wanted: Vec<String> = expected.to_vec();
+    each.sort();
+    wanted.sort();
+    each == wanted || matches!(expected, [whole] if *whole == marks.set(attr.as_str(), values.iter().map(Value::as_bytes)))
+}
+
+/// The smallest modification that takes what is seen to what is desired.
+///
+/// The order matters on OpenLDAP: a password that comes clears a lock of the same modify, whatever the order, so a plan never
+/// desires both; a password value that only goes is deleted by value, which keeps the lock for the right `write`.
+pub fn modify(schema: &Schema, seen: &Seen, aims: &[Aim]) -> Change {
+    let mut mods = Vec::new();
+    for aim in aims {
+        let found = seen.values(&aim.attr);
+        if schema.same_values(&aim.attr, found, &aim.desired) {
+            continue;
+        }
+        let gone: Vec<Value> = found.iter().filter(|v| !schema.contains(&aim.attr, &aim.desired, v)).cloned().collect();
+        let come: Vec<Value> = aim.desired.iter().filter(|v| !schema.contains(&aim.attr, found, v)).cloned().collect();
+        let by_value = schema.equality(&aim.attr) != Equality::None;
+        mods.push(if aim.desired.is_empty() {
+            Modification::delete(aim.attr.clone(), Vec::new())
+        } else if found.is_empty() {
+            Modification::add(aim.attr.clone(), aim.desired.clone())
+        } else if come.is_empty() && by_value {
+            Modification::delete(aim.attr.clone(), gone)
+        } else {
+            Modification::replace(aim.attr.clone(), aim.desired.clone())
+        });
+    }
+    Change::Modify { dn: seen.dn.clone(), mods }
+}
+
+/// The condition under which that modification is applied: the stable id and each touched attribute as it was seen. An attribute
+/// without equality rule cannot be asserted (result 122), so there the change marker stands in.
+pub fn condition(schema: &Schema, seen: &Seen, attrs: &[AttrName]) -> Condition {
+    let mut condition = Condition { stable_id: seen.stable_id.clone(), attrs: Vec::new(), change_marker: None };
+    for attr in attrs {
+        let values = seen.values(attr);
+        if schema.equality(attr) == Equality::None && !values.is_empty() {
+            condition.change_marker.clone_from(&seen.change_marker);
+        } else {
+            condition.attrs.push((attr.clone(), values.to_vec()));
+        }
+    }
+    condition
+}
+
+/// Marks of each touched attribute before and after.
+pub fn marks_of(marks: &Marks, seen: &Seen, aims: &[Aim]) -> BTreeMap<AttrName, Mark> {
+    let of = |attr: &AttrName, values: &[Value]| {
+        (!values.is_empty()).then(|| marks.set(attr.as_str(), values.iter().map(Value::as_bytes)))
+    };
+    aims.iter()
+        .map(|aim| {
+            let mark = Mark { before: of(&aim.attr, seen.values(&aim.attr)), after: of(&aim.attr, &aim.desired) };
+            (aim.attr.clone(), mark)
+        })
+        .collect()
+}
+
+/// The touched attributes as they were seen; absent ones with an empty list.
+pub fn before_image(seen: &Seen, aims: &[Aim]) -> AttrMap {
+    aims.iter().map(|aim| (aim.attr.clone(), seen.values(&aim.attr).to_vec())).collect()
+}
+
+/// Attributes that the server computes and nobody can set (OpenLDAP, result 19 even with relax), left out when an entry is
+/// created again.
+pub fn is_computed(attr: &AttrName) -> bool {
+    const COMPUTED: [&str; 10] = [
+        "entrydn",
+        "subschemasubentry",
+        "hassubordinates",
+        "numsubordinates",
+        "entrycsn",
+        "structuralobjectclass",
+        "memberof",
+        "pwdlastsuccess",
+        "contextcsn",
+        "entryttl",
+    ];
+    COMPUTED.contains(&attr.base())
+}
+
+/// Resolves what a plan expects of an attribute.
+pub fn expectation(
+    expects: &Expects,
+    value: impl Fn(&untether_model::operation::PlannedValue) -> Result<Value, String>,
+) -> Result<Expectation, String> {
+    Ok(match expects {
+        Expects::Any => Expectation::Any,
+        Expects::Absent => Expectation::Values(Vec::new()),
+        Expects::Values(values) => Expectation::Values(values.iter().map(value).collect::<Result<_, _>>()?),
+        Expects::Marks(marks) => Expectation::Marks(marks.clone()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use untether_ledger::Key;
+
+    use super::*;
+
+    fn seen(attrs: &[(&str, &[&str])]) -> Seen {
+        let mut entry = Entry::new(Dn::parse("uid=a,dc=x").unwrap());
+        for (name, values) in attrs {
+            entry.attrs.insert(AttrName::new(name), values.iter().map(|v| Value::from(*v)).collect());
+        }
+        Seen::of(entry)
+    }
+
+    fn aim(attr: &str, expects: Expectation, desired: &[&str]) -> Aim {
+        Aim { attr: attr.into(), expects, desired: desired.iter().map(|v| Value::from(*v)).collect() }
+    }
+
+    #[test]
+    fn a_moved_attribute_is_unexpected_unless_it_is_already_as_desired() {
+        let schema = Schema::standard();
+        let marks = Marks::new(&Key::from_bytes([7; 32]));
+        let expects = Expectation::Values(vec!["old".into()]);
+        let aims = [aim("mail", expects, &["new"])];
+        assert!(unexpected(&schema, &marks, &seen(&[("mail", &["OLD"])]), &aims).is_none());
+        assert!(unexpected(&schema, &marks, &seen(&[("mail", &["New"])]), &aims).is_none());
+        assert_eq!(unexpected(&schema, &marks, &seen(&[("mail", &["theirs"])]), &aims).unwrap().as_str(), "mail");
+        assert!(unexpected(&schema, &marks, &seen(&[]), &aims).is_some());
+    }
+
+    #[test]
+    fn credentials_are_expected_by_mark() {
+        let schema = Schema::standard();
+        let marks = Marks::new(&Key::from_bytes([7; 32]));
+        let value = "{SASL}a@B";
+        let aims = [aim("userPassword", Expectation::Marks(vec![marks.value("userPassword", value.as_bytes())]), &[])];
+        assert!(unexpected(&schema, &marks, &seen(&[("userPassword", &[value])]), &aims).is_none());
+        assert!(unexpected(&schema, &marks, &seen(&[("userPassword", &["{SASL}b@B"])]), &aims).is_some());
+    }
+
+    #[test]
+    fn the_smallest_modification_is_sent() {
+        let schema = Schema::standard();
+        let seen = seen(&[("userPassword", &["{SASL}a", "{SSHA}b"]), ("mail", &["a@x"]), ("jpegPhoto", &["1", "2"])]);
+        let aims = [
+            aim("userPassword", Expectation::Any, &["{SSHA}b"]),
+            aim("mail", Expectation::Any, &["A@x"]),
+            aim("jpegPhoto", Expectation::Any, &["1"]),
+            aim("pwdEndTime", Expectation::Any, &["20260101000000Z"]),
+            aim("pwdReset", Expectation::Any, &[]),
+        ];
+        let Change::Modify { mods, .. } = modify(&schema, &seen, &aims) else { panic!("a modify") };
+        assert_eq!(
+            mods,
+            vec![
+                Modification::delete("userPassword".into(), vec!["{SASL}a".into()]),
+                Modification::replace("jpegPhoto".into(), vec!["1".into()]),
+                Modification::add("pwdEndTime".into(), vec!["20260101000000Z".into()]),
+            ]
+        );
+    }
+
+    #[test]
+    fn the_condition_asserts_values_and_falls_back_to_the_change_marker_for_photos() {
+        let schema = Schema::standard();
+        let with_photo = seen(&[("entryUUID", &["u"]), ("entryCSN", &["c1"]), ("jpegPhoto", &["1"])]);
+        let attrs = ["jpegPhoto".into(), "mail".into()];
+        let condition = condition(&schema, &with_photo, &attrs);
+        assert_eq!(condition.change_marker.as_deref(), Some("c1"));
+        assert_eq!(condition.attrs, vec![(AttrName::new("mail"), vec![])]);
+    }
+}

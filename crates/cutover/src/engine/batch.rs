@@ -1,0 +1,224 @@
+//! Drives one batch: stage by stage, until it ends, is stopped, or only waiting is left.
+
+use untether_model::BatchId;
+use untether_model::operation::Stage;
+use untether_model::plan::{PlannedBatch, PlannedSubject, Wave};
+use untether_model::run::{Record, Stand, missing_approvals, stand};
+
+use super::stage::gap_words;
+use super::{Engine, RunOptions, Standstill, Stop};
+use crate::error::CutoverError;
+
+/// Whether a stage may begin.
+pub(super) enum MayBegin {
+    Yes,
+    /// Look again after the next record.
+    Later,
+    No(Standstill),
+}
+
+impl Engine {
+    /// Drives a batch as far as it goes; comes back with what keeps it from going on.
+    pub(super) async fn drive(
+        &self,
+        wave: &Wave,
+        batch: &PlannedBatch,
+        options: &RunOptions,
+    ) -> Result<Vec<Standstill>, CutoverError> {
+        let id = wave.batch_id(&batch.name);
+        let mut standstills = self.catch_up(wave, batch, &id, options).await?;
+        let mut moved = self.recorder.moved();
+        loop {
+            moved.mark_unchanged();
+            if *options.stop.borrow() != Stop::No {
+                return Ok(standstills);
+            }
+            let (current, next, halted, paused) = self.recorder.look(|state| {
+                let found = state.batches().get(&id);
+                let paused = state.general().paused.clone();
+                (found.and_then(|b| b.current), found.and_then(|b| b.next_stage()), found.and_then(|b| b.halted.clone()), paused)
+            });
+            if let Some(reason) = halted {
+                standstills.push(Standstill::Halted { batch: id, reason });
+                return Ok(standstills);
+            }
+            if let Some((by, reason)) = paused {
+                standstills.push(Standstill::Paused { reason: format!("paused by {by}: {reason}") });
+                return Ok(standstills);
+            }
+            let Some(stage) = current.or(next) else { return Ok(standstills) };
+            if options.through.is_some_and(|through| stage > through) {
+                return Ok(standstills);
+            }
+            if current.is_none() {
+                match self.may_begin(wave, batch, &id, stage).await? {
+                    MayBegin::Yes => {
+                        let round = self
+                            .recorder
+                            .look(|state| state.batches().get(&id).map(|b| b.round))
+                            .unwrap_or(untether_model::Round::FIRST);
+                        let operations = operations_of(wave, batch, stage);
+                        self.recorder.record(Record::StageStarted { batch: id.clone(), stage, round, operations }).await?;
+                    }
+                    MayBegin::Later => {
+                        // The sender lives as long as the engine, so an error cannot happen while this runs.
+                        let _ = moved.changed().await;
+                        continue;
+                    }
+                    MayBegin::No(standstill) => {
+                        standstills.push(standstill);
+                        return Ok(standstills);
+                    }
+                }
+            }
+            if let Some(standstill) = self.work_stage(wave, batch, &id, (stage, None), options).await? {
+                standstills.push(standstill);
+                return Ok(standstills);
+            }
+            if *options.stop.borrow() != Stop::No {
+                return Ok(standstills);
+            }
+            let round =
+                self.recorder.look(|state| state.batches().get(&id).map(|b| b.round)).unwrap_or(untether_model::Round::FIRST);
+            self.recorder.record(Record::StageEnded { batch: id.clone(), stage, round }).await?;
+        }
+    }
+
+    /// Approval, the canary, the roster, gates: everything that must hold before a batch begins a stage.
+    async fn may_begin(&self, wave: &Wave, batch: &PlannedBatch, id: &BatchId, stage: Stage) -> Result<MayBegin, CutoverError> {
+        let now = self.ports.time.now();
+        let gap = self.recorder.look(|state| {
+            let digest = state.orders().get(&wave.id.plan).map(|o| o.digest)?;
+            let round = state.batches().get(id)?.round;
+            missing_approvals(state, &digest, &wave.id.wave, (round, stage), (1, now))
+        });
+        if let Some(gap) = gap {
+            return Ok(MayBegin::No(Standstill::Approval { batch: id.clone(), stage, reason: gap_words(&gap) }));
+        }
+        match self.canary_allows(wave, batch, id, stage) {
+            MayBegin::Yes => {}
+            other => return Ok(other),
+        }
+        let subjects = self.unparked(id, batch);
+        if stage.changes_accounts() {
+            self.check_roster(id, stage, &subjects).await?;
+        }
+        match self.gates_before(wave, batch, id, stage).await? {
+            Some(standstill) => Ok(MayBegin::No(standstill)),
+            None => Ok(MayBegin::Yes),
+        }
+    }
+
+    fn canary_allows(&self, wave: &Wave, batch: &PlannedBatch, id: &BatchId, stage: Stage) -> MayBegin {
+        // Each batch starts its soak right after its own disable.
+        if batch.canary || stage == Stage::Soak {
+            return MayBegin::Yes;
+        }
+        let Some(canary) = wave.batches.iter().find(|b| b.canary) else { return MayBegin::Yes };
+        let canary_id = wave.batch_id(&canary.name);
+        let waiting = |reason: String, until| MayBegin::No(Standstill::Waiting { batch: id.clone(), stage, reason, until });
+        let (passed, since, share) = self.recorder.look(|state| {
+            let found = state.batches().get(&canary_id);
+            let passed = found.is_some_and(|b| {
+                b.ended.is_some_and(|ended| ended >= stage) || (b.current.is_none() && b.next_stage().is_none_or(|n| n > stage))
+            });
+            let unparked = canary.subjects.iter().filter(|s| stand(state, &canary_id, &s.id) != Stand::Parked).count();
+            (passed, found.and_then(|b| b.ended_at), unparked * 100 / canary.subjects.len().max(1))
+        });
+        if !passed {
+            if self.is_idle(&canary_id) {
+                return waiting(format!("the canary batch {canary_id} has not ended {stage}"), None);
+            }
+            return MayBegin::Later;
+        }
+        // A share in percent is at most 100, so the conversion is exact.
+        #[expect(clippy::cast_precision_loss, reason = "at most 100")]
+        let share = share as f64;
+        if share < wave.header.canary_share_percent {
+            let needed = wave.header.canary_share_percent;
+            return waiting(format!("only {share} % of the canary batch's subjects are unparked, {needed} % are needed"), None);
+        }
+        let wait = i64::try_from(wave.header.canary_wait.seconds).unwrap_or(i64::MAX);
+        let until = since.and_then(|since| since.checked_add(jiff::SignedDuration::from_secs(wait)).ok());
+        match until {
+            Some(until) if until > self.ports.time.now() => {
+                waiting(format!("the canary batch ended {stage}; the others follow at {until}"), Some(until))
+            }
+            _ => MayBegin::Yes,
+        }
+    }
+
+    /// Subjects that stand where their batch stands.
+    pub(super) fn unparked<'a>(&self, id: &BatchId, batch: &'a PlannedBatch) -> Vec<&'a PlannedSubject> {
+        self.recorder.look(|state| batch.subjects.iter().filter(|s| stand(state, id, &s.id) == Stand::WithBatch).collect())
+    }
+
+    /// Subjects that were taken up again work through what their batch has ended, alone and through the same gates.
+    async fn catch_up(
+        &self,
+        wave: &Wave,
+        batch: &PlannedBatch,
+        id: &BatchId,
+        options: &RunOptions,
+    ) -> Result<Vec<Standstill>, CutoverError> {
+        let mut standstills = Vec::new();
+        for subject in &batch.subjects {
+            loop {
+                if *options.stop.borrow() != Stop::No {
+                    return Ok(standstills);
+                }
+                let (at, batch_current, batch_ended, round) = self.recorder.look(|state| {
+                    let found = state.batches().get(id);
+                    let round = state.subjects().get(&subject.id).map(|s| s.round);
+                    (stand(state, id, &subject.id), found.and_then(|b| b.current), found.and_then(|b| b.ended), round)
+                });
+                let Stand::CatchingUp(stage) = at else { break };
+                if options.through.is_some_and(|through| stage > through) {
+                    break;
+                }
+                let ended = batch_ended.is_some_and(|ended| stage <= ended);
+                if !ended {
+                    // Its batch is in this stage or has not begun it: the two go on together once the batch has ended it.
+                    debug_assert!(batch_current.is_none_or(|current| current >= stage));
+                    break;
+                }
+                let now = self.ports.time.now();
+                let gap = self.recorder.look(|state| {
+                    let digest = state.orders().get(&wave.id.plan).map(|o| o.digest)?;
+                    missing_approvals(state, &digest, &wave.id.wave, (round?, stage), (1, now))
+                });
+                if let Some(gap) = gap {
+                    standstills.push(Standstill::Approval { batch: id.clone(), stage, reason: gap_words(&gap) });
+                    break;
+                }
+                if stage.changes_accounts() {
+                    self.check_roster(id, stage, &[subject]).await?;
+                }
+                if let Some(standstill) =
+                    self.subject_gates(wave, id, (stage, untether_model::plan::GateWhen::Before), &[subject]).await?
+                {
+                    standstills.push(standstill);
+                    break;
+                }
+                if self.recorder.look(|state| stand(state, id, &subject.id)) != at {
+                    break;
+                }
+                if let Some(standstill) = self.work_stage(wave, batch, id, (stage, Some(subject)), options).await? {
+                    standstills.push(standstill);
+                    break;
+                }
+                if self.recorder.look(|state| stand(state, id, &subject.id)) != at {
+                    break;
+                }
+                self.recorder.record(Record::CaughtUp { subject: subject.id.clone(), batch: id.clone(), stage }).await?;
+            }
+        }
+        Ok(standstills)
+    }
+}
+
+fn operations_of(wave: &Wave, batch: &PlannedBatch, stage: Stage) -> u64 {
+    let cells: usize =
+        wave.operations.iter().filter(|op| op.batch == batch.name && op.stage == stage).map(|op| op.subjects.len().max(1)).sum();
+    u64::try_from(cells).unwrap_or(u64::MAX)
+}

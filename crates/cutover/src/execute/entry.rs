@@ -1,0 +1,406 @@
+//! Operations on one entry as a whole: create, set, delete, create again.
+
+use untether_directory::{Condition, WriteOptions};
+use untether_model::change::Change;
+use untether_model::operation::{Action, Actor, Desired, Expects, Stage, Touch};
+use untether_model::run::{CellStand, OutcomeKind, Started};
+use untether_model::schema::Schema;
+use untether_model::{AttrMap, AttrName, Side, Value};
+
+use super::{After, Ending, Executor, Task};
+use crate::act::{self, Aim, CHANGE_MARKER, STABLE_ID, Seen};
+use crate::error::CutoverError;
+use crate::image::{BEFORE, DELETED, DESIRED, Image};
+use crate::ports::Refusal;
+use crate::secret;
+
+/// What is to be true of the entry, made concrete.
+enum Goal {
+    /// It exists with these attributes.
+    Exists(AttrMap),
+    /// Its touched attributes are so.
+    Has(Vec<Aim>),
+    /// It is gone.
+    Gone,
+}
+
+/// Where the observed entry stands to the goal.
+enum Position {
+    Reached,
+    /// A first attempt may go ahead, or the before-image of the intent still holds.
+    Open,
+    Elsewhere(String),
+}
+
+impl Executor {
+    pub(super) async fn run_entry(&self, task: &Task) -> Result<(), CutoverError> {
+        let subject = task.subjects.first();
+        let (mut started, mut attempts) = match self.stand(task, subject) {
+            CellStand::Done(_) => return Ok(()),
+            CellStand::Fresh | CellStand::Failed(_) => (None, self.tries_of(task)),
+            CellStand::Observe { started, attempts } => (Some(started), attempts),
+        };
+        let schema = self.answered(task, self.store(task).reader().schema().await)?;
+        let attrs = self.attrs_to_read(task);
+        // After a crash the intent tells what was desired; a new secret is made only for a new intent.
+        let mut intent: Option<(Image, Image)> = match started {
+            Some(seq) => Some((self.image(task, seq, BEFORE)?, self.image(task, seq, DESIRED)?)),
+            None => None,
+        };
+        let secret = self.make_secret(task, intent.as_ref().map(|(_, desired)| desired))?;
+        let mut tries = 0;
+        loop {
+            let seen = self.observe(task, &attrs).await?;
+            let goal = self.goal(
+                task,
+                seen.as_ref(),
+                intent.as_ref().map(|(_, desired)| desired),
+                secret.as_ref().map(|(_, hash)| hash),
+            )?;
+            let result = match self.position(&schema, task, seen.as_ref(), &goal, intent.as_ref().map(|(before, _)| before)) {
+                Position::Reached => {
+                    let kind = if started.is_some() { OutcomeKind::Observed } else { OutcomeKind::Already };
+                    let id = seen.as_ref().and_then(|s| s.stable_id.clone());
+                    Some(self.proved(task, seen.as_ref(), Ending::new(kind, "as desired").with_id(id)).await?)
+                }
+                Position::Elsewhere(words) => Some(Ending::new(OutcomeKind::Conflict, words)),
+                Position::Open => None,
+            };
+            if let Some(result) = result {
+                return self.record_outcome(task, started, &task.subjects, result).await;
+            }
+            tries += 1;
+            let before = self.before(task, seen.as_ref(), &goal);
+            // One intent covers tries until its before-image no longer holds; then a new one is journalled.
+            let covered = intent.as_ref().is_some_and(|(held, _)| held.attrs == before.attrs);
+            if started.is_none() || !covered {
+                attempts += 1;
+                let desired = self.desired(task, &goal, secret.as_ref().map(|(plain, _)| plain.as_str()));
+                started = Some(self.start(task, seen.as_ref(), &goal, (&before, &desired), attempts).await?);
+                intent = Some((before, desired));
+            }
+            match self.send(task, &schema, (seen.as_ref(), &goal), tries).await? {
+                After::Settled(result) => return self.record_outcome(task, started, &task.subjects, result).await,
+                After::Again if tries > 3 * super::TRIES => {
+                    let result = Ending::new(OutcomeKind::Conflict, "the entry kept changing while it was being written");
+                    return self.record_outcome(task, started, &task.subjects, result).await;
+                }
+                After::Again => {}
+            }
+        }
+    }
+
+    /// Why the entry is no longer as the plan expects, if it is not. Only looks.
+    pub(crate) async fn moved(&self, task: &Task) -> Result<Option<String>, CutoverError> {
+        let Action::Set { touches } = &task.op.action else { return Ok(None) };
+        let schema = self.answered(task, self.store(task).reader().schema().await)?;
+        let Some(seen) = self.observe(task, &self.attrs_to_read(task)).await? else {
+            return Ok(Some("the entry is gone".to_owned()));
+        };
+        // A secret is made only when one is set; here only what the plan expects matters.
+        let aims = self.aims(task, touches, &seen, Some(&Value::default()))?;
+        Ok(act::unexpected(&schema, &self.ports.marks, &seen, &aims).map(|attr| format!("{attr} is another")))
+    }
+
+    fn attrs_to_read(&self, task: &Task) -> Vec<AttrName> {
+        match &task.op.action {
+            Action::Set { touches } => Self::projection(touches.iter().map(|t| t.attr.clone())),
+            _ => vec![AttrName::new("*"), AttrName::new("+")],
+        }
+    }
+
+    /// A one-time secret with its hash, where the operation needs one and no intent holds one.
+    fn make_secret(
+        &self,
+        task: &Task,
+        desired: Option<&Image>,
+    ) -> Result<Option<(zeroize::Zeroizing<String>, Value)>, CutoverError> {
+        let Action::Set { touches } = &task.op.action else { return Ok(None) };
+        let wanted = touches.iter().find(|t| t.desired == Desired::OneTimeSecret);
+        let Some(Touch { attr, .. }) = wanted else { return Ok(None) };
+        if let Some(Image { attrs, secret: Some(plain), .. }) = desired
+            && let Some(hash) = attrs.get(attr).and_then(|values| values.first())
+        {
+            return Ok(Some((zeroize::Zeroizing::new(plain.clone()), hash.clone())));
+        }
+        let policy = self.ports.secrets;
+        let made = secret::generate(policy.length).and_then(|plain| Ok((secret::hash(policy.scheme, &plain)?, plain)));
+        made.map(|(hash, plain)| Some((plain, hash))).map_err(|e| self.plan_error(task, e.to_string()))
+    }
+
+    fn goal(
+        &self,
+        task: &Task,
+        seen: Option<&Seen>,
+        intent: Option<&Image>,
+        secret: Option<&Value>,
+    ) -> Result<Goal, CutoverError> {
+        match (&task.op.action, intent) {
+            (Action::Create { .. } | Action::Recreate { .. }, Some(desired)) => Ok(Goal::Exists(desired.attrs.clone())),
+            (Action::Create { attrs }, None) => {
+                let mut map = AttrMap::new();
+                for (attr, values) in attrs {
+                    let values = values.iter().map(|v| self.value(task, v)).collect::<Result<_, _>>()?;
+                    map.insert(attr.clone(), values);
+                }
+                Ok(Goal::Exists(map))
+            }
+            (Action::Recreate { deleted, overlay }, None) => {
+                let mut map = self.deleted_image(task, *deleted)?.attrs;
+                for (attr, seq) in overlay {
+                    let values = self.image(task, *seq, BEFORE)?.attrs.get(attr).cloned().unwrap_or_default();
+                    map.insert(attr.clone(), values);
+                }
+                map.retain(|attr, values| !values.is_empty() && !act::is_computed(attr));
+                Ok(Goal::Exists(map))
+            }
+            (Action::Set { .. }, Some(desired)) => Ok(Goal::Has(Self::aims_of_intent(&desired.attrs))),
+            (Action::Set { touches }, None) => match seen {
+                Some(seen) => Ok(Goal::Has(self.aims(task, touches, seen, secret)?)),
+                None => Ok(Goal::Has(Vec::new())),
+            },
+            _ => Ok(Goal::Gone),
+        }
+    }
+
+    fn position(&self, schema: &Schema, task: &Task, seen: Option<&Seen>, goal: &Goal, before: Option<&Image>) -> Position {
+        match (goal, seen) {
+            (Goal::Gone, None) => Position::Reached,
+            (Goal::Gone, Some(_)) => Position::Open,
+            (Goal::Exists(_), None) => Position::Open,
+            (Goal::Exists(attrs), Some(seen)) => {
+                let differs = attrs.iter().find(|(attr, values)| {
+                    let touchable = !is_server_owned(attr);
+                    touchable && !schema.same_values(attr, seen.values(attr), values)
+                });
+                match differs {
+                    None => Position::Reached,
+                    Some((attr, _)) => Position::Elsewhere(format!("an entry with this name exists and its {attr} is another")),
+                }
+            }
+            (Goal::Has(_), None) => Position::Elsewhere("the entry is gone".to_owned()),
+            (Goal::Has(aims), Some(seen)) => {
+                if act::is_reached(schema, seen, aims) {
+                    return Position::Reached;
+                }
+                if let Some(before) = before {
+                    if act::is_as_before(schema, seen, aims, &before.attrs) {
+                        return Position::Open;
+                    }
+                    // Attributes of which the plan expects anything may move between two tries; the others may not.
+                    let moved = aims.iter().find(|aim| {
+                        let held = before.attrs.get(&aim.attr).map_or(&[][..], Vec::as_slice);
+                        !self.expects_any(task, &aim.attr)
+                            && !schema.same_values(&aim.attr, seen.values(&aim.attr), held)
+                            && !schema.same_values(&aim.attr, seen.values(&aim.attr), &aim.desired)
+                    });
+                    return match moved {
+                        None => Position::Open,
+                        Some(aim) => Position::Elsewhere(format!("{} was changed by somebody else", aim.attr)),
+                    };
+                }
+                if self.is_forced(task) {
+                    return Position::Open;
+                }
+                match act::unexpected(schema, &self.ports.marks, seen, aims) {
+                    None => Position::Open,
+                    Some(attr) => Position::Elsewhere(format!("{attr} has moved since the plan")),
+                }
+            }
+        }
+    }
+
+    /// Two people decided that the operation overwrites what it finds.
+    fn is_forced(&self, task: &Task) -> bool {
+        self.recorder.look(|state| state.cell(&task.id, task.subjects.first()).is_some_and(|cell| cell.forced))
+    }
+
+    fn expects_any(&self, task: &Task, attr: &AttrName) -> bool {
+        if self.is_forced(task) {
+            return true;
+        }
+        match &task.op.action {
+            Action::Set { touches } => touches.iter().any(|t| t.attr == *attr && t.expects == Expects::Any),
+            _ => false,
+        }
+    }
+
+    fn before(&self, task: &Task, seen: Option<&Seen>, goal: &Goal) -> Image {
+        let dn = seen.map_or_else(|| Self::new_dn(task), |s| s.dn.clone());
+        let attrs = match (goal, seen) {
+            (Goal::Has(aims), Some(seen)) => act::before_image(seen, aims),
+            (Goal::Gone, Some(seen)) => seen.entry.attrs.clone(),
+            _ => AttrMap::new(),
+        };
+        Image { dn, attrs, secret: None }
+    }
+
+    fn desired(&self, task: &Task, goal: &Goal, secret: Option<&str>) -> Image {
+        let attrs = match goal {
+            Goal::Exists(attrs) => attrs.clone(),
+            Goal::Has(aims) => aims.iter().map(|aim| (aim.attr.clone(), aim.desired.clone())).collect(),
+            Goal::Gone => AttrMap::new(),
+        };
+        Image { dn: Self::new_dn(task), attrs, secret: secret.map(str::to_owned) }
+    }
+
+    async fn start(
+        &self,
+        task: &Task,
+        seen: Option<&Seen>,
+        goal: &Goal,
+        (before, desired): (&Image, &Image),
+        attempt: u32,
+    ) -> Result<u64, CutoverError> {
+        let key = self.key(task)?;
+        let sealed = |image: &Image, purpose: &str| {
+            image.seal(&key, purpose, &task.id).map_err(|source| CutoverError::Sealed { op: task.id.clone(), source })
+        };
+        let marks = match (goal, seen) {
+            (Goal::Has(aims), Some(seen)) => act::marks_of(&self.ports.marks, seen, aims),
+            _ => Default::default(),
+        };
+        self.record_started(Started {
+            op: task.id.clone(),
+            stage: task.op.stage,
+            subjects: task.subjects.clone(),
+            attempt,
+            store: task.op.store,
+            stable_id: seen.and_then(|s| s.stable_id.clone()),
+            change_marker: seen.and_then(|s| s.change_marker.clone()),
+            before: sealed(before, BEFORE)?,
+            desired: sealed(desired, DESIRED)?,
+            marks,
+        })
+        .await
+    }
+
+    /// Sends the change under its condition and reads it back.
+    async fn send(
+        &self,
+        task: &Task,
+        schema: &Schema,
+        (seen, goal): (Option<&Seen>, &Goal),
+        tries: u32,
+    ) -> Result<After, CutoverError> {
+        let writer = self.writer(task)?;
+        let relax = task.op.actor == Actor::Undo;
+        let features = self.answered(task, self.store(task).reader().features().await)?;
+        let read_entry = features.has_control(untether_directory::Control::POST_READ);
+        let (change, mut options) = match (goal, seen) {
+            (Goal::Exists(attrs), _) => {
+                let change = Change::Add { dn: Self::new_dn(task), attrs: attrs.clone() };
+                (change, WriteOptions { relax, ..WriteOptions::default() })
+            }
+            (Goal::Has(aims), Some(seen)) => {
+                let touched: Vec<AttrName> = aims.iter().map(|a| a.attr.clone()).collect();
+                let condition = Some(act::condition(schema, seen, &touched));
+                let post_read = if read_entry { Self::projection(touched) } else { Vec::new() };
+                (act::modify(schema, seen, aims), WriteOptions { condition, post_read, relax, ..WriteOptions::default() })
+            }
+            (Goal::Gone, Some(seen)) => {
+                let condition =
+                    Condition { stable_id: seen.stable_id.clone(), attrs: Vec::new(), change_marker: seen.change_marker.clone() };
+                let pre_read = if read_entry { vec![AttrName::new("*"), AttrName::new("+")] } else { Vec::new() };
+                let options = WriteOptions { condition: Some(condition), pre_read, relax, ..WriteOptions::default() };
+                (Change::Delete { dn: seen.dn.clone() }, options)
+            }
+            (Goal::Has(_) | Goal::Gone, None) => return Ok(After::Again),
+        };
+        if !features.has_control(untether_directory::Control::ASSERTION) {
+            return Err(
+                self.plan_error(task, "the server has no assertion control, which this version needs for conditional writes")
+            );
+        }
+        if matches!(goal, Goal::Exists(_)) {
+            options.condition = None;
+        }
+        let written = match self.timed(task, writer.apply(&change, &options)).await {
+            Ok(written) => written,
+            Err(error) => return self.after_failure(task, error, tries).await,
+        };
+        match goal {
+            Goal::Gone => {
+                let image = match &written.before {
+                    Some(entry) => {
+                        let image = Image { dn: entry.dn.clone(), attrs: entry.attrs.clone(), secret: None };
+                        let sealed = image.seal(&self.key(task)?, DELETED, &task.id);
+                        Some(sealed.map_err(|source| CutoverError::Sealed { op: task.id.clone(), source })?)
+                    }
+                    None => None,
+                };
+                match self.observe(task, &Self::projection([])).await? {
+                    None => Ok(After::Settled(Ending { image, ..Ending::new(OutcomeKind::Succeeded, "absent") })),
+                    Some(_) => Ok(After::Again),
+                }
+            }
+            Goal::Exists(attrs) => {
+                let Some(seen) = self.observe(task, &[AttrName::new("*"), AttrName::new("+")]).await? else {
+                    return Ok(After::Again);
+                };
+                let missing = attrs
+                    .iter()
+                    .find(|(attr, values)| !is_server_owned(attr) && !schema.same_values(attr, seen.values(attr), values));
+                let id = seen.stable_id.clone();
+                Ok(After::Settled(match missing {
+                    None => Ending::new(OutcomeKind::Succeeded, "created").with_id(id),
+                    Some((attr, _)) => {
+                        Ending::new(OutcomeKind::Conflict, format!("created, but {attr} reads back as another value")).with_id(id)
+                    }
+                }))
+            }
+            Goal::Has(aims) => {
+                let seen = match written.after {
+                    Some(entry) => Some(Seen::of(entry)),
+                    None => self.observe(task, &Self::projection(aims.iter().map(|a| a.attr.clone()))).await?,
+                };
+                match &seen {
+                    Some(found) if act::is_reached(schema, found, aims) => {
+                        let result = Ending::new(OutcomeKind::Succeeded, "read back as desired");
+                        Ok(After::Settled(self.proved(task, seen.as_ref(), result).await?))
+                    }
+                    _ => Ok(After::Again),
+                }
+            }
+        }
+    }
+
+    fn tries_of(&self, task: &Task) -> u32 {
+        self.recorder.look(|state| state.cell(&task.id, task.subjects.first()).map_or(0, |cell| cell.attempts))
+    }
+
+    /// Disabled is what the store says, not what we wrote: after the lock is read back, the store must refuse the account.
+    async fn proved(&self, task: &Task, seen: Option<&Seen>, result: Ending) -> Result<Ending, CutoverError> {
+        let disables = task.op.stage == Stage::Disable
+            && task.op.store == Side::Shared
+            && matches!(&task.op.action, Action::Set { touches } if touches.iter().any(is_lock));
+        let Some(seen) = seen.filter(|_| disables) else { return Ok(result) };
+        Ok(match self.answered(task, self.store(task).refuses(&seen.dn).await)? {
+            Refusal::Refused(how) => Ending { message: format!("locked; refused by the store ({how})"), ..result },
+            Refusal::LetIn(how) => {
+                Ending { kind: OutcomeKind::Refused, message: format!("locked, but the store would let it in ({how})"), ..result }
+            }
+            Refusal::Unknown(why) => Ending {
+                kind: OutcomeKind::Refused,
+                message: format!("locked, but it cannot be told whether the store refuses it ({why})"),
+                ..result
+            },
+        })
+    }
+}
+
+fn is_lock(touch: &Touch) -> bool {
+    touch.attr.is("pwdaccountlockedtime")
+        && touch.desired != Desired::Absent
+        && !matches!(touch.desired, Desired::BeforeImage { .. })
+}
+
+/// Attributes that the server writes on its own when an entry is created, locked or bound to: not part of equality after an add.
+fn is_server_owned(attr: &AttrName) -> bool {
+    act::is_computed(attr)
+        || [STABLE_ID, CHANGE_MARKER].iter().any(|n| attr.is(&n.to_ascii_lowercase()))
+        || matches!(
+            attr.base(),
+            "createtimestamp" | "modifytimestamp" | "creatorsname" | "modifiersname" | "pwdchangedtime" | "pwdfailuretime"
+        )
+}

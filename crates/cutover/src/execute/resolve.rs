@@ -1,0 +1,148 @@
+//! From a plan's words to concrete values: blobs, before-images, one-time secrets, entries that earlier operations created.
+
+use untether_model::operation::{Desired, PlannedValue, Target, Touch};
+use untether_model::run::CellKey;
+use untether_model::{AttrMap, AttrName, Dn, OpId, StableId, Value};
+
+use super::{Executor, Task};
+use crate::act::{Aim, CHANGE_MARKER, Expectation, STABLE_ID, Seen, expectation};
+use crate::error::CutoverError;
+use crate::image::{BEFORE, DELETED, DESIRED, Image};
+
+impl Executor {
+    pub(super) fn plan_error(&self, task: &Task, reason: impl Into<String>) -> CutoverError {
+        CutoverError::Plan { op: task.id.clone(), reason: reason.into() }
+    }
+
+    pub(super) fn value(&self, task: &Task, planned: &PlannedValue) -> Result<Value, CutoverError> {
+        match planned {
+            PlannedValue::Inline(value) => Ok(value.clone()),
+            PlannedValue::Blob(digest) => {
+                (self.ports.blobs)(task.id.wave(), digest).map(Value::new).map_err(|e| self.plan_error(task, e))
+            }
+        }
+    }
+
+    /// The attributes to read so that every touched one is seen, with the stable id and the change marker.
+    pub(super) fn projection(touched: impl IntoIterator<Item = AttrName>) -> Vec<AttrName> {
+        let mut attrs: Vec<AttrName> = touched.into_iter().collect();
+        attrs.extend([AttrName::new(STABLE_ID), AttrName::new(CHANGE_MARKER)]);
+        attrs
+    }
+
+    /// The stable id that the target must have; `None` for an entry that does not exist yet.
+    pub(super) fn wanted_id(&self, task: &Task) -> Option<StableId> {
+        match &task.op.target {
+            Target::Existing { stable_id, .. } => Some(stable_id.clone()),
+            Target::New { .. } => None,
+            Target::CreatedBy { n, .. } => {
+                let op = OpId::new(task.id.batch.clone(), *n);
+                self.recorder.look(|state| {
+                    let subjects = task.op.subjects.iter().map(|s| Some(s.clone())).chain([None]);
+                    subjects
+                        .filter_map(|subject| state.cells().get(&CellKey { subject, op: op.clone() }))
+                        .find_map(|cell| cell.created.clone())
+                })
+            }
+        }
+    }
+
+    /// Observes the target: by name, and by its stable id where somebody moved it. `None`: it does not exist.
+    pub(super) async fn observe(&self, task: &Task, attrs: &[AttrName]) -> Result<Option<Seen>, CutoverError> {
+        let store = self.store(task);
+        let wanted = self.wanted_id(task);
+        let found = self.answered(task, store.reader().read(task.op.target.dn(), attrs).await)?.map(Seen::of);
+        match (found, wanted) {
+            (Some(seen), None) => Ok(Some(seen)),
+            (Some(seen), Some(wanted)) if same_id(seen.stable_id.as_ref(), &wanted) => Ok(Some(seen)),
+            (_, Some(wanted)) => {
+                let moved = store.reader().find(store.suffix(), &wanted, attrs).await;
+                Ok(self.answered(task, moved)?.map(Seen::of))
+            }
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// Opens what was sealed with an intent.
+    pub(super) fn image(&self, task: &Task, started: u64, purpose: &str) -> Result<Image, CutoverError> {
+        let intent = self.ports.ledger.started(started).map_err(CutoverError::File)?;
+        let key = self.ports.keys.key(intent.op.wave());
+        let key = key.map_err(|reason| CutoverError::Key { wave: intent.op.wave().clone(), reason })?;
+        let sealed = if purpose == DESIRED { &intent.desired } else { &intent.before };
+        Image::unseal(&key, purpose, &intent.op, sealed).map_err(|source| CutoverError::Sealed { op: task.id.clone(), source })
+    }
+
+    /// The last image of a deleted entry: what the server returned with the deletion, else what was read before it.
+    pub(super) fn deleted_image(&self, task: &Task, deleted: u64) -> Result<Image, CutoverError> {
+        let intent = self.ports.ledger.started(deleted).map_err(CutoverError::File)?;
+        let outcome = self.recorder.look(|state| {
+            let subjects = intent.subjects.iter().map(|s| Some(s.clone())).chain([None]);
+            subjects
+                .filter_map(|subject| state.cells().get(&CellKey { subject, op: intent.op.clone() }))
+                .find_map(|cell| cell.image)
+        });
+        if let Some(seq) = outcome
+            && let Some(sealed) = self.ports.ledger.image(seq).map_err(CutoverError::File)?
+        {
+            let wave = intent.op.wave();
+            let key = self.ports.keys.key(wave).map_err(|reason| CutoverError::Key { wave: wave.clone(), reason })?;
+            return Image::unseal(&key, DELETED, &intent.op, &sealed)
+                .map_err(|source| CutoverError::Sealed { op: task.id.clone(), source });
+        }
+        self.image(task, deleted, BEFORE)
+    }
+
+    /// Concrete aims of a `Set`, given what is seen; a one-time secret comes from `secret`.
+    pub(super) fn aims(
+        &self,
+        task: &Task,
+        touches: &[Touch],
+        seen: &Seen,
+        secret: Option<&Value>,
+    ) -> Result<Vec<Aim>, CutoverError> {
+        touches
+            .iter()
+            .map(|touch| {
+                let expects = expectation(&touch.expects, |v| self.value(task, v).map_err(|e| e.to_string()))
+                    .map_err(|e| self.plan_error(task, e))?;
+                let desired = match &touch.desired {
+                    Desired::Absent => Vec::new(),
+                    Desired::Values(values) => values.iter().map(|v| self.value(task, v)).collect::<Result<_, _>>()?,
+                    Desired::WithoutMarks(marks) => seen
+                        .values(&touch.attr)
+                        .iter()
+                        .filter(|v| !marks.contains(&self.ports.marks.value(touch.attr.as_str(), v.as_bytes())))
+                        .cloned()
+                        .collect(),
+                    Desired::OneTimeSecret => match secret {
+                        Some(hash) => vec![hash.clone()],
+                        None => return Err(self.plan_error(task, "a one-time secret is needed and none was made")),
+                    },
+                    Desired::BeforeImage { started } => {
+                        let image = self.image(task, *started, BEFORE)?;
+                        image.attrs.get(&touch.attr).cloned().unwrap_or_default()
+                    }
+                };
+                Ok(Aim { attr: touch.attr.clone(), expects, desired })
+            })
+            .collect()
+    }
+
+    /// Aims of an intent that was journalled: what it desired then, whatever would be computed now.
+    pub(super) fn aims_of_intent(desired: &AttrMap) -> Vec<Aim> {
+        desired
+            .iter()
+            .map(|(attr, values)| Aim { attr: attr.clone(), expects: Expectation::Any, desired: values.clone() })
+            .collect()
+    }
+
+    /// The name under which the target is to be created.
+    pub(super) fn new_dn(task: &Task) -> Dn {
+        task.op.target.dn().clone()
+    }
+}
+
+/// Stable ids compare without case (UUIDs).
+pub(super) fn same_id(found: Option<&StableId>, wanted: &StableId) -> bool {
+    found.is_some_and(|found| found.as_str().eq_ignore_ascii_case(wanted.as_str()))
+}

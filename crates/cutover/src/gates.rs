@@ -1,0 +1,160 @@
+//! Observing gates: who is asked, what counts, and what is recorded. Judging is in `model::run`.
+
+use jiff::Timestamp;
+use untether_directory::Usability;
+use untether_model::operation::{Stage, Track};
+use untether_model::plan::{PlannedSubject, WaveHeader};
+use untether_model::roster::Presence;
+use untether_model::run::{GateKind, GateScope, Observation, Observed, Record, RunState, Verdict};
+use untether_model::{AttrName, BatchId, Side};
+
+use crate::error::CutoverError;
+use crate::execute::Executor;
+use crate::image::{DESIRED, Image};
+
+/// Whom a gate is asked about.
+pub(crate) struct Asked<'a> {
+    pub gate: GateKind,
+    pub header: &'a WaveHeader,
+    pub batch: &'a BatchId,
+    pub subject: Option<&'a PlannedSubject>,
+}
+
+/// Whether a gate is asked about a subject at all.
+pub(crate) fn applies(gate: GateKind, subject: &PlannedSubject, presence: Option<Presence>) -> bool {
+    match gate {
+        GateKind::Mfa => subject.stages.contains(&Stage::Enroll),
+        GateKind::OwnAccount => match subject.track {
+            Track::Migrate | Track::Finish => true,
+            Track::Keep => presence.is_some_and(Presence::is_active) && subject.independent_dn.is_some(),
+            Track::Retire | Track::Hold => false,
+        },
+        GateKind::Silence => false,
+    }
+}
+
+impl Executor {
+    /// Observes a gate now and records what was seen, unless exactly that is recorded already.
+    pub(crate) async fn observe_gate(&self, asked: &Asked<'_>) -> Result<(), CutoverError> {
+        let (verdict, why, source) = match (asked.gate, asked.subject) {
+            (GateKind::Mfa, Some(subject)) => self.mfa(asked.header, subject).await?,
+            (GateKind::OwnAccount, Some(subject)) => self.own_account(asked, subject).await?,
+            (GateKind::Silence, _) => {
+                let why = "the logs of the shared store are not read yet; only a signed acceptance lets this through";
+                (Verdict::Unknown, why.to_owned(), "none")
+            }
+            (GateKind::Mfa | GateKind::OwnAccount, None) => return Ok(()),
+        };
+        let scope = match asked.subject {
+            Some(subject) => GateScope::Subject(subject.id.clone()),
+            None => GateScope::Batch(asked.batch.clone()),
+        };
+        let now = self.ports.time.now();
+        let last = self.recorder.look(|state| state.gate_observation(asked.gate, &scope).cloned());
+        let (from, unchanged) = match &last {
+            Some(Observed { what: Observation::Gate { verdict: v, why: w, .. }, from, .. }) => {
+                // The time for which a subject may wait counts from its first `hold` or `unknown`.
+                let still_waiting = *v != Verdict::Pass && verdict != Verdict::Pass;
+                (if still_waiting { *from } else { now }, *v == verdict && *w == why)
+            }
+            _ => (now, false),
+        };
+        if unchanged {
+            return Ok(());
+        }
+        let what = Observation::Gate { gate: asked.gate, scope, verdict, why };
+        let coverage = "the independent directory, read now".to_owned();
+        let observed = Observed { what, source: source.to_owned(), coverage, from, to: now, expires: None };
+        self.recorder.record(Record::Observed { observed }).await.map(drop)
+    }
+
+    async fn mfa(&self, header: &WaveHeader, subject: &PlannedSubject) -> Result<(Verdict, String, &'static str), CutoverError> {
+        let Some(filter) = &header.mfa_filter else {
+            return Ok((Verdict::Unknown, "no multi-factor filter is configured".to_owned(), "none"));
+        };
+        let Some(dn) = &subject.independent_dn else {
+            return Ok((Verdict::Unknown, "the account in the independent directory is not known".to_owned(), "none"));
+        };
+        Ok(match self.ports.stores.get(Side::Independent).matches(dn, filter).await? {
+            Some(true) => (Verdict::Pass, "an acceptable factor is enrolled".to_owned(), "ldap-filter"),
+            Some(false) => (Verdict::Hold, "no acceptable factor is enrolled yet".to_owned(), "ldap-filter"),
+            None => (Verdict::Unknown, "the account was not found".to_owned(), "ldap-filter"),
+        })
+    }
+
+    async fn own_account(
+        &self,
+        asked: &Asked<'_>,
+        subject: &PlannedSubject,
+    ) -> Result<(Verdict, String, &'static str), CutoverError> {
+        let Some(dn) = &subject.independent_dn else {
+            return Ok((Verdict::Hold, "there is no account in the independent directory".to_owned(), "none"));
+        };
+        let store = self.ports.stores.get(Side::Independent);
+        let attrs = ["userPassword", "pwdLastSuccess"].map(AttrName::new);
+        let Some(entry) = store.reader().read(dn, &attrs).await? else {
+            return Ok((Verdict::Hold, "the account in the independent directory was not found".to_owned(), "ldap"));
+        };
+        match store.reader().usability(dn).await? {
+            Usability::Available => {}
+            Usability::Unavailable => {
+                return Ok((Verdict::Hold, "the own account is locked or disabled".to_owned(), "usability"));
+            }
+            Usability::Unknown => {
+                let why = "the server does not say whether the own account is usable".to_owned();
+                return Ok((Verdict::Unknown, why, "usability"));
+            }
+        }
+        let issued = self.issued_hash(subject)?;
+        if let Some(hash) = &issued
+            && entry.values("userPassword").contains(hash)
+        {
+            return Ok((Verdict::Pass, "the one-time credential is in place and unused".to_owned(), "stored-value"));
+        }
+        let since = self.recorder.look(|state| login_since(state, asked, subject, self.ports.time.now()));
+        let last = entry.values("pwdLastSuccess").iter().filter_map(untether_model::time::generalized).max();
+        Ok(match last {
+            Some(at) if at >= since => (Verdict::Pass, "a login to the own account was seen".to_owned(), "last-login"),
+            Some(at) => {
+                (Verdict::Unknown, format!("the last login to the own account was at {at}, before {since}"), "last-login")
+            }
+            None => (Verdict::Unknown, "no login to the own account was ever seen".to_owned(), "last-login"),
+        })
+    }
+
+    /// The hash of the one-time credential that was issued to the subject, if one was.
+    fn issued_hash(&self, subject: &PlannedSubject) -> Result<Option<untether_model::Value>, CutoverError> {
+        Ok(self
+            .issued(subject)?
+            .and_then(|image| image.attrs.into_iter().find(|(a, _)| a.is("userpassword")))
+            .and_then(|(_, values)| values.into_iter().next()))
+    }
+
+    /// The desired state of the subject's last applied enrolment, with the secret in it.
+    pub(crate) fn issued(&self, subject: &PlannedSubject) -> Result<Option<Image>, CutoverError> {
+        let started = self.recorder.look(|state| {
+            let applied = state.cells_of(&subject.id).filter(|(_, c)| c.stage == Stage::Enroll && c.applied && !c.undone);
+            applied.filter_map(|(_, c)| c.started).max()
+        });
+        let Some(seq) = started else { return Ok(None) };
+        let intent = self.ports.ledger.started(seq).map_err(CutoverError::File)?;
+        let wave = intent.op.wave();
+        let key = self.ports.keys.key(wave).map_err(|reason| CutoverError::Key { wave: wave.clone(), reason })?;
+        let image = Image::unseal(&key, DESIRED, &intent.op, &intent.desired);
+        let image = image.map_err(|source| CutoverError::Sealed { op: intent.op.clone(), source })?;
+        Ok(image.secret.is_some().then_some(image))
+    }
+}
+
+/// Since when a login counts: the subject's switch, or, on a track without one, the configured number of days.
+fn login_since(state: &RunState, asked: &Asked<'_>, subject: &PlannedSubject, now: Timestamp) -> Timestamp {
+    let switched = subject
+        .stages
+        .contains(&Stage::Switch)
+        .then(|| state.batches().get(asked.batch))
+        .flatten()
+        .filter(|batch| batch.ended == Some(Stage::Switch))
+        .and_then(|batch| batch.ended_at);
+    let days = i64::from(asked.header.own_account_login_days);
+    switched.unwrap_or_else(|| now.checked_sub(jiff::SignedDuration::from_hours(24 * days)).unwrap_or(now))
+}

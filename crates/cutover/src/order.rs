@@ -1,0 +1,152 @@
+//! Carries out a rollback: an order like any other, phase by phase, followed by a new round.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::StreamExt;
+use untether_model::operation::{Operation, Phase, Stage};
+use untether_model::plan::{OrderKind, RollbackScope, Wave};
+use untether_model::run::{CellStand, OutcomeKind, ParkReason, Record, approvers, cell_stand};
+use untether_model::{BatchId, PlanId, Round, SubjectId};
+
+use crate::engine::{Engine, RunOptions, Stop};
+use crate::error::CutoverError;
+use crate::execute::Task;
+
+/// How a rollback ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rollback {
+    /// It was carried out; these subjects are in conflict and were left alone.
+    Done {
+        /// Subjects that were rolled back.
+        rolled_back: u64,
+        /// Subjects in conflict, with what was found.
+        conflicts: Vec<(SubjectId, String)>,
+    },
+    /// The person asked it to stop; running it again goes on.
+    Stopped,
+    /// People must approve first.
+    Unapproved {
+        /// Who has.
+        have: BTreeSet<String>,
+        /// How many are needed.
+        needed: u8,
+    },
+    /// It cannot be carried out.
+    Refused(String),
+}
+
+impl Engine {
+    /// Carries out the rollback order `wave.id.plan`.
+    pub async fn roll_back(&self, wave: &Wave, options: &RunOptions) -> Result<Rollback, CutoverError> {
+        let id = &wave.id.plan;
+        let now = self.ports.time.now();
+        let Some(order) = self.recorder.look(|state| state.orders().get(id).cloned()) else {
+            return Ok(Rollback::Refused(format!("order {id} is not recorded in this state directory")));
+        };
+        let OrderKind::Rollback { scope, to, .. } = order.kind.clone() else {
+            return Ok(Rollback::Refused(format!("order {id} is no rollback")));
+        };
+        let have =
+            self.recorder.look(|state| approvers(state, &order.digest, &wave.id.wave, (Round::FIRST, Stage::Provision), now));
+        if have.len() < usize::from(order.approvals_needed) {
+            return Ok(Rollback::Unapproved { have, needed: order.approvals_needed });
+        }
+        let mut phases: BTreeMap<Phase, Vec<&Operation>> = BTreeMap::new();
+        for op in &wave.operations {
+            phases.entry(op.phase).or_default().push(op);
+        }
+        let mut failed: BTreeMap<SubjectId, String> = BTreeMap::new();
+        for ops in phases.values() {
+            if self.undo_phase(wave, ops, &mut failed, options).await? {
+                return Ok(Rollback::Stopped);
+            }
+        }
+        let mut rolled_back = 0;
+        for (batch, subjects) in &order.concerns {
+            let done: Vec<SubjectId> = subjects.iter().filter(|s| !failed.contains_key(*s)).cloned().collect();
+            rolled_back += u64::try_from(done.len()).unwrap_or(u64::MAX);
+            self.end_rollback(id, &scope, (batch, to), done).await?;
+            for subject in subjects.iter().filter(|s| failed.contains_key(*s)) {
+                let parked = self.recorder.look(|state| state.subjects().get(subject).is_none_or(|s| s.parked.is_some()));
+                if !parked {
+                    let details = failed.get(subject).cloned().unwrap_or_default();
+                    self.park(batch, subject, to, (ParkReason::Conflict, details)).await?;
+                }
+            }
+        }
+        Ok(Rollback::Done { rolled_back, conflicts: failed.into_iter().collect() })
+    }
+
+    async fn end_rollback(
+        &self,
+        order: &PlanId,
+        scope: &RollbackScope,
+        (batch, to): (&BatchId, Stage),
+        subjects: Vec<SubjectId>,
+    ) -> Result<(), CutoverError> {
+        let round = self.recorder.look(|state| match scope {
+            RollbackScope::Subject(id) => state.subjects().get(id).map(|s| s.round),
+            RollbackScope::Batch(_) | RollbackScope::Wave(_) => state.batches().get(batch).map(|b| b.round),
+        });
+        let whole = !matches!(scope, RollbackScope::Subject(_));
+        let record = Record::RolledBack {
+            order: order.clone(),
+            batch: whole.then(|| batch.clone()),
+            subjects,
+            to,
+            round: round.unwrap_or(Round::FIRST).next(),
+        };
+        self.recorder.record(record).await.map(drop)
+    }
+
+    /// One phase of undoing; subjects in conflict are left alone from then on. `true`: it was asked to stop.
+    async fn undo_phase(
+        &self,
+        wave: &Wave,
+        ops: &[&Operation],
+        failed: &mut BTreeMap<SubjectId, String>,
+        options: &RunOptions,
+    ) -> Result<bool, CutoverError> {
+        let skip: BTreeSet<SubjectId> = failed.keys().cloned().collect();
+        let skip = &skip;
+        let tasks = ops.iter().map(|op| async move {
+            let id = wave.op_id(op);
+            let subjects: Vec<SubjectId> = self.recorder.look(|state| {
+                let open = |s: &&SubjectId| !matches!(cell_stand(state, &id, Some(s)), CellStand::Done(_));
+                op.subjects.iter().filter(|s| !skip.contains(*s)).filter(open).cloned().collect()
+            });
+            if subjects.is_empty() && !op.subjects.is_empty() || *options.stop.borrow() != Stop::No {
+                return Ok((id, subjects));
+            }
+            let task = Task { id: id.clone(), op: (*op).clone(), subjects: subjects.clone() };
+            let worked = self.executor.run(&task).await;
+            self.tell_rate(op.store);
+            worked.map(|()| (id, subjects))
+        });
+        let width = usize::try_from(self.ceiling).unwrap_or(64) * 2;
+        let mut running = futures::stream::iter(tasks).buffer_unordered(width.max(1));
+        let mut error = None;
+        while let Some(ended) = running.next().await {
+            match ended {
+                Ok((id, subjects)) => {
+                    for subject in subjects {
+                        let words = self.recorder.look(|state| match cell_stand(state, &id, Some(&subject)) {
+                            CellStand::Failed(OutcomeKind::Conflict | OutcomeKind::Refused) => {
+                                Some(state.cell(&id, Some(&subject)).map(|c| c.message.clone()).unwrap_or_default())
+                            }
+                            _ => None,
+                        });
+                        if let Some(words) = words {
+                            failed.insert(subject, format!("undo {id}: {words}"));
+                        }
+                    }
+                }
+                Err(e) => error = error.or(Some(e)),
+            }
+        }
+        match error {
+            Some(error) => Err(error),
+            None => Ok(*options.stop.borrow() != Stop::No),
+        }
+    }
+}

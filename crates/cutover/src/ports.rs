@@ -1,0 +1,198 @@
+//! What cutover asks of others, as traits: the journal, the clock, the stores, the roster, hooks, keys.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::future::BoxFuture;
+use jiff::Timestamp;
+use untether_directory::{Outcome, Read, Write};
+use untether_ledger::Key;
+use untether_model::digest::Digest;
+use untether_model::event::Event;
+use untether_model::policy::HashScheme;
+use untether_model::roster::Presence;
+use untether_model::run::{Change, Record, RunState, Sealed, Started};
+use untether_model::{BatchId, Dn, Side, StableId, SubjectId, WaveId};
+
+/// Resolves when the record is durable; an error is fatal to the run.
+pub type Receipt = BoxFuture<'static, Result<(), String>>;
+
+/// Takes records. Sequence numbers are handed out in the order of submission.
+pub trait Journal: Send + Sync {
+    /// The number and the time that the next record will have.
+    fn next(&self) -> (u64, Timestamp);
+
+    /// Hands the record over; it has the number that [`Journal::next`] told. Called by one recorder at a time.
+    fn submit(&self, record: &Record, change: &Change) -> Result<Receipt, String>;
+}
+
+/// Looks into the ledger.
+pub trait LedgerView: Send + Sync {
+    /// The intent with this sequence number.
+    fn started(&self, seq: u64) -> Result<Started, String>;
+
+    /// The image of a deleted entry that this outcome holds.
+    fn image(&self, outcome: u64) -> Result<Option<Sealed>, String>;
+}
+
+/// The keys that seal what the ledger keeps.
+pub trait Keyring: Send + Sync {
+    /// The key of a wave or of another order's wave.
+    fn key(&self, wave: &WaveId) -> Result<Key, String>;
+}
+
+/// The clock of a run; a rehearsal hands in a virtual one.
+#[async_trait]
+pub trait Time: Send + Sync {
+    /// Now.
+    fn now(&self) -> Timestamp;
+
+    /// Comes back at `until`, not before.
+    async fn sleep_until(&self, until: Timestamp);
+}
+
+/// Whether a store lets an account in, asked without a person's password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The store said that it refuses the account, in this way.
+    Refused(String),
+    /// The store would let it in.
+    LetIn(String),
+    /// It could not be told.
+    Unknown(String),
+}
+
+/// One store as cutover sees it.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Reads with the reading bind.
+    fn reader(&self) -> &dyn Read;
+
+    /// Writes with the writing bind.
+    fn writer(&self) -> &dyn Write;
+
+    /// Writes with the undoing bind, where one is configured.
+    fn undoer(&self) -> Option<&dyn Write>;
+
+    /// Below which entries are looked for by their stable id.
+    fn suffix(&self) -> &Dn;
+
+    /// Whether the store refuses an account whose lock was read back (account usability, probe account, or a bind with a random
+    /// wrong password where the server says "locked").
+    async fn refuses(&self, dn: &Dn) -> Outcome<Refusal>;
+
+    /// Whether an entry matches an RFC 4515 filter, asked of the server.
+    async fn matches(&self, dn: &Dn, filter: &str) -> Outcome<Option<bool>>;
+}
+
+/// Both stores.
+#[derive(Clone)]
+pub struct Stores {
+    /// The shared store.
+    pub shared: Arc<dyn Store>,
+    /// The independent directory.
+    pub independent: Arc<dyn Store>,
+}
+
+impl Stores {
+    /// One of them.
+    pub fn get(&self, side: Side) -> &dyn Store {
+        match side {
+            Side::Shared => self.shared.as_ref(),
+            Side::Independent => self.independent.as_ref(),
+        }
+    }
+}
+
+/// What the roster says of a person now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PersonNow {
+    /// The judgement; `None`: the roster has no row for them any more.
+    pub presence: Option<Presence>,
+}
+
+/// The roster, read again.
+#[async_trait]
+pub trait Roster: Send + Sync {
+    /// Reads the roster unless what was read is younger than its maximum age; tells digest, rows, and when the file was written.
+    async fn refresh(&self, now: Timestamp) -> Result<RosterNow, String>;
+
+    /// What it says of the person that a plan names by `reference`, for the entity's time zone.
+    fn person(&self, reference: &str, now: Timestamp) -> PersonNow;
+}
+
+/// What a refresh read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RosterNow {
+    /// Digest of its rows.
+    pub digest: Digest,
+    /// Rows.
+    pub rows: u64,
+    /// When its file was last written.
+    pub modified: Option<Timestamp>,
+    /// It was read now (not remembered).
+    pub fresh: bool,
+}
+
+/// One person's one-time secret on its way to them.
+pub struct Handover {
+    /// The subject.
+    pub subject: SubjectId,
+    /// The account.
+    pub dn: Dn,
+    /// Its stable id.
+    pub stable_id: Option<StableId>,
+    /// Login or name for people.
+    pub name: String,
+    /// The secret.
+    pub secret: zeroize::Zeroizing<String>,
+}
+
+/// Writes hand-over files and calls hooks.
+#[async_trait]
+pub trait Hook: Send + Sync {
+    /// Writes the batch's hand-over file, encrypted for the configured recipients; tells its name and digest. Writing it again
+    /// replaces it.
+    async fn write_handover(&self, batch: &BatchId, people: &[Handover]) -> Result<(String, Digest), String>;
+
+    /// Hands something to the configured hook; `key` is the same when it is sent again.
+    async fn deliver(&self, hook: &str, key: &str, subject: &SubjectId) -> Result<(), String>;
+}
+
+/// How one-time secrets are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SecretPolicy {
+    /// Storage scheme.
+    pub scheme: HashScheme,
+    /// Characters.
+    pub length: u8,
+}
+
+/// Everything that cutover is handed.
+#[derive(Clone)]
+pub struct Ports {
+    /// Takes records.
+    pub journal: Arc<dyn Journal>,
+    /// Looks into the ledger.
+    pub ledger: Arc<dyn LedgerView>,
+    /// Keys.
+    pub keys: Arc<dyn Keyring>,
+    /// HMACs under the state key.
+    pub marks: Arc<untether_ledger::Marks>,
+    /// The clock.
+    pub time: Arc<dyn Time>,
+    /// The stores.
+    pub stores: Stores,
+    /// The roster; `None` for orders that need none.
+    pub roster: Option<Arc<dyn Roster>>,
+    /// Hand-over and hooks.
+    pub hook: Arc<dyn Hook>,
+    /// One-time secrets.
+    pub secrets: SecretPolicy,
+    /// Where events go; must not block.
+    pub events: Arc<dyn Fn(Event) + Send + Sync>,
+    /// Blobs of a wave by digest.
+    pub blobs: Arc<dyn Fn(&WaveId, &Digest) -> Result<Vec<u8>, String> + Send + Sync>,
+    /// Where the state stands when the run begins.
+    pub initial: RunState,
+}
