@@ -1,0 +1,141 @@
+//! Who holds the state: an exclusive lock on `state.lock`, whose content says which process and since when.
+//!
+//! The lock is a `flock(2)`: it ends with its process, however that ends. The content is for people only.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read as _, Seek as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{LedgerError, StorageError};
+use crate::state_dir::StateDir;
+
+/// The process that holds the state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// Its id; `None` where it has not said so yet.
+    pub pid: Option<u32>,
+    /// Since when.
+    pub since: Option<Timestamp>,
+}
+
+/// The exclusive hold on a state directory; ends when dropped.
+#[derive(Debug)]
+pub struct StateLock {
+    file: File,
+    path: PathBuf,
+}
+
+/// How often a lock is tried again that only somebody's look was in the way of.
+const TRIES: u32 = 1000;
+
+impl StateLock {
+    /// Takes the lock, or says who has it.
+    pub fn acquire(state: &StateDir, now: Timestamp) -> Result<Self, LedgerError> {
+        let path = state.lock();
+        let failed = |operation, source| StorageError { operation, path: path.clone(), source };
+        let file = open(&path, true).map_err(|source| failed("open", source))?;
+        for _ in 0..TRIES {
+            match file.try_lock() {
+                Ok(()) => {
+                    let mut lock = Self { file, path };
+                    lock.write(&Holder { pid: Some(std::process::id()), since: Some(now) })?;
+                    return Ok(lock);
+                }
+                Err(TryLockError::Error(source)) => return Err(failed("lock", source).into()),
+                // Either a holder, or somebody who just looks: with the latter a shared lock is possible.
+                Err(TryLockError::WouldBlock) => match file.try_lock_shared() {
+                    Ok(()) => file.unlock().map_err(|source| failed("unlock", source))?,
+                    Err(TryLockError::Error(source)) => return Err(failed("lock", source).into()),
+                    Err(TryLockError::WouldBlock) => break,
+                },
+            }
+            std::thread::yield_now();
+        }
+        let Holder { pid, since } = read(&path)?;
+        Err(LedgerError::InUse { pid, since })
+    }
+
+    /// Who holds the state now; `None` for nobody. Takes nothing away from anybody.
+    pub fn holder(state: &StateDir) -> Result<Option<Holder>, LedgerError> {
+        let path = state.lock();
+        let failed = |operation, source| StorageError { operation, path: path.clone(), source };
+        let file = match open(&path, false) {
+            Ok(file) => file,
+            Err(source) if source.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(failed("open", source).into()),
+        };
+        match file.try_lock_shared() {
+            Ok(()) => Ok(None),
+            Err(TryLockError::WouldBlock) => Ok(Some(read(&path)?)),
+            Err(TryLockError::Error(source)) => Err(failed("lock", source).into()),
+        }
+    }
+
+    fn write(&mut self, holder: &Holder) -> Result<(), LedgerError> {
+        let written = (|| {
+            let line = serde_json::to_vec(holder)?;
+            self.file.set_len(0)?;
+            self.file.rewind()?;
+            self.file.write_all(&line)
+        })();
+        written.map_err(|source| StorageError { operation: "write", path: self.path.clone(), source }.into())
+    }
+}
+
+fn open(path: &Path, create: bool) -> std::io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(create).truncate(false).mode(0o600).open(path)
+}
+
+/// What the holder wrote; its fields are empty while it is writing.
+fn read(path: &Path) -> Result<Holder, LedgerError> {
+    let mut content = Vec::new();
+    let read = File::open(path).and_then(|mut file| file.read_to_end(&mut content));
+    read.map_err(|source| StorageError { operation: "read", path: path.to_path_buf(), source })?;
+    Ok(serde_json::from_slice(&content).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::Disk;
+
+    #[test]
+    fn one_holder_who_is_named_to_the_second() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateDir::create(Disk::real(), dir.path().join("state")).unwrap();
+        let now: Timestamp = "2026-11-20T00:00:00Z".parse().unwrap();
+        assert_eq!(StateLock::holder(&state).unwrap(), None);
+        let first = StateLock::acquire(&state, now).unwrap();
+        assert_eq!(StateLock::holder(&state).unwrap(), Some(Holder { pid: Some(std::process::id()), since: Some(now) }));
+        let refused = StateLock::acquire(&state, now).unwrap_err();
+        let expected = format!("the state is in use by process {} since 2026-11-20T00:00:00Z", std::process::id());
+        assert_eq!(refused.to_string(), expected);
+        assert!(refused.is_state());
+        drop(first);
+        assert_eq!(StateLock::holder(&state).unwrap(), None);
+        StateLock::acquire(&state, now).unwrap();
+    }
+
+    #[test]
+    fn somebody_who_looks_is_not_in_the_way() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateDir::create(Disk::real(), dir.path().join("state")).unwrap();
+        drop(StateLock::acquire(&state, Timestamp::UNIX_EPOCH).unwrap());
+        let done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                    StateLock::holder(&state).unwrap();
+                }
+            });
+            for _ in 0..200 {
+                drop(StateLock::acquire(&state, Timestamp::UNIX_EPOCH).unwrap());
+            }
+            done.store(true, std::sync::atomic::Ordering::Relaxed);
+        });
+    }
+}

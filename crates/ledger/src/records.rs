@@ -1,0 +1,281 @@
+//! Streams of records inside a file: postcard for speed, JSON Lines where a digest is over bytes that people can read.
+//!
+//! A postcard record is `u32le(length) ‖ postcard`. Whether the stream is whole is known to whatever lies below (see
+//! [`crate::files`]).
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::marker::PhantomData;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// Upper bound of one record.
+pub const MAX_RECORD_BYTES: usize = 64 << 20;
+
+/// Why a record cannot be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// What lies below failed.
+    #[error("cannot {operation} record {number}")]
+    Below {
+        /// `read` or `write`.
+        operation: &'static str,
+        /// The record's number, from 1.
+        number: u64,
+        /// Why; a [`crate::files::FileError`] inside, where the file is a sealed one.
+        #[source]
+        source: io::Error,
+    },
+    /// The record cannot be written, or its bytes are no such record.
+    #[error("record {number} is not well formed: {reason}")]
+    Form {
+        /// The record's number, from 1.
+        number: u64,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl RecordError {
+    /// The sealed file's own error, where that is the cause.
+    pub fn file_error(&self) -> Option<&crate::files::FileError> {
+        match self {
+            Self::Below { source, .. } => source.get_ref()?.downcast_ref(),
+            Self::Form { .. } => None,
+        }
+    }
+}
+
+/// Writes records in postcard.
+#[derive(Debug)]
+pub struct RecordWriter<T, W> {
+    below: W,
+    buffer: Vec<u8>,
+    records: u64,
+    of: PhantomData<fn(T)>,
+}
+
+impl<T: Serialize, W: Write> RecordWriter<T, W> {
+    /// Writes to `below`, which should gather small writes.
+    pub fn new(below: W) -> Self {
+        Self { below, buffer: Vec::new(), records: 0, of: PhantomData }
+    }
+
+    /// Writes one record.
+    pub fn push(&mut self, record: &T) -> Result<(), RecordError> {
+        self.records += 1;
+        let number = self.records;
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.clear();
+        buffer.extend_from_slice(&[0; 4]);
+        buffer = postcard::to_extend(record, buffer).map_err(|error| RecordError::Form { number, reason: error.to_string() })?;
+        let bytes = buffer.len() - 4;
+        let length = u32::try_from(bytes).ok().filter(|_| bytes <= MAX_RECORD_BYTES);
+        let Some(length) = length else { return Err(too_large(number)) };
+        buffer.iter_mut().zip(length.to_le_bytes()).for_each(|(to, byte)| *to = byte);
+        self.below.write_all(&buffer).map_err(|source| RecordError::Below { operation: "write", number, source })?;
+        self.buffer = buffer;
+        Ok(())
+    }
+
+    /// Records so far.
+    pub fn records(&self) -> u64 {
+        self.records
+    }
+
+    /// What lies below, to be finished.
+    pub fn into_inner(self) -> W {
+        self.below
+    }
+}
+
+/// Reads records in postcard.
+#[derive(Debug)]
+pub struct RecordReader<T, R> {
+    below: R,
+    buffer: Vec<u8>,
+    records: u64,
+    failed: bool,
+    of: PhantomData<fn() -> T>,
+}
+
+impl<T: DeserializeOwned, R: Read> RecordReader<T, R> {
+    /// Reads from `below`.
+    pub fn new(below: R) -> Self {
+        Self { below, buffer: Vec::new(), records: 0, failed: false, of: PhantomData }
+    }
+
+    fn take(&mut self) -> Result<Option<T>, RecordError> {
+        let number = self.records + 1;
+        let below = |source| RecordError::Below { operation: "read", number, source };
+        let mut length = [0u8; 4];
+        // The end is clean only before a record.
+        let begun = loop {
+            match self.below.read(&mut length) {
+                Ok(read) => break read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(below(error)),
+            }
+        };
+        if begun == 0 {
+            return Ok(None);
+        }
+        self.below.read_exact(length.get_mut(begun..).unwrap_or_default()).map_err(below)?;
+        let length = u32::from_le_bytes(length) as usize;
+        if length > MAX_RECORD_BYTES {
+            return Err(too_large(number));
+        }
+        self.buffer.resize(length, 0);
+        self.below.read_exact(&mut self.buffer).map_err(below)?;
+        self.records = number;
+        match postcard::take_from_bytes(&self.buffer) {
+            Ok((record, [])) => Ok(Some(record)),
+            Ok(_) => Err(RecordError::Form { number, reason: "bytes are left over".to_owned() }),
+            Err(error) => Err(RecordError::Form { number, reason: error.to_string() }),
+        }
+    }
+}
+
+impl<T: DeserializeOwned, R: Read> Iterator for RecordReader<T, R> {
+    type Item = Result<T, RecordError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed {
+            return None;
+        }
+        let taken = self.take();
+        self.failed = taken.is_err();
+        taken.transpose()
+    }
+}
+
+/// Writes records as JSON Lines.
+#[derive(Debug)]
+pub struct JsonLinesWriter<T, W> {
+    below: W,
+    buffer: Vec<u8>,
+    records: u64,
+    of: PhantomData<fn(T)>,
+}
+
+impl<T: Serialize, W: Write> JsonLinesWriter<T, W> {
+    /// Writes to `below`, which should gather small writes.
+    pub fn new(below: W) -> Self {
+        Self { below, buffer: Vec::new(), records: 0, of: PhantomData }
+    }
+
+    /// Writes one record.
+    pub fn push(&mut self, record: &T) -> Result<(), RecordError> {
+        self.records += 1;
+        let number = self.records;
+        self.buffer.clear();
+        serde_json::to_writer(&mut self.buffer, record)
+            .map_err(|error| RecordError::Form { number, reason: error.to_string() })?;
+        if self.buffer.len() > MAX_RECORD_BYTES {
+            return Err(too_large(number));
+        }
+        self.buffer.push(b'\n');
+        self.below.write_all(&self.buffer).map_err(|source| RecordError::Below { operation: "write", number, source })
+    }
+
+    /// Records so far.
+    pub fn records(&self) -> u64 {
+        self.records
+    }
+
+    /// What lies below, to be finished.
+    pub fn into_inner(self) -> W {
+        self.below
+    }
+}
+
+/// Reads records from JSON Lines. Every line ends with a line feed, the last one too; an empty line is an error.
+#[derive(Debug)]
+pub struct JsonLinesReader<T, R> {
+    below: BufReader<R>,
+    buffer: Vec<u8>,
+    records: u64,
+    failed: bool,
+    of: PhantomData<fn() -> T>,
+}
+
+impl<T: DeserializeOwned, R: Read> JsonLinesReader<T, R> {
+    /// Reads from `below`.
+    pub fn new(below: R) -> Self {
+        Self { below: BufReader::new(below), buffer: Vec::new(), records: 0, failed: false, of: PhantomData }
+    }
+
+    fn take(&mut self) -> Result<Option<T>, RecordError> {
+        let number = self.records + 1;
+        self.buffer.clear();
+        let bound = MAX_RECORD_BYTES as u64 + 1;
+        let read = (&mut self.below).take(bound).read_until(b'\n', &mut self.buffer);
+        read.map_err(|source| RecordError::Below { operation: "read", number, source })?;
+        self.records = number;
+        match self.buffer.split_last() {
+            None => Ok(None),
+            Some((b'\n', line)) => {
+                serde_json::from_slice(line).map(Some).map_err(|error| RecordError::Form { number, reason: error.to_string() })
+            }
+            Some(_) if self.buffer.len() as u64 >= bound => Err(too_large(number)),
+            Some(_) => Err(RecordError::Form { number, reason: "the last line is cut off".to_owned() }),
+        }
+    }
+}
+
+impl<T: DeserializeOwned, R: Read> Iterator for JsonLinesReader<T, R> {
+    type Item = Result<T, RecordError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed {
+            return None;
+        }
+        let taken = self.take();
+        self.failed = taken.is_err();
+        taken.transpose()
+    }
+}
+
+fn too_large(number: u64) -> RecordError {
+    RecordError::Form { number, reason: format!("it has more than {MAX_RECORD_BYTES} bytes") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Row = (String, Option<u32>, Vec<u8>);
+
+    fn rows() -> Vec<Row> {
+        vec![("山田".to_owned(), None, vec![0, 10, 255]), (String::new(), Some(7), Vec::new())]
+    }
+
+    #[test]
+    fn records_read_back_and_a_cut_stream_is_an_error() {
+        let mut writer = RecordWriter::new(Vec::new());
+        rows().iter().for_each(|row| writer.push(row).unwrap());
+        let bytes = writer.into_inner();
+        let read: Result<Vec<Row>, _> = RecordReader::new(bytes.as_slice()).collect();
+        assert_eq!(read.unwrap(), rows());
+        for length in 1..bytes.len() {
+            let read: Vec<Result<Row, _>> = RecordReader::new(&bytes[..length]).collect();
+            let whole = read.len() == 1 && read[0].is_ok();
+            assert!(whole || read.last().unwrap().is_err(), "{length}");
+        }
+    }
+
+    #[test]
+    fn lines_read_back_and_a_cut_line_is_an_error() {
+        let mut writer = JsonLinesWriter::new(Vec::new());
+        rows().iter().for_each(|row| writer.push(row).unwrap());
+        assert_eq!(writer.records(), 2);
+        let bytes = writer.into_inner();
+        assert_eq!(bytes.iter().filter(|byte| **byte == b'\n').count(), 2);
+        let read: Result<Vec<Row>, _> = JsonLinesReader::new(bytes.as_slice()).collect();
+        assert_eq!(read.unwrap(), rows());
+        let read: Result<Vec<Row>, _> = JsonLinesReader::new(&bytes[..bytes.len() - 1]).collect();
+        assert!(read.unwrap_err().to_string().contains("cut off"));
+        let read: Result<Vec<Row>, _> = JsonLinesReader::new(b"\n".as_slice()).collect();
+        assert!(read.is_err());
+    }
+}

@@ -1,0 +1,82 @@
+//! Reading while somebody else appends.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use untether_ledger::log::CreateLog;
+use untether_ledger::{Disk, Log, Reader, SystemClock};
+
+use crate::support::{LEDGER, World, note, put};
+
+#[test]
+fn a_reader_goes_on_where_it_stopped_across_segments() {
+    let world = World::new(1000);
+    let mut log = world.create().unwrap();
+    let mut reader = Reader::open(&world.disk(), Path::new(LEDGER)).unwrap();
+    let mut seen = Vec::new();
+    for n in 0..20 {
+        put(&mut log, &format!("{n}"));
+        while let Some(frame) = reader.next_frame().unwrap() {
+            if frame.kind == "note" {
+                seen.push(frame.read_body::<String>().unwrap());
+            }
+        }
+        assert_eq!(reader.head(), Some(log.head()));
+    }
+    assert_eq!(seen, (0..20).map(|n| n.to_string()).collect::<Vec<_>>());
+}
+
+#[test]
+fn frames_since_a_number_and_at_a_place() {
+    let world = World::new(1000);
+    let mut log = world.create().unwrap();
+    let mut places = Vec::new();
+    for n in 0..20 {
+        places.extend(log.append(&[note(&format!("{n}"))]).unwrap().locations);
+        log.sync().unwrap();
+    }
+    for (n, place) in places.iter().enumerate() {
+        let frame = Reader::read_at(&world.disk(), Path::new(LEDGER), *place).unwrap();
+        assert_eq!((frame.seq(), frame.read_body::<String>().unwrap()), (place.seq, n.to_string()));
+    }
+    for seq in 0..=log.head().seq {
+        let mut reader = Reader::open_after(&world.disk(), Path::new(LEDGER), seq).unwrap();
+        let next = reader.next_frame().unwrap().map(|frame| frame.seq());
+        assert_eq!(next, (seq < log.head().seq).then_some(seq + 1));
+    }
+    let mut wrong = places[3];
+    wrong.seq += 1;
+    assert!(Reader::read_at(&world.disk(), Path::new(LEDGER), wrong).is_err());
+    wrong.offset += 1;
+    assert!(Reader::read_at(&world.disk(), Path::new(LEDGER), wrong).is_err());
+}
+
+#[test]
+fn a_reader_beside_a_writer_never_sees_a_broken_ledger() {
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = dir.path().join("ledger");
+    let how = CreateLog { disk: Disk::real(), dir: ledger.clone(), clock: Arc::new(SystemClock::new()), segment_bytes: 200_000 };
+    let mut log = Log::create(how).unwrap();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let reading = scope.spawn(|| {
+            let mut reader = Reader::open(&Disk::real(), &ledger).unwrap();
+            loop {
+                let last_look = done.load(Ordering::Acquire);
+                while reader.next_frame().unwrap().is_some() {}
+                if last_look {
+                    return reader.head();
+                }
+            }
+        });
+        for n in 0..300 {
+            // Frames larger than a page, so that a look can fall into the middle of a write.
+            log.append(&[note(&"x".repeat(n * 50)), note("y")]).unwrap();
+        }
+        done.store(true, Ordering::Release);
+        assert_eq!(reading.join().unwrap(), Some(log.head()));
+    });
+    log.sync().unwrap();
+    assert!(untether_ledger::check(&Disk::real(), &ledger, |_| {}).unwrap().segments.len() > 5);
+}
