@@ -3,9 +3,12 @@
 //! Who is handed a [`Read`] cannot write by construction; a [`Probe`] binds and writes canaries only. The crate knows no network.
 
 pub mod capability;
+mod classes;
 pub mod error;
+pub mod filter;
 pub mod ldif;
 pub mod secret;
+pub mod twin;
 
 pub use capability::{
     Condition, Control, EntryStream, Features, Outcome, Page, Probe, ProbeResult, Read, Scope, Search, Usability, Write,

@@ -1,3 +1,4 @@
 //! Behaviour of the directory crate as its users see it.
 
+mod filter;
 mod ldif;
