@@ -155,7 +155,8 @@ fn write_referrals(world: &World, out: &mut Output) -> Result<Option<Label>, Err
         dn: None,
         entity: None,
         person_id: None,
-        note: "link.referral: a referral entry leads outside",
+        note: "a referral entry leads outside",
+        about: Some("link.referral"),
     }))
 }
 
@@ -230,6 +231,7 @@ fn reference(dn: String) -> Label {
         entity: None,
         person_id: None,
         note: "names a residual account or none",
+        about: None,
     }
 }
 

@@ -163,6 +163,7 @@ impl<'a> Group<'a> {
             entity: None,
             person_id: None,
             note: self.note,
+            about: None,
         }))
     }
 }

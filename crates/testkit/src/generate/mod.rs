@@ -6,6 +6,7 @@ mod entry;
 mod fixed;
 mod groups;
 mod ldif;
+mod links;
 mod manifest;
 mod names;
 mod options;
@@ -16,6 +17,8 @@ mod run;
 mod secret;
 mod services;
 mod situation;
+#[cfg(test)]
+mod tests;
 mod truth;
 mod world;
 

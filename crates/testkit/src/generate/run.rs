@@ -1,15 +1,15 @@
 //! Writes the whole data directory, person by person.
 
-use super::account::{Account, Club, Owner, Target};
+use super::account::{Account, Club, Owner, Style, Target};
 use super::entry::{self, Surroundings};
 use super::fixed::{self, Cited};
 use super::groups::{self, Collected, Member, TEAM};
 use super::output::Output;
 use super::person::Person;
-use super::situation::place;
+use super::situation::{Left, Situation, place};
 use super::truth::{self, Label, status};
 use super::world::{BLOCK, Entity, Store, World};
-use super::{Error, Options, Summary, manifest, roster, services};
+use super::{Error, Options, Summary, links, manifest, roster, services};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -32,7 +32,11 @@ pub fn generate(options: &Options, out: &Path) -> Result<Summary, Error> {
         collected: Collected::default(),
         anchors: Vec::new(),
     };
-    writer.write()?;
+    let names = writer.write()?;
+    if options.links {
+        let labels = links::write(&world, out, &names)?;
+        writer.label(labels)?;
+    }
     let Writer { shared, independent, roster, truth, passwords, findings, .. } = writer;
     truth.finish()?;
     passwords.finish()?;
@@ -73,21 +77,29 @@ struct Password<'a> {
 }
 
 impl Writer<'_> {
-    fn write(&mut self) -> Result<(), Error> {
+    /// Writes stores, roster and labels; returns the DNs that links refer to.
+    fn write(&mut self) -> Result<links::Names, Error> {
         let world = self.world;
         let people = world.options.people;
         fixed::write_base(world, &mut self.shared, Store::Shared)?;
         fixed::write_base(world, &mut self.independent, Store::Independent)?;
         roster::write_header(&mut self.roster)?;
         let mut cited = Cited { present: None, departed: None };
+        let mut names = links::Names { present: None, departed: None, departed_with_comma: None, departed_here: None };
         for index in 0..people {
             if index % BLOCK == 0 {
                 self.begin_block(index)?;
                 if index == 0 {
                     cited = self.cite();
+                    names.present.clone_from(&cited.present);
+                    names.departed.clone_from(&cited.departed);
+                    names.departed_here = self.anchor(place::DEPARTED, Store::Independent).map(|(dn, _)| dn);
                 }
             }
             let person = Person::make(world, index)?;
+            if names.departed_with_comma.is_none() && person.situation == Situation::Left(Left::Styled(Style::Comma)) {
+                names.departed_with_comma = person.account(Store::Shared).map(Account::dn);
+            }
             self.person(&person)?;
             let last = index + 1 == people;
             if last || (index + 1) % TEAM == 0 {
@@ -112,7 +124,8 @@ impl Writer<'_> {
         self.label(labels)?;
         let labels = fixed::write_shared(world, &mut self.shared, &cited)?;
         self.label(labels)?;
-        self.big_group()
+        self.big_group()?;
+        Ok(names)
     }
 
     fn begin_block(&mut self, first: u32) -> Result<(), Error> {

@@ -45,7 +45,8 @@ pub(super) enum Scheme {
     Argon2,
     /// Clear text without a scheme.
     Plain,
-    /// Clear text with the scheme `{CLEARTEXT}`.
+    /// Clear text with the scheme `{CLEARTEXT}`. slapd 2.5 lets nobody in by a simple bind with it (its table of
+    /// schemes has no check for this one), so no label may depend on whether such an account is open.
     Cleartext,
     /// `{SASL}name@realm`.
     Sasl(&'static str),

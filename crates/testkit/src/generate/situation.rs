@@ -117,6 +117,7 @@ pub(super) enum Moved {
     Mapped,
     SameHash,
     SameClearText,
+    ClearTextInHistory,
     SameUnsaltedHash,
     HashInHistory,
     HistoryInHash,
@@ -373,6 +374,7 @@ const SCRIPT: &[Situation] = &[
     M(Moved::Mapped),
     M(Moved::SameHash),
     M(Moved::SameClearText),
+    M(Moved::ClearTextInHistory),
     M(Moved::SameUnsaltedHash),
     M(Moved::HashInHistory),
     M(Moved::HistoryInHash),
@@ -465,6 +467,13 @@ pub(super) fn situation(index: u32, people: u32, dice: &mut Dice) -> Situation {
         draw -= weight;
     }
     A(Active::Plain)
+}
+
+/// Every situation of the script, for tests.
+#[cfg(test)]
+pub(super) fn all() -> impl Iterator<Item = Situation> {
+    let pairs = PAIRS.iter().flat_map(|pair| [Half::First, Half::Second].map(|half| Situation::Undecided(*pair, half)));
+    SCRIPT.iter().copied().chain(pairs)
 }
 
 #[cfg(test)]

@@ -23,6 +23,9 @@ pub(super) struct Label {
     pub entity: Option<&'static str>,
     pub person_id: Option<String>,
     pub note: &'static str,
+    /// The rule that could not run, of a `coverage.skipped`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub about: Option<&'static str>,
 }
 
 /// The status rule that an account falls under.
@@ -119,6 +122,7 @@ impl Found<'_> {
             entity,
             person_id: self.person.person_id(),
             note,
+            about: None,
         });
     }
 }

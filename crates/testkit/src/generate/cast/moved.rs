@@ -125,7 +125,8 @@ fn new_account(person: &mut Person, situation: Moved) {
 fn twins(person: &mut Person, situation: Moved) {
     let (scheme, twin) = match situation {
         Moved::SameHash => (Scheme::Ssha512, Twin::Current),
-        Moved::SameClearText => (Scheme::Cleartext, Twin::Current),
+        Moved::SameClearText => (Scheme::Plain, Twin::Current),
+        Moved::ClearTextInHistory => (Scheme::Plain, Twin::History),
         Moved::SameUnsaltedHash => (Scheme::Sha, Twin::Current),
         Moved::HashInHistory | Moved::HistoryInHash => (Scheme::Ssha, Twin::History),
         _ => return,
@@ -143,8 +144,9 @@ fn twins(person: &mut Person, situation: Moved) {
             old.history = vec![secret.clone()];
             new.secret = Some(secret);
         }
-        Moved::SameClearText => {
-            new.secret = Some(Secret { scheme: Scheme::Plain, ..secret.clone() });
+        Moved::ClearTextInHistory => {
+            // The scheme is a spelling: the value is the same.
+            new.history = vec![Secret { scheme: Scheme::Cleartext, ..secret.clone() }];
             old.secret = Some(secret);
         }
         _ => {

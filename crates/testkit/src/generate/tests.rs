@@ -1,0 +1,348 @@
+//! The generated data hold what they promise, and real servers agree.
+
+use super::account::Access;
+use super::person::{Fate, Person};
+use super::secret::Scheme;
+use super::situation::Situation;
+use super::truth::status;
+use super::world::{Store, World};
+use super::{Options, generate};
+use crate::lab::{Pair, Server};
+use data_encoding::BASE64;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+
+const EVERY_RULE: [&str; 25] = [
+    "access.mfa-missing",
+    "access.privileged",
+    "access.service-account",
+    "correlation.ambiguous",
+    "correlation.conflicting",
+    "correlation.entity",
+    "coverage.skipped",
+    "link.mapping",
+    "link.pass-through",
+    "link.proxy",
+    "link.referral",
+    "link.replication",
+    "link.shared-secret",
+    "residual.already-separated",
+    "residual.attribute",
+    "residual.contract-ended",
+    "residual.copy",
+    "residual.credential",
+    "residual.departed",
+    "residual.dormant",
+    "residual.duplicate",
+    "residual.lock-ineffective",
+    "residual.membership",
+    "residual.orphan",
+    "residual.reference",
+];
+
+fn options(seed: u64, people: u32) -> Options {
+    Options { seed, people, ..Options::default() }
+}
+
+fn written(options: &Options) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    generate(options, directory.path()).unwrap();
+    directory
+}
+
+fn files(directory: &Path) -> BTreeMap<String, Vec<u8>> {
+    std::fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| {
+            let entry = entry.unwrap();
+            (entry.file_name().into_string().unwrap(), std::fs::read(entry.path()).unwrap())
+        })
+        .collect()
+}
+
+fn labels(directory: &Path) -> Vec<Value> {
+    let text = std::fs::read_to_string(directory.join("truth.jsonl")).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// DNs of an LDIF file as they are written.
+fn dns(file: &Path) -> BTreeSet<String> {
+    let text = std::fs::read_to_string(file).unwrap().replace("\n ", "");
+    text.lines()
+        .filter_map(|line| match line.strip_prefix("dn:: ") {
+            Some(encoded) => Some(String::from_utf8(BASE64.decode(encoded.as_bytes()).unwrap()).unwrap()),
+            None => line.strip_prefix("dn: ").map(str::to_owned),
+        })
+        .collect()
+}
+
+#[test]
+fn the_same_options_give_the_same_bytes_and_another_seed_others() {
+    let with_links = Options { links: true, big_group: Some(300), ..options(7, 300) };
+    let first = files(written(&with_links).path());
+    assert_eq!(first, files(written(&with_links).path()));
+    let other = files(written(&Options { seed: 8, ..with_links }).path());
+    assert_eq!(first.keys().collect::<Vec<_>>(), other.keys().collect::<Vec<_>>());
+    for name in ["shared.ldif", "independent.ldif", "roster.csv", "passwords.jsonl"] {
+        assert_ne!(first[name], other[name], "{name}");
+    }
+}
+
+#[test]
+fn writing_over_older_data_leaves_nothing_of_it() {
+    let directory = tempfile::tempdir().unwrap();
+    generate(&options(1, 400), directory.path()).unwrap();
+    generate(&options(1, 200), directory.path()).unwrap();
+    assert_eq!(files(directory.path()), files(written(&options(1, 200)).path()));
+}
+
+#[test]
+fn each_situation_is_planted_once_in_two_hundred_people_and_twice_in_two_thousand() {
+    let count = |people: u32| {
+        let world = World::new(&options(3, people)).unwrap();
+        let mut counts: BTreeMap<String, u32> = BTreeMap::new();
+        for index in 0..people {
+            let situation: Situation = Person::make(&world, index).unwrap().situation;
+            *counts.entry(format!("{situation:?}")).or_default() += 1;
+        }
+        counts
+    };
+    let (few, many) = (count(200), count(2_000));
+    let all: BTreeSet<String> = super::situation::all().map(|situation| format!("{situation:?}")).collect();
+    for situation in &all {
+        assert!(few.get(situation).is_some_and(|count| *count >= 1), "{situation} with 200 people");
+        assert!(many.get(situation).is_some_and(|count| *count >= 2), "{situation} with 2,000 people");
+    }
+}
+
+#[test]
+fn each_rule_has_labels_at_every_size() {
+    for people in [200, 500, 2_000] {
+        let directory = tempfile::tempdir().unwrap();
+        let summary = generate(&Options { links: true, ..options(5, people) }, directory.path()).unwrap();
+        for rule in EVERY_RULE {
+            assert!(summary.findings.get(rule).is_some_and(|count| *count >= 1), "{rule} with {people} people");
+        }
+        assert_eq!(summary.findings.values().sum::<u64>(), labels(directory.path()).len() as u64);
+    }
+}
+
+#[test]
+fn labels_name_entries_that_exist_and_none_twice() {
+    let directory = written(&Options { links: true, big_group: Some(1_500), ..options(11, 1_200) });
+    let at = |name: &str| directory.path().join(name);
+    let mut known: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    known.insert("shared", dns(&at("shared.ldif")));
+    known.insert("independent", dns(&at("independent.ldif")));
+    for (store, exports) in [
+        ("shared", &["shared-config-export.ldif", "shared-accesslog.ldif"][..]),
+        ("independent", &["independent-config-export.ldif"]),
+    ] {
+        for export in exports {
+            known.get_mut(store).unwrap().extend(dns(&at(export)));
+        }
+    }
+    let mut seen = BTreeSet::new();
+    for label in labels(directory.path()) {
+        let store = label["store"].as_str().unwrap();
+        let dn = label["dn"].as_str();
+        if let Some(dn) = dn {
+            assert!(known[store].contains(dn), "{label}");
+            assert!(!dn.contains("ou=partner"), "{label}");
+        } else {
+            assert_eq!(label["rule"], "coverage.skipped");
+        }
+        let rule = label["rule"].as_str().unwrap().to_owned();
+        assert!(seen.insert((rule, store.to_owned(), dn.map(str::to_owned), label["about"].clone().to_string())), "{label}");
+    }
+}
+
+#[test]
+fn the_population_looks_like_an_organization() {
+    let world = World::new(&options(2, 5_000)).unwrap();
+    let mut fates: BTreeMap<&str, u32> = BTreeMap::new();
+    let mut moved = 0;
+    for index in 0..5_000 {
+        let person = Person::make(&world, index).unwrap();
+        let fate = match person.fate {
+            Fate::Present => "present",
+            Fate::OnLeave => "on leave",
+            Fate::NotStarted => "not started",
+            Fate::Departed => "departed",
+            Fate::ContractOver => "contract over",
+            Fate::Unlisted => "unlisted",
+        };
+        *fates.entry(fate).or_default() += 1;
+        moved += u32::from(person.has_moved());
+    }
+    assert!((3_000..4_000).contains(&fates["present"]), "{fates:?}");
+    assert!((400..1_000).contains(&fates["departed"]), "{fates:?}");
+    assert!((100..500).contains(&fates["contract over"]), "{fates:?}");
+    assert!((50..300).contains(&fates["unlisted"]), "{fates:?}");
+    assert!((400..1_200).contains(&moved), "{moved}");
+}
+
+#[test]
+fn passwords_are_readable_by_their_owner_only() {
+    let directory = written(&options(1, 200));
+    let mode = std::fs::metadata(directory.path().join("passwords.jsonl")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn leavers_are_those_who_are_gone_where_they_work() {
+    // 01:00 of the 20th in Tokyo, 17:00 of the 19th in Berlin.
+    let now = "2026-11-19T16:00:00Z".parse().unwrap();
+    let directory = written(&Options { now, ..options(1, 200) });
+    let roster = std::fs::read_to_string(directory.path().join("roster.csv")).unwrap();
+    let ends = |entity: &str, day: &str| {
+        roster.lines().any(|line| {
+            let fields: Vec<&str> = line.split(',').collect();
+            fields[7] == entity && fields[11] == day
+        })
+    };
+    // Their last day is today where they are, and yesterday.
+    assert!(ends("domestic", "2026-11-20") && ends("overseas", "2026-11-19"));
+    assert!(ends("own", "2026-11-19") && ends("overseas", "2026-11-18"));
+}
+
+/// Binds as the account; whether the server accepted.
+fn binds(server: &Server, dn: &str, password: &str) -> bool {
+    let output = Command::new("ldapwhoami").args(["-x", "-H", server.ldapi_url(), "-D", dn, "-w", password]).output().unwrap();
+    output.status.success()
+}
+
+#[test]
+fn real_servers_load_the_data_and_let_in_exactly_the_open_accounts() {
+    // The servers judge locks at their own clock.
+    #[expect(clippy::disallowed_methods, reason = "real servers live in real time")]
+    let now = jiff::Timestamp::now();
+    let options = Options { now, big_group: Some(500), ..options(4, 200) };
+    let directory = tempfile::tempdir().unwrap();
+    let summary = generate(&options, directory.path()).unwrap();
+    let pair = Pair::builder().data(directory.path()).start().unwrap();
+
+    for (server, entries, name) in [
+        (&pair.shared, summary.shared_entries, "shared.ldif"),
+        (&pair.independent, summary.independent_entries, "independent.ldif"),
+    ] {
+        let ours = dns(&directory.path().join(name));
+        assert_eq!(ours.len() as u64, entries);
+        let dump = server.dump().unwrap().replace("\n ", "");
+        // Beside ours there are the tool identities, the canary and their containers.
+        let loaded = dump.lines().filter(|line| line.starts_with("dn:")).count() as u64;
+        assert!((entries + 4..entries + 20).contains(&loaded), "{loaded} of {entries}");
+        assert_eq!(dump.matches("labSourceId: ").count(), count_in(&directory.path().join(name), "\nlabSourceId: "));
+    }
+
+    let passwords: BTreeMap<(String, String), String> = std::fs::read_to_string(directory.path().join("passwords.jsonl"))
+        .unwrap()
+        .lines()
+        .map(|line| {
+            let record: Value = serde_json::from_str(line).unwrap();
+            let text = |name: &str| record[name].as_str().unwrap().to_owned();
+            ((text("store"), text("dn")), text("password"))
+        })
+        .collect();
+    let world = World::new(&options).unwrap();
+    let (mut accepted, mut refused) = (0, 0);
+    for index in 0..options.people {
+        let person = Person::make(&world, index).unwrap();
+        for account in &person.accounts {
+            // Accounts that another server answers for have no password here, and an account that is locked for some
+            // minutes is not disabled, yet refused. {CLEARTEXT}: see the scheme.
+            let Some(password) = passwords.get(&(account.store.name().to_owned(), account.dn())) else { continue };
+            let cleartext = account.secret.as_ref().is_some_and(|secret| secret.scheme == Scheme::Cleartext);
+            if account.access == Access::RunningLock || cleartext {
+                continue;
+            }
+            let server = if account.store == Store::Shared { &pair.shared } else { &pair.independent };
+            let entered = binds(server, &account.dn(), password);
+            assert_eq!(entered, account.is_open(), "{} {:?}", account.dn(), account.access);
+            if entered { accepted += 1 } else { refused += 1 }
+        }
+    }
+    assert!(accepted > 100 && refused > 15, "{accepted} accepted, {refused} refused");
+}
+
+fn count_in(file: &Path, text: &str) -> usize {
+    std::fs::read_to_string(file).unwrap().replace("\n ", "").matches(text).count()
+}
+
+#[test]
+fn real_servers_accept_the_planted_links() {
+    let directory = written(&Options { links: true, ..options(4, 200) });
+    let pair = Pair::builder().data(directory.path()).start().unwrap();
+    for (server, store) in [(&pair.shared, "shared"), (&pair.independent, "independent")] {
+        let output = Command::new("ldapmodify")
+            .args(["-Q", "-Y", "EXTERNAL", "-H", server.ldapi_url(), "-f"])
+            .arg(directory.path().join(format!("{store}-config.ldif")))
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{store}: {}", String::from_utf8_lossy(&output.stderr));
+        // The numbers that the labels count on are those that the server gave.
+        let config = server.slapcat("cn=config").unwrap().replace("\n ", "");
+        for label in labels(directory.path()) {
+            let dn = label["dn"].as_str().unwrap_or_default();
+            if label["store"] == store && dn.ends_with("cn=config") {
+                assert!(config.lines().any(|line| line == format!("dn: {dn}")), "{dn} in {store}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_real_server_loads_the_access_log() {
+    let directory = written(&Options { links: true, ..options(4, 200) });
+    let config = tempfile::tempdir().unwrap();
+    let text = format!(
+        "dn: cn=config\nobjectClass: olcGlobal\ncn: config\n\n\
+         dn: cn=module{{0}},cn=config\nobjectClass: olcModuleList\ncn: module{{0}}\nolcModulePath: /usr/lib/ldap\n\
+         olcModuleLoad: back_mdb\nolcModuleLoad: accesslog\n\n\
+         dn: cn=schema,cn=config\nobjectClass: olcSchemaConfig\ncn: schema\n\n\
+         include: file:///etc/ldap/schema/core.ldif\n\n\
+         dn: olcDatabase={{0}}config,cn=config\nobjectClass: olcDatabaseConfig\nolcDatabase: {{0}}config\n\n\
+         dn: olcDatabase={{1}}mdb,cn=config\nobjectClass: olcDatabaseConfig\nobjectClass: olcMdbConfig\n\
+         olcDatabase: {{1}}mdb\nolcSuffix: cn=accesslog\nolcDbDirectory: {}\n",
+        config.path().display()
+    );
+    let source = config.path().join("config.ldif");
+    std::fs::write(&source, text).unwrap();
+    let home = config.path().join("slapd.d");
+    std::fs::create_dir(&home).unwrap();
+    for (number, file) in [("0", source), ("1", directory.path().join("shared-accesslog.ldif"))] {
+        let output = slapadd().args(["-n", number, "-F"]).arg(&home).arg("-l").arg(&file).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+fn slapadd() -> Command {
+    let installed = Path::new("/usr/sbin/slapadd");
+    Command::new(if installed.exists() { installed } else { Path::new("slapadd") })
+}
+
+#[test]
+fn a_leaver_is_never_primary_in_a_tidy_team() {
+    let world = World::new(&options(9, 1_000)).unwrap();
+    for index in 0..1_000 {
+        let person = Person::make(&world, index).unwrap();
+        let Some(account) = person.account(Store::Shared) else { continue };
+        let residual = status(&person, account).is_some();
+        let listed = super::groups::team_member(&person);
+        // Teams are tidy but for every third one.
+        if residual && index / super::groups::TEAM % 3 != 0 {
+            assert!(listed.is_none(), "{}", account.dn());
+        }
+        assert_eq!(
+            listed.is_some_and(|member| member.residual),
+            residual && index / super::groups::TEAM % 3 == 0 && is_person(account)
+        );
+    }
+}
+
+fn is_person(account: &super::account::Account) -> bool {
+    account.kind == super::account::Kind::Person
+}
