@@ -1,1 +1,20 @@
-//! Pure planner: plans, rollback plans, planning report, lint, diff.
+//! Pure planner: from a snapshot, a policy and the progress so far to a plan that leaves nothing to decide at run time.
+//!
+//! Knows no clock, no network and no file system: the time is a parameter, entries come from a [`Source`], files go to a [`Sink`],
+//! and filters are evaluated by whoever calls. It deliberately does not know how an operation is carried out.
+
+mod attributes;
+pub mod lint;
+pub mod plan;
+pub mod report;
+//RES
+//ROLL
+mod source;
+mod undo;
+
+pub use lint::{Level, LintNote, Linter};
+pub use plan::{Inputs, Planned, plan};
+pub use report::{NotPlanned, PlanningReport, Reason, ReportLine};
+
+
+pub use source::{Matches, PlanError, Sink, Source, Stream};

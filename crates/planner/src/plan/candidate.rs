@@ -1,0 +1,373 @@
+//! Subjects and their tracks: what is to become of each one, or why it is not planned.
+//!
+//! Looks at subjects, roster standings, decisions and progress only; what needs entries is [`super::survey`].
+
+use std::collections::{BTreeMap, HashMap};
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use untether_model::operation::{Stage, Track};
+use untether_model::policy::{AuditPolicy, PlanPolicy};
+use untether_model::roster::Presence;
+use untether_model::run::{CellStatus, Decision, RunState};
+use untether_model::snapshot::{Account, Subject, SubjectKind};
+use untether_model::{Dn, EntityId, Side, StableId, SubjectId};
+
+use super::Inputs;
+use crate::report::{NotPlanned, Reason};
+use crate::source::PlanError;
+
+/// Why a candidate is out.
+#[derive(Clone, Debug)]
+pub(super) struct Out {
+    pub reason: Reason,
+    pub words: String,
+    pub until: Option<Date>,
+}
+
+impl Out {
+    pub(super) fn new(reason: Reason, words: impl Into<String>) -> Self {
+        Self { reason, words: words.into(), until: None }
+    }
+}
+
+/// One account in the shared store.
+#[derive(Clone, Debug)]
+pub(super) struct SharedAccount {
+    pub dn: Dn,
+    pub stable_id: Option<StableId>,
+    pub primary: bool,
+    pub secondary: bool,
+    pub policy_effective: Option<bool>,
+    pub ended: bool,
+    /// Login, for `memberUid`; known after the survey.
+    pub login: Option<Box<str>>,
+    /// It was among the entries.
+    pub seen: bool,
+}
+
+/// The account that a migrating subject gets.
+#[derive(Clone, Debug)]
+pub(super) struct NewAccount {
+    pub dn: Dn,
+    pub login: Option<Box<str>>,
+}
+
+/// A subject with at least one account in the shared store.
+#[derive(Clone, Debug)]
+pub(super) struct Candidate {
+    pub id: SubjectId,
+    pub kind: SubjectKind,
+    pub entity: Option<EntityId>,
+    pub track: Option<Track>,
+    /// A person decided on the track: the policy's selectors do not count.
+    pub decided: bool,
+    pub active: bool,
+    /// Departed, and protected by nothing but a group: it is taken out of that group.
+    pub groups_only: bool,
+    pub roster_ref: Option<String>,
+    pub accounts: Vec<SharedAccount>,
+    /// Its main account in the independent directory.
+    pub independent: Option<(Dn, Option<StableId>)>,
+    /// The entry that it gets (track `migrate`).
+    pub new: Option<NewAccount>,
+    /// The last stage that an earlier wave ended for it.
+    pub ended: Option<Stage>,
+    pub out: Option<Out>,
+    /// Index of its wave in the policy.
+    pub wave: Option<u32>,
+    /// Index of its batch within the wave.
+    pub batch: u32,
+}
+
+impl Candidate {
+    pub(super) fn is_planned(&self) -> bool {
+        self.out.is_none() && self.wave.is_some()
+    }
+
+    pub(super) fn drop_for(&mut self, reason: Reason, words: impl Into<String>) {
+        if self.out.is_none() {
+            self.out = Some(Out::new(reason, words));
+        }
+    }
+
+    /// Index of its main account.
+    pub(super) fn main(&self) -> usize {
+        self.accounts.iter().position(|a| a.primary).unwrap_or(0)
+    }
+
+    pub(super) fn has_stage(&self, stage: Stage) -> bool {
+        match self.track {
+            Some(_) if self.groups_only => stage == Stage::Remove,
+            Some(track) => track.has(stage),
+            None => false,
+        }
+    }
+
+    /// Where its account in the independent directory is or will be.
+    pub(super) fn independent_dn(&self) -> Option<&Dn> {
+        self.independent.as_ref().map(|(dn, _)| dn).or(self.new.as_ref().map(|n| &n.dn))
+    }
+
+    pub(super) fn report(&self, out: &Out) -> NotPlanned {
+        NotPlanned {
+            subject: self.id.clone(),
+            kind: self.kind,
+            entity: self.entity.clone(),
+            track: self.track,
+            dn: self.accounts.get(self.main()).map(|a| a.dn.clone()),
+            reason: out.reason,
+            words: out.words.clone(),
+            waits_for: out.reason.waits_for().to_owned(),
+            until: out.until,
+        }
+    }
+}
+
+/// The day that counts for a subject of this entity.
+pub(super) fn today(inputs: &Inputs<'_>, entity: Option<&EntityId>) -> Date {
+    let zone = entity.and_then(|id| inputs.audit.entities.get(id)).and_then(untether_model::policy::Entity::zone);
+    untether_model::time::local_day(&zone.unwrap_or(TimeZone::UTC), inputs.now)
+}
+
+/// What people decided on tracks: the newest decision counts.
+fn decisions(progress: &RunState) -> BTreeMap<SubjectId, (Track, Date, String)> {
+    let mut found = BTreeMap::new();
+    for (_, state) in progress.decisions() {
+        if let Decision::Track { subject, track, until } = &state.decision {
+            let words = format!("{} decided '{track}' until {until}: {}", state.by, state.reason);
+            found.insert(progress.resolve_alias(subject).clone(), (*track, *until, words));
+        }
+    }
+    found
+}
+
+/// All subjects that have an account in the shared store, ordered by id; the others are counted in the second part.
+pub(super) fn collect(inputs: &Inputs<'_>) -> Result<(Vec<Candidate>, u64), PlanError> {
+    let decisions = decisions(inputs.progress);
+    let protected: HashMap<Side, std::collections::HashSet<&str>> = inputs
+        .protected
+        .iter()
+        .map(|(side, dns)| (*side, dns.iter().map(|dn| dn.key().as_str()).collect()))
+        .collect();
+    let is_protected = |account: &Account| {
+        protected.get(&account.side).is_some_and(|set| set.contains(account.dn.key().as_str()))
+    };
+    let mut all = Vec::new();
+    let mut elsewhere = 0;
+    for subject in inputs.source.subjects() {
+        let subject = subject.map_err(|cause| PlanError::Source { what: "the subjects".to_owned(), cause })?;
+        if subject.accounts_in(Side::Shared).next().is_none() {
+            elsewhere += 1;
+            continue;
+        }
+        let protected = subject.protected || subject.accounts.iter().any(is_protected);
+        all.push(classify(inputs, subject, protected, &decisions));
+    }
+    all.sort_by(|a, b| a.id.cmp(&b.id));
+    if let Some(pair) = all.windows(2).find(|pair| matches!(pair, [a, b] if a.id == b.id)) {
+        return Err(PlanError::Duplicate(pair.first().map(|c| c.id.clone()).unwrap_or_else(|| SubjectId::new(""))));
+    }
+    Ok((all, elsewhere))
+}
+
+fn classify(
+    inputs: &Inputs<'_>,
+    subject: Subject,
+    protected: bool,
+    decisions: &BTreeMap<SubjectId, (Track, Date, String)>,
+) -> Candidate {
+    let id = inputs.progress.resolve_alias(&subject.id).clone();
+    let presence = subject.standing.as_ref().map(|s| s.presence);
+    let mut accounts: Vec<SharedAccount> = subject
+        .accounts_in(Side::Shared)
+        .map(|a| SharedAccount {
+            dn: a.dn.clone(),
+            stable_id: a.stable_id.clone(),
+            primary: a.primary,
+            secondary: a.secondary,
+            policy_effective: a.state.policy_effective,
+            ended: a.state.ended,
+            login: None,
+            seen: false,
+        })
+        .collect();
+    accounts.sort_by(|a, b| b.primary.cmp(&a.primary).then_with(|| a.dn.cmp(&b.dn)));
+    let independent = subject.primary_in(Side::Independent).or_else(|| subject.accounts_in(Side::Independent).next());
+    let mut candidate = Candidate {
+        id,
+        kind: subject.kind,
+        entity: subject.entity.clone(),
+        track: None,
+        decided: false,
+        active: presence.is_some_and(Presence::is_active),
+        groups_only: false,
+        roster_ref: subject.roster_ref.clone(),
+        independent: independent.map(|a| (a.dn.clone(), a.stable_id.clone())),
+        accounts,
+        new: None,
+        ended: None,
+        out: None,
+        wave: None,
+        batch: 0,
+    };
+    match track(inputs, &subject, &candidate, protected, decisions) {
+        Ok(Chosen { track, decided, groups_only }) => {
+            candidate.track = Some(track);
+            candidate.decided = decided;
+            candidate.groups_only = groups_only;
+            progress(inputs.progress, &mut candidate);
+            if candidate.out.is_none() && !groups_only {
+                if let Some(out) = unfit(inputs.policy, &candidate) {
+                    candidate.out = Some(out);
+                }
+            }
+        }
+        Err((track, out)) => {
+            candidate.track = track;
+            candidate.out = Some(out);
+        }
+    }
+    candidate
+}
+
+struct Chosen {
+    track: Track,
+    decided: bool,
+    groups_only: bool,
+}
+
+type NoTrack = (Option<Track>, Out);
+
+/// The order of these questions is the order of precedence.
+fn track(
+    inputs: &Inputs<'_>,
+    subject: &Subject,
+    candidate: &Candidate,
+    protected: bool,
+    decisions: &BTreeMap<SubjectId, (Track, Date, String)>,
+) -> Result<Chosen, NoTrack> {
+    let out = |reason, words: &str| (None, Out::new(reason, words));
+    let presence = subject.standing.as_ref().map(|s| s.presence);
+    if subject.kind == SubjectKind::Tool {
+        return Err(out(Reason::Tool, "an account of the tool itself"));
+    }
+    if protected {
+        let ended = presence.is_some_and(Presence::has_ended);
+        if ended && subject.entity.is_some() && !explicitly_protected(inputs.audit, subject) {
+            return Ok(Chosen { track: Track::Retire, decided: false, groups_only: true });
+        }
+        return Err(out(Reason::Protected, "a protected identity: never touched"));
+    }
+    if !subject.undecided.is_empty() {
+        return Err(out(Reason::Undecided, &format!("correlation is undecided: {}", subject.undecided.join(", "))));
+    }
+    if subject.entity.is_none() {
+        return Err(out(Reason::Unassigned, "no entity by roster, subtree or attribute"));
+    }
+    if let Some((track, until, words)) = decisions.get(&candidate.id) {
+        if *until >= today(inputs, subject.entity.as_ref()) {
+            return decided(*track, *until, words, presence);
+        }
+    }
+    let stays = |track| Ok(Chosen { track, decided: false, groups_only: false });
+    let present = if candidate.independent.is_some() && !resumes_migration(inputs.progress, candidate) {
+        Track::Finish
+    } else {
+        Track::Migrate
+    };
+    match presence {
+        Some(Presence::NotYetStarted) => {
+            Err((Some(Track::Hold), Out::new(Reason::NotYetStarted, "all of its roster rows start in the future")))
+        }
+        Some(Presence::Departed | Presence::ContractEnded) => stays(Track::Retire),
+        Some(Presence::Active | Presence::OnLeave) => stays(present),
+        None if subject.owned == Some(true) => stays(present),
+        None if subject.kind == SubjectKind::Service => {
+            Err(out(Reason::Unowned, "a service account without an owner who is there"))
+        }
+        None => Err(out(Reason::Orphan, "no roster row and no owner who is there")),
+    }
+}
+
+fn decided(track: Track, until: Date, words: &str, presence: Option<Presence>) -> Result<Chosen, NoTrack> {
+    let active = presence.is_some_and(Presence::is_active);
+    let against = match track {
+        Track::Retire => active,
+        Track::Migrate | Track::Finish => presence.is_some_and(Presence::has_ended),
+        Track::Keep | Track::Hold => false,
+    };
+    if track == Track::Hold {
+        let out = Out { reason: Reason::DecidedHold, words: words.to_owned(), until: Some(until) };
+        return Err((Some(track), out));
+    }
+    if against {
+        let words = format!("{words}; the roster says that the person {}", if active { "is active" } else { "has left" });
+        return Err((Some(track), Out::new(Reason::DecisionAgainstRoster, words)));
+    }
+    Ok(Chosen { track, decided: true, groups_only: false })
+}
+
+/// Whether something other than a group makes the subject a protected identity, as far as the policy's lists tell.
+fn explicitly_protected(audit: &AuditPolicy, subject: &Subject) -> bool {
+    if audit.protected.groups.is_empty() || Side::ALL.iter().any(|side| !audit.protected.filters(*side).is_empty()) {
+        return true;
+    }
+    subject.accounts.iter().any(|a| {
+        audit.protected.dns.contains(&a.dn) || audit.protected.subtrees.iter().any(|base| a.dn.is_within(base))
+    })
+}
+
+/// An account in the independent directory that an unfinished migration of ours made is no reason to skip what is left of it.
+fn resumes_migration(progress: &RunState, candidate: &Candidate) -> bool {
+    progress.subjects().get(&candidate.id).is_some_and(|s| {
+        s.track == Track::Migrate && !s.is_finished() && s.ended.is_none_or(|ended| ended < Stage::Switch)
+    })
+}
+
+/// What earlier waves have done with it.
+fn progress(progress: &RunState, candidate: &mut Candidate) {
+    if progress.cells_of(&candidate.id).any(|(_, cell)| cell.status == CellStatus::Open) {
+        candidate.drop_for(Reason::OpenOperation, "an operation on it has no known outcome yet");
+        return;
+    }
+    let Some(state) = progress.subjects().get(&candidate.id) else { return };
+    let last = match state.track {
+        Track::Keep => Stage::Scrub,
+        _ => Stage::Attest,
+    };
+    let through = state.parked.is_none() && state.is_finished() && state.stages.last() == Some(&last);
+    if state.claimed && state.parked.is_none() {
+        let batch = progress.batches().get(&state.batch);
+        let untouched = state.ended.is_none() && batch.is_none_or(|b| b.current.is_none() && b.ended.is_none());
+        if !untouched {
+            let words = format!("batch {} has it", state.batch);
+            candidate.drop_for(Reason::Claimed, words);
+            return;
+        }
+    }
+    if through && Some(state.track) == candidate.track {
+        let words = format!("batch {} ended all of its stages; if the record is back, `untether verify` reopens it", state.batch);
+        candidate.drop_for(Reason::Finished, words);
+        return;
+    }
+    if Some(state.track) == candidate.track {
+        candidate.ended = state.ended;
+    }
+}
+
+/// What the accounts themselves forbid.
+fn unfit(policy: &PlanPolicy, candidate: &Candidate) -> Option<Out> {
+    if let Some(account) = candidate.accounts.iter().find(|a| a.stable_id.is_none()) {
+        return Some(Out::new(Reason::NoStableId, format!("{} was read without a stable id", account.dn)));
+    }
+    let ignoring = candidate.accounts.iter().find(|a| a.policy_effective != Some(true))?;
+    if policy.locking_policy.is_some() {
+        return None;
+    }
+    let words = match ignoring.policy_effective {
+        Some(_) => format!("the password policy of {} does not resolve or does not lock: a lock would be ignored", ignoring.dn),
+        None => format!("whether the password policy of {} locks is not known", ignoring.dn),
+    };
+    Some(Out::new(Reason::PolicyNotLocking, words))
+}

@@ -1,0 +1,97 @@
+//! Where the planner reads from and writes to: fallible streams in, exact bytes out.
+//!
+//! Knows neither the snapshot's file format nor the state directory.
+
+use thiserror::Error;
+use untether_model::digest::Digest;
+use untether_model::snapshot::{SnapshotEntry, Subject};
+use untether_model::{Side, SubjectId};
+
+use crate::report::ReportLine;
+
+/// A stream that may fail at any item; the text says what could not be read and why.
+pub type Stream<'a, T> = Box<dyn Iterator<Item = Result<T, String>> + 'a>;
+
+/// What an audit has seen. Each call starts the stream again; the order of the items does not matter.
+pub trait Source {
+    /// All subjects.
+    fn subjects(&self) -> Stream<'_, Subject>;
+
+    /// All entries of one store, whatever their role.
+    fn entries(&self, side: Side) -> Stream<'_, SnapshotEntry>;
+}
+
+/// Evaluates RFC 4515 filters.
+pub trait Matches {
+    /// Whether the entry matches; the error says what is wrong with the filter.
+    fn matches(&self, filter: &str, entry: &SnapshotEntry) -> Result<bool, String>;
+}
+
+/// Takes what a plan is made of. Blobs of a wave may arrive before its first line.
+pub trait Sink {
+    /// One line of a wave file, line feed included. Lines of one wave arrive in order and without lines of another in between.
+    fn wave_line(&mut self, wave: &str, line: &[u8]) -> Result<(), String>;
+
+    /// A value above 1 KiB, once a wave.
+    fn blob(&mut self, wave: &str, digest: &Digest, bytes: &[u8]) -> Result<(), String>;
+
+    /// One line of the planning report.
+    fn report(&mut self, line: &ReportLine) -> Result<(), String>;
+}
+
+/// Why no plan was made.
+#[derive(Debug, Error)]
+pub enum PlanError {
+    /// The snapshot could not be read.
+    #[error("reading {what} of the snapshot failed: {cause}; run the audit again")]
+    Source {
+        /// `subjects` or the store whose entries were read.
+        what: String,
+        /// Why.
+        cause: String,
+    },
+    /// What was planned could not be stored.
+    #[error("storing {what} of the plan failed: {cause}")]
+    Sink {
+        /// The file.
+        what: String,
+        /// Why.
+        cause: String,
+    },
+    /// A filter of the policy cannot be evaluated.
+    #[error("the filter '{filter}' of the policy ({of}) cannot be evaluated: {cause}; correct it in the configuration")]
+    Filter {
+        /// The filter.
+        filter: String,
+        /// Where it is configured.
+        of: String,
+        /// Why.
+        cause: String,
+    },
+    /// The policy contradicts itself or lacks something.
+    #[error("the policy cannot be planned: {0}; correct it in the configuration")]
+    Policy(String),
+    /// The snapshot names a subject twice.
+    #[error("the snapshot holds subject {0} twice; run the audit again")]
+    Duplicate(SubjectId),
+    /// Something that is always serializable was not.
+    #[error("writing {what} as JSON failed: {cause}")]
+    Json {
+        /// What.
+        what: &'static str,
+        /// Why.
+        #[source]
+        cause: serde_json::Error,
+    },
+    /// The journal or a wave file lacks what an undo needs.
+    #[error("{what} cannot be read: {cause}; run `untether state check`")]
+    Journal {
+        /// Which record or operation.
+        what: String,
+        /// Why.
+        cause: String,
+    },
+    /// What was asked for makes no order.
+    #[error("{0}")]
+    Request(String),
+}
