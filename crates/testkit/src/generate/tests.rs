@@ -325,24 +325,80 @@ fn slapadd() -> Command {
 }
 
 #[test]
-fn a_leaver_is_never_primary_in_a_tidy_team() {
+fn tidy_teams_list_nobody_who_is_gone() {
     let world = World::new(&options(9, 1_000)).unwrap();
     for index in 0..1_000 {
         let person = Person::make(&world, index).unwrap();
         let Some(account) = person.account(Store::Shared) else { continue };
         let residual = status(&person, account).is_some();
+        let untidy = (index / super::groups::TEAM).is_multiple_of(3);
         let listed = super::groups::team_member(&person);
         // Teams are tidy but for every third one.
-        if residual && index / super::groups::TEAM % 3 != 0 {
+        if residual && !untidy {
             assert!(listed.is_none(), "{}", account.dn());
         }
-        assert_eq!(
-            listed.is_some_and(|member| member.residual),
-            residual && index / super::groups::TEAM % 3 == 0 && is_person(account)
-        );
+        assert_eq!(listed.is_some_and(|member| member.residual), residual && untidy && is_person(account));
     }
 }
 
 fn is_person(account: &super::account::Account) -> bool {
     account.kind == super::account::Kind::Person
+}
+
+/// The judgement of people is written twice, here as planted and in `model` as a rule; they must agree.
+#[test]
+fn the_roster_is_judged_as_it_was_planted() {
+    use untether_model::policy::{Entity, RosterPolicy};
+    use untether_model::roster::{Presence, RosterReader, When, Zones};
+
+    for now in ["2026-11-20T00:00:00Z", "2026-11-19T16:00:00Z", "2026-12-31T23:30:00Z"] {
+        let options = Options { now: now.parse().unwrap(), ..options(6, 2_000) };
+        let directory = written(&options);
+        let text = std::fs::read_to_string(directory.path().join("roster.csv")).unwrap();
+        let mut lines = text.lines();
+        let header: Vec<&str> = lines.next().unwrap().split(',').collect();
+        let entities: BTreeMap<_, _> =
+            [("own", "Asia/Tokyo"), ("domestic", "Asia/Tokyo"), ("overseas", "Europe/Berlin"), ("contractor", "Asia/Tokyo")]
+                .into_iter()
+                .map(|(id, zone)| {
+                    let entity = Entity {
+                        name: id.to_owned(),
+                        name_ja: None,
+                        time_zone: zone.to_owned(),
+                        deadline: None,
+                        shared_subtrees: Vec::new(),
+                        independent_subtrees: Vec::new(),
+                    };
+                    (id.into(), entity)
+                })
+                .collect();
+        let mut reader = RosterReader::new(&RosterPolicy::default(), &entities, &header).unwrap();
+        for (number, line) in lines.enumerate() {
+            // No generated field holds a separator.
+            let fields: Vec<&str> = line.split(',').collect();
+            assert_eq!(fields.len(), header.len(), "{line}");
+            reader.record(number as u64 + 2, &fields).unwrap();
+        }
+        let roster = reader.finish().unwrap();
+        let zones = Zones::of(&entities);
+        let world = World::new(&options).unwrap();
+        for index in 0..options.people {
+            let planted = Person::make(&world, index).unwrap();
+            let Some(id) = planted.person_id() else { continue };
+            let found = roster.by_person_id(&untether_model::keys::fold(&id));
+            let [person] = found.as_slice() else { panic!("{id}: {} people", found.len()) };
+            let judged = roster.judge(*person, &zones, When::At(options.now)).unwrap();
+            let expected = match planted.fate {
+                Fate::Present => Presence::Active,
+                Fate::OnLeave => Presence::OnLeave,
+                Fate::NotStarted => Presence::NotYetStarted,
+                Fate::Departed => Presence::Departed,
+                Fate::ContractOver => Presence::ContractEnded,
+                Fate::Unlisted => panic!("{id} has no rows"),
+            };
+            assert_eq!(judged.standing.presence, expected, "{id} {:?} at {now}", planted.situation);
+            let entity = roster.row(judged.row).and_then(|row| row.entity().map(ToString::to_string));
+            assert_eq!(entity.as_deref(), Some(planted.entity.id()), "{id} {:?}", planted.situation);
+        }
+    }
 }
