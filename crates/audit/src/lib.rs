@@ -1,1 +1,7 @@
-//! Collectors, correlation and rules.
+//! The audit: collectors stream both stores and the roster, pure rules turn what was seen into findings.
+//!
+//! Only reads; it is handed reading capabilities and could not write. Knows no clock, no progress of a migration, and nothing of
+//! where its results are stored: they go to sinks.
+
+pub mod collect;
+pub mod roster;

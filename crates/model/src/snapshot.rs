@@ -7,6 +7,7 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
+use crate::policy::CopyKind;
 use crate::roster::Standing;
 use crate::{AttrMap, AttrName, Dn, EntityId, Side, StableId, SubjectId};
 
@@ -161,6 +162,25 @@ pub struct SnapshotEntry {
     pub attrs: AttrMap,
     /// What is kept of credential material.
     pub credentials: Vec<CredentialMark>,
+}
+
+/// What an area of copies (access log, changelog, tombstones, backup) holds about one entry. Never a value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CopyRecord {
+    /// The area.
+    pub area: Dn,
+    /// What the area is made of.
+    pub kind: CopyKind,
+    /// The entry that its records are about; in a backup area the copy itself.
+    pub about: Dn,
+    /// The stable id of that entry, where the records name it.
+    pub stable_id: Option<StableId>,
+    /// How many records are about it.
+    pub records: u64,
+    /// Of these, how many hold credential material.
+    pub with_credentials: u64,
+    /// The attributes whose credential material they hold.
+    pub credential_attrs: Vec<AttrName>,
 }
 
 /// Whether one authentication path lets an account in.
