@@ -7,8 +7,9 @@ use std::sync::Arc;
 use data_encoding::HEXLOWER;
 use untether_model::StateId;
 
+use super::chain::{End, to_milliseconds};
 use super::segment::{self, Step, Walk};
-use super::{ClockPolicy, FORMAT_VERSION, Log, to_milliseconds};
+use super::{Appender, Chain, ClockPolicy, FORMAT_VERSION, Log};
 use crate::clock::Clock;
 use crate::error::LedgerError;
 use crate::frame::{Location, NO_FRAME, NewFrame, STATE_CREATED, StateCreated};
@@ -23,7 +24,7 @@ pub struct CreateLog {
     pub dir: PathBuf,
     /// The clock.
     pub clock: Arc<dyn Clock>,
-    /// A segment is closed before it grows past this; usually [`super::SEGMENT_BYTES`].
+    /// A segment is closed once it has this many bytes; usually [`super::SEGMENT_BYTES`].
     pub segment_bytes: u64,
 }
 
@@ -46,26 +47,18 @@ impl Log {
         let state = new_state_id()?;
         let file = disk.open(&first, Open::Create)?;
         let wall = to_milliseconds(clock.wall());
-        let mut log = Self {
-            disk,
-            dir,
-            clock,
-            policy: ClockPolicy::Refuse,
-            segment_bytes,
-            state: state.clone(),
-            file,
+        let end = End {
+            head: Head { seq: 0, hash: *NO_FRAME },
+            location: Location { seq: 0, segment: 1, offset: 0 },
+            wall,
             segment: 1,
             length: 0,
-            head: Head { seq: 0, hash: *NO_FRAME },
-            head_location: Location { seq: 0, segment: 1, offset: 0 },
-            head_wall: wall,
-            kinds: BTreeSet::from([STATE_CREATED.to_owned()]),
-            buffer: Vec::new(),
-            poisoned: false,
         };
-        log.put(wall, &[NewFrame::new(STATE_CREATED, &StateCreated { state, version: FORMAT_VERSION })?])?;
+        let chain = Chain::new(clock, ClockPolicy::Refuse, segment_bytes, end, BTreeSet::from([STATE_CREATED.to_owned()]));
+        let mut log = Self { state: state.clone(), chain, appender: Appender::new(disk, dir, file, 1) };
+        log.append(&[NewFrame::new(STATE_CREATED, &StateCreated { state, version: FORMAT_VERSION })?])?;
         log.sync()?;
-        log.disk.sync_dir(&log.dir)?;
+        log.disk().sync_dir(log.dir())?;
         log.write_head()?;
         Ok(log)
     }

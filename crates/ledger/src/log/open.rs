@@ -7,8 +7,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::chain::End;
 use super::segment::{self, Step, Walk};
-use super::{ClockPolicy, FORMAT_VERSION, Log};
+use super::{Appender, Chain, ClockPolicy, FORMAT_VERSION, Log};
 use crate::clock::Clock;
 use crate::error::{Damage, LedgerError};
 use crate::frame::{Frame, Location, NO_FRAME, SEGMENT_OPENED, SEGMENT_SEALED, STATE_CREATED, Seam, StateCreated};
@@ -26,7 +27,7 @@ pub struct OpenLog<'a> {
     pub clock: Arc<dyn Clock>,
     /// What a clock that is behind means.
     pub clock_policy: ClockPolicy,
-    /// A segment is closed before it grows past this; usually [`super::SEGMENT_BYTES`].
+    /// A segment is closed once it has this many bytes; usually [`super::SEGMENT_BYTES`].
     pub segment_bytes: u64,
     /// Whether this version understands a kind of record. The ledger's own kinds are not asked about.
     pub known_kind: &'a dyn Fn(&str) -> bool,
@@ -133,39 +134,30 @@ impl Log {
             opened.loss = Some(Loss { witnessed_seq: missing, head_seq: tail.head.seq, kept_in: None });
         }
 
-        let mut log = Self {
-            file: how.disk.open(&segment::path(&how.dir, segment), Open::Append)?,
-            disk: how.disk,
-            dir: how.dir,
-            clock: how.clock,
-            policy: how.clock_policy,
-            segment_bytes: how.segment_bytes,
-            state: created.state,
-            segment,
-            length: tail.end,
-            head: tail.head,
-            head_location: tail.location,
-            head_wall: tail.wall,
-            kinds: tail.kinds,
-            buffer: Vec::new(),
-            poisoned: false,
-        };
-        let (wall, _) = log.judge_clock()?;
+        let file = how.disk.open(&segment::path(&how.dir, segment), Open::Append)?;
+        let end = End { head: tail.head, location: tail.location, wall: tail.wall, segment, length: tail.end };
+        let chain = Chain::new(how.clock, how.clock_policy, how.segment_bytes, end, tail.kinds);
+        let mut log = Self { state: created.state, chain, appender: Appender::new(how.disk, how.dir, file, segment) };
+        let wall = log.chain.check_clock()?;
         if let (Some(loss), true) = (&mut opened.loss, tail.damage.is_some()) {
             loss.kept_in = Some(log.keep_aside()?);
         }
-        if log.file.length()? > log.length {
-            log.file.truncate(log.length)?;
+        let length = log.chain.end().length;
+        let file = log.appender.file();
+        if file.length()? > length {
+            file.truncate(length)?;
         }
         // A killed process may have left frames that the system has not written out yet: they count from now on.
         log.sync()?;
-        log.disk.sync_dir(&log.dir)?;
+        log.disk().sync_dir(log.dir())?;
         if let Some(seal) = tail.seal {
             if empty_last {
                 // Its name is durable or not; either way it holds nothing.
-                log.disk.remove(&segment::path(&log.dir, last))?;
+                log.disk().remove(&segment::path(log.dir(), last))?;
             }
-            log.begin_segment(wall, seal)?;
+            let mut pieces = Vec::new();
+            log.chain.begin_segment(seal, wall, &mut pieces)?;
+            log.appender.write(&pieces)?;
             log.sync()?;
         }
         if opened.loss.is_some() || opened.witness_missing {
@@ -175,13 +167,15 @@ impl Log {
     }
 
     /// Copies the unreadable end of the segment to a file of its own, so that nothing that could be evidence is destroyed.
-    fn keep_aside(&self) -> Result<PathBuf, LedgerError> {
-        let path = self.dir.join(format!("lost-{:08}-{}", self.segment, self.length));
-        let bytes = self.file.length()?.saturating_sub(self.length);
+    fn keep_aside(&mut self) -> Result<PathBuf, LedgerError> {
+        let End { segment, length, .. } = *self.chain.end();
+        let path = self.dir().join(format!("lost-{segment:08}-{length}"));
+        let file = self.appender.file();
+        let bytes = file.length()?.saturating_sub(length);
         let mut content = vec![0; usize::try_from(bytes).unwrap_or(usize::MAX)];
-        let read = self.file.read_at(self.length, &mut content)?;
+        let read = file.read_at(length, &mut content)?;
         content.truncate(read);
-        self.disk.replace(&path, &content)?;
+        self.disk().replace(&path, &content)?;
         Ok(path)
     }
 }

@@ -167,7 +167,7 @@ fn a_missing_witness_is_said_and_written_again() {
 
 #[test]
 fn segments_that_are_missing_changed_or_swapped_are_found() {
-    let world = with_notes(1200, 12);
+    let world = with_notes(1000, 20);
     let report = world.check();
     assert!(report.is_sound());
     let last = report.segments.last().unwrap().segment;
