@@ -134,10 +134,12 @@ impl AccountFacts {
         let mut facts = Self::from_times(&entry.attrs);
         for mark in &entry.credentials {
             match mark.kind {
-                CredentialKind::Password => facts.passwords.push(mark.into()),
+                // What else holds passwords (a POSIX or Samba attribute) is not what slapd compares.
+                CredentialKind::Password if mark.attr.is("userpassword") => facts.passwords.push(mark.into()),
                 CredentialKind::Certificate => facts.certificate = true,
                 CredentialKind::KerberosKey => facts.kerberos_key = true,
-                CredentialKind::History
+                CredentialKind::Password
+                | CredentialKind::History
                 | CredentialKind::NtHash
                 | CredentialKind::SshKey
                 | CredentialKind::Pkcs12

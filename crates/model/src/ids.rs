@@ -23,6 +23,14 @@ impl Side {
     /// Both sides, the shared store first.
     pub const ALL: [Self; 2] = [Self::Shared, Self::Independent];
 
+    /// The other one.
+    pub fn other(self) -> Self {
+        match self {
+            Self::Shared => Self::Independent,
+            Self::Independent => Self::Shared,
+        }
+    }
+
     /// `shared` or `independent`.
     pub fn as_str(self) -> &'static str {
         match self {
