@@ -4,10 +4,13 @@
 
 pub mod capability;
 mod classes;
+pub mod dump;
 pub mod error;
 pub mod filter;
 pub mod ldif;
+pub mod offline;
 pub mod secret;
+mod selection;
 pub mod twin;
 
 pub use capability::{

@@ -21,7 +21,7 @@ mod store;
 mod stream;
 mod tree;
 mod values;
-pub(crate) mod view;
+mod view;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
