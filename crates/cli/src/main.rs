@@ -1,3 +1,72 @@
-//! The command `untether`.
+//! The command `untether`: arguments, configuration, wiring, exit codes. The only crate that prints.
 
-fn main() {}
+mod args;
+mod command;
+mod config;
+mod error;
+mod output;
+mod state;
+mod wiring;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::Cli;
+use crate::error::{CliError, Exit};
+use crate::output::Output;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // clap prints help and version to standard output, refusals to standard error.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    log_to_stderr(cli.verbose);
+    let output = Output::new(cli.json);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(e) => {
+            output.error(&CliError::failed(format!("the runtime cannot start: {e}")));
+            return ExitCode::from(1);
+        }
+    };
+    let exit = match runtime.block_on(command::dispatch(&cli, &output)) {
+        Ok(exit) => exit,
+        Err(error) => {
+            output.error(&error);
+            error.exit
+        }
+    };
+    // Connections that a server holds open must not keep the process.
+    runtime.shutdown_background();
+    ExitCode::from(exit as u8)
+}
+
+fn log_to_stderr(verbose: u8) {
+    let level = match verbose {
+        0 => "warn",
+        1 => "info",
+        _ => "debug",
+    };
+    let filter = tracing_subscriber::EnvFilter::try_from_env("UNTETHER_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(format!("untether={level},warn")));
+    // A second subscriber cannot exist: this is the first thing that the process does.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+        assert_eq!(Exit::State as u8, 6);
+    }
+}

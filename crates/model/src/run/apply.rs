@@ -64,7 +64,7 @@ impl Step<'_> {
                 };
                 Ok(vec![Part::Audit(self.seq, audit)])
             }
-            Record::PlanRecorded { plan, digest, waves, executable, .. } => {
+            Record::PlanRecorded { plan, digest, waves, report, executable, .. } => {
                 let order = OrderState {
                     digest: *digest,
                     kind: OrderKind::Plan,
@@ -75,6 +75,7 @@ impl Step<'_> {
                     concerns: Vec::new(),
                     open: 0,
                     recorded_at: self.at,
+                    report: *report,
                     rehearsed: None,
                 };
                 self.new_order("plan-recorded", plan, order)
@@ -90,6 +91,7 @@ impl Step<'_> {
                     concerns: concerns.clone(),
                     open: 0,
                     recorded_at: self.at,
+                    report: None,
                     rehearsed: None,
                 };
                 self.new_order("order-recorded", order, state)

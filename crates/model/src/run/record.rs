@@ -286,6 +286,8 @@ pub enum Record {
         snapshot: Option<Digest>,
         /// Its waves.
         waves: Vec<WaveRef>,
+        /// The planning report's file: who is not planned, and why.
+        report: Option<Digest>,
         /// It can be run.
         executable: bool,
     },

@@ -223,6 +223,8 @@ pub struct OrderState {
     pub open: u32,
     /// When it was recorded.
     pub recorded_at: Timestamp,
+    /// The planning report's file.
+    pub report: Option<Digest>,
     /// Operations that the last rehearsal saw refused, of how many; `None`: not rehearsed.
     pub rehearsed: Option<(u64, u64)>,
 }

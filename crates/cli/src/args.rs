@@ -1,0 +1,461 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use jiff::civil::Date;
+
+/// Leave an identity store that is shared with another company, and prove it.
+#[derive(Parser, Debug)]
+#[command(name = "untether", version, about, max_term_width = 100)]
+pub struct Cli {
+    /// Configuration file.
+    #[arg(long, global = true, env = "UNTETHER_CONFIG", default_value = "untether.toml", value_name = "FILE")]
+    pub config: PathBuf,
+    /// State directory, instead of the configured one.
+    #[arg(long, global = true, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+    /// Write JSON to standard output: one object, or JSON Lines for lists.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Log more to standard error (-v information, -vv debug).
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Output formats of lists and reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// A table for a terminal.
+    Table,
+    /// JSON.
+    Json,
+    /// Comma-separated values.
+    Csv,
+    /// Markdown.
+    Md,
+}
+
+/// Languages of reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Lang {
+    /// Japanese.
+    Ja,
+    /// English.
+    En,
+}
+
+/// The commands.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// Write a commented configuration, the state key and a state directory; overwrites nothing.
+    Init,
+    /// Check connections, TLS, rights, controls, clocks, policies, disk.
+    Doctor {
+        /// Print the ACL lines that each role needs instead.
+        #[arg(long)]
+        acl: bool,
+    },
+    /// Read both stores and the roster, and judge them.
+    Audit {
+        /// Judge the roster as of this day; such an audit makes no executable plan.
+        #[arg(long, value_name = "DATE")]
+        as_of: Option<Date>,
+    },
+    /// List, filter and explain findings of the last audit.
+    Findings(FindingsArgs),
+    /// One subject: accounts, track, timeline, what can be undone; or a person's decision on its track.
+    #[command(subcommand)]
+    Subject(SubjectCommand),
+    /// Make a plan from the last audit, or look at one.
+    Plan(PlanArgs),
+    /// Sign an order (a wave as PLAN/WAVE, or a rollback), or take an approval back.
+    Approve(ApproveArgs),
+    /// Gates with what was observed; a signed acceptance.
+    #[command(subcommand)]
+    Gate(GateCommand),
+    /// Carry out a wave, stage by stage; resumes where it stopped.
+    Run(RunArgs),
+    /// Take parked subjects up again.
+    Retry(RetryArgs),
+    /// A person's decision on a conflict.
+    Resolve(ResolveArgs),
+    /// Where everything stands, whether a run lives or is dead.
+    Status {
+        /// Show it again whenever it changes.
+        #[arg(long)]
+        watch: bool,
+    },
+    /// Start nothing new in any run until `resume`.
+    Pause {
+        /// Why.
+        #[arg(long)]
+        reason: String,
+    },
+    /// End a pause, or lift the halt of a batch.
+    Resume {
+        /// The batch whose halt is lifted (PLAN/WAVE/BATCH).
+        #[arg(long)]
+        batch: Option<String>,
+        /// Why.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Set or lift an upper limit of operations in flight.
+    Throttle {
+        /// The limit; `off` lifts it.
+        limit: String,
+    },
+    /// Give a wave up: its unfinished subjects are parked, its claims released.
+    Abort {
+        /// The wave (PLAN/WAVE).
+        #[arg(long)]
+        wave: String,
+        /// Why.
+        #[arg(long)]
+        reason: String,
+        /// Do it.
+        #[arg(long)]
+        execute: bool,
+    },
+    /// Show what a rollback would do; with --execute, do it.
+    Rollback(RollbackArgs),
+    /// Progress report from the journal.
+    Report {
+        /// Form.
+        #[arg(long, value_enum, default_value = "md")]
+        format: Format,
+        /// Language.
+        #[arg(long, value_enum, default_value = "en")]
+        lang: Lang,
+    },
+    /// What is odd in the roster files.
+    #[command(subcommand)]
+    Roster(RosterCommand),
+    /// Check, rebuild, accept: the state directory.
+    #[command(subcommand)]
+    State(StateCommand),
+    /// Destroy the key of an ended wave (two approvals).
+    Forget {
+        /// The wave (PLAN/WAVE).
+        #[arg(long)]
+        wave: String,
+        /// Do it.
+        #[arg(long)]
+        execute: bool,
+    },
+}
+
+/// `findings`.
+#[derive(Args, Debug)]
+pub struct FindingsArgs {
+    /// Rules, or families such as `residual`.
+    #[arg(long)]
+    pub rule: Vec<String>,
+    /// At least this severity.
+    #[arg(long)]
+    pub severity: Option<String>,
+    /// Entities.
+    #[arg(long)]
+    pub entity: Vec<String>,
+    /// `shared`, `independent`, `roster`, `system`.
+    #[arg(long)]
+    pub store: Option<String>,
+    /// A subject's id.
+    #[arg(long)]
+    pub subject: Option<String>,
+    /// Exit 3 when a finding of at least this severity is open.
+    #[arg(long, value_name = "SEVERITY")]
+    pub fail_on: Option<String>,
+    /// Form.
+    #[arg(long, value_enum, default_value = "table")]
+    pub format: Format,
+    /// Explain a rule instead: what it means, why, what to do, which standard it answers. `all` lists them.
+    #[arg(long, value_name = "RULE")]
+    pub explain: Option<String>,
+}
+
+/// `subject`.
+#[derive(Subcommand, Debug)]
+pub enum SubjectCommand {
+    /// Accounts, track, timeline, what can be undone.
+    Show {
+        /// The subject's id, a DN, a login or an employee number.
+        id: String,
+    },
+    /// Decide on a subject's track (an orphan, for instance); signed.
+    Decide {
+        /// The subject's id.
+        id: String,
+        /// `retire`, `keep` or `hold`.
+        #[arg(long)]
+        track: String,
+        /// Last day of the decision.
+        #[arg(long)]
+        until: Date,
+        /// Why.
+        #[arg(long)]
+        reason: String,
+        /// Who signs, and how.
+        #[command(flatten)]
+        sign: SignArgs,
+    },
+}
+
+/// Who signs and with what.
+#[derive(Args, Debug, Clone)]
+pub struct SignArgs {
+    /// The configured approver who signs.
+    #[arg(long = "as", value_name = "NAME")]
+    pub approver: Option<String>,
+    /// SSH private key, or a public key whose private half an agent holds.
+    #[arg(long, value_name = "FILE")]
+    pub key: Option<PathBuf>,
+    /// A signature that was made elsewhere (`ssh-keygen -Y sign -n untether`).
+    #[arg(long, value_name = "FILE")]
+    pub signature: Option<PathBuf>,
+    /// Write the statement that is to be signed elsewhere into this file, and end.
+    #[arg(long, value_name = "FILE")]
+    pub statement: Option<PathBuf>,
+}
+
+/// `plan`.
+#[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct PlanArgs {
+    /// What to do with an existing plan.
+    #[command(subcommand)]
+    pub command: Option<PlanCommand>,
+    /// Seed of what is chosen at random.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+}
+
+/// `plan …`.
+#[derive(Subcommand, Debug)]
+pub enum PlanCommand {
+    /// A plan as a tree: waves, batches, counts, undo classes, points of no return, forecast, and who is not planned.
+    Show {
+        /// The plan; the last one where absent.
+        #[arg(long)]
+        plan: Option<String>,
+        /// List every subject that is not planned, with its reason.
+        #[arg(long)]
+        not_planned: bool,
+        /// List the operations of this wave.
+        #[arg(long)]
+        wave: Option<String>,
+    },
+    /// What is wrong or odd in a plan.
+    Lint {
+        /// The plan; the last one where absent.
+        #[arg(long)]
+        plan: Option<String>,
+    },
+    /// Sign the waves of a plan; the same as `approve PLAN/WAVE` for each.
+    Approve {
+        /// The plan; the last one where absent.
+        #[arg(long)]
+        plan: Option<String>,
+        /// These waves only.
+        #[arg(long)]
+        wave: Vec<String>,
+        /// Highest stage that is covered.
+        #[arg(long, default_value = "soak")]
+        through: String,
+        /// Until when (date or timestamp); seven days where absent.
+        #[arg(long)]
+        until: Option<String>,
+        /// Why.
+        #[arg(long, default_value = "")]
+        reason: String,
+        /// Who signs, and how.
+        #[command(flatten)]
+        sign: SignArgs,
+    },
+}
+
+/// `approve`.
+#[derive(Args, Debug)]
+pub struct ApproveArgs {
+    /// A wave (PLAN/WAVE) or another order's id.
+    pub id: String,
+    /// Highest stage that is covered.
+    #[arg(long, default_value = "soak")]
+    pub through: String,
+    /// Round; the present one where absent.
+    #[arg(long)]
+    pub round: Option<u32>,
+    /// Until when (date or timestamp); seven days where absent.
+    #[arg(long)]
+    pub until: Option<String>,
+    /// Why.
+    #[arg(long, default_value = "")]
+    pub reason: String,
+    /// Take back every approval of this order by the person.
+    #[arg(long)]
+    pub revoke: bool,
+    /// Approve `forget` of the wave instead of running it.
+    #[arg(long)]
+    pub forget: bool,
+    /// Who signs, and how.
+    #[command(flatten)]
+    pub sign: SignArgs,
+}
+
+/// `gate`.
+#[derive(Subcommand, Debug)]
+pub enum GateCommand {
+    /// Gates with what was observed.
+    List {
+        /// A wave (PLAN/WAVE).
+        #[arg(long)]
+        wave: Option<String>,
+    },
+    /// Answer, by signature, for passing a gate.
+    Accept {
+        /// `mfa`, `own-account` or `silence`.
+        gate: String,
+        /// The wave (PLAN/WAVE).
+        #[arg(long)]
+        wave: String,
+        /// One batch of it.
+        #[arg(long)]
+        batch: Option<String>,
+        /// One subject.
+        #[arg(long)]
+        subject: Option<String>,
+        /// Until when.
+        #[arg(long)]
+        until: String,
+        /// Why.
+        #[arg(long)]
+        reason: String,
+        /// Who signs, and how.
+        #[command(flatten)]
+        sign: SignArgs,
+    },
+}
+
+/// `run`.
+#[derive(Args, Debug)]
+pub struct RunArgs {
+    /// The plan; the last one where absent.
+    #[arg(long)]
+    pub plan: Option<String>,
+    /// The wave's name.
+    #[arg(long)]
+    pub wave: String,
+    /// Last stage.
+    #[arg(long)]
+    pub through: Option<String>,
+    /// How long to wait for gates and times (30s, 15m, 2h).
+    #[arg(long, default_value = "0s")]
+    pub wait: String,
+    /// Do it; without this the command shows what it would do.
+    #[arg(long)]
+    pub execute: bool,
+}
+
+/// `retry`.
+#[derive(Args, Debug)]
+pub struct RetryArgs {
+    /// The wave (PLAN/WAVE).
+    #[arg(long)]
+    pub wave: String,
+    /// These subjects only.
+    #[arg(long)]
+    pub subject: Vec<String>,
+    /// Why.
+    #[arg(long, default_value = "")]
+    pub reason: String,
+    /// Do it; without this the command shows what it would do.
+    #[arg(long)]
+    pub execute: bool,
+}
+
+/// `resolve`.
+#[derive(Args, Debug)]
+pub struct ResolveArgs {
+    /// The operation (PLAN/WAVE/BATCH/N).
+    pub op: String,
+    /// The subject, where the operation serves several.
+    #[arg(long)]
+    pub subject: Option<String>,
+    /// Leave what was found.
+    #[arg(long, group = "verb")]
+    pub keep_theirs: bool,
+    /// Overwrite what was found: two people approve, then --execute.
+    #[arg(long, group = "verb")]
+    pub force: bool,
+    /// Leave the operation out.
+    #[arg(long, group = "verb")]
+    pub skip: bool,
+    /// Why.
+    #[arg(long, default_value = "")]
+    pub reason: String,
+    /// Do it.
+    #[arg(long)]
+    pub execute: bool,
+    /// Who signs, and how.
+    #[command(flatten)]
+    pub sign: SignArgs,
+}
+
+/// `rollback`.
+#[derive(Args, Debug)]
+pub struct RollbackArgs {
+    /// A batch (PLAN/WAVE/BATCH).
+    #[arg(long, group = "scope")]
+    pub batch: Option<String>,
+    /// A wave (PLAN/WAVE).
+    #[arg(long, group = "scope")]
+    pub wave: Option<String>,
+    /// A subject.
+    #[arg(long, group = "scope")]
+    pub subject: Option<String>,
+    /// Restores the state before this stage.
+    #[arg(long, default_value = "switch")]
+    pub to: String,
+    /// Deletes entries that untether made (two approvals).
+    #[arg(long)]
+    pub delete_provisioned: bool,
+    /// Enables accounts of people whom the roster calls departed or ended (two approvals).
+    #[arg(long)]
+    pub enable_inactive: bool,
+    /// Carry out the order that was shown and approved.
+    #[arg(long)]
+    pub execute: bool,
+}
+
+/// `roster`.
+#[derive(Subcommand, Debug)]
+pub enum RosterCommand {
+    /// What is odd in the roster files, before anything uses them.
+    Check,
+}
+
+/// `state`.
+#[derive(Subcommand, Debug)]
+pub enum StateCommand {
+    /// The ledger's chain, and the database and files against it.
+    Check,
+    /// Makes the database again from the ledger.
+    Rebuild {
+        /// Accept that the tail of the ledger is lost.
+        #[arg(long)]
+        accept_loss: bool,
+        /// Why.
+        #[arg(long, default_value = "")]
+        reason: String,
+    },
+    /// Accept a clock that is behind the ledger.
+    AcceptClock {
+        /// Why.
+        #[arg(long)]
+        reason: String,
+    },
+}

@@ -1,0 +1,258 @@
+//! Operators' commands: retry, resolve, pause, resume, throttle, abort, forget.
+
+use untether_ledger::{Area, SealedReader, Shelf};
+use untether_model::approval::Subject;
+use untether_model::ids::BadId;
+use untether_model::run::{CellStatus, OutcomeKind, ParkReason, Record, WaveStatus};
+use untether_model::{BatchId, OpId, SubjectId, WaveId};
+
+use crate::args::{ResolveArgs, RetryArgs};
+use crate::config::Config;
+use crate::error::{CliError, Exit};
+use crate::output::Output;
+use crate::state::{Looked, Opened};
+use crate::wiring::ssh::{Signing, sign};
+
+fn wave_id(text: &str) -> Result<WaveId, CliError> {
+    text.parse().map_err(|e: BadId| CliError::usage(e.to_string()))
+}
+
+/// Who sits at this terminal, for the ledger.
+fn operator() -> String {
+    std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).unwrap_or_else(|_| "unknown".to_owned())
+}
+
+/// `retry`: parked subjects are taken up again; `run` goes on with them.
+pub async fn retry(config: &Config, args: &RetryArgs, output: &Output) -> Result<Exit, CliError> {
+    let wave = wave_id(&args.wave)?;
+    if !args.execute {
+        let looked = Looked::look(config)?;
+        for (subject, batch, why) in candidates(&looked.state, &wave, &args.subject) {
+            output.say(format!("would take up {subject} of {batch}: {why}"));
+        }
+        return Ok(Exit::Done);
+    }
+    let opened = Opened::open(config).await?;
+    let found = opened.look(|state| candidates(state, &wave, &args.subject));
+    if found.is_empty() {
+        return Err(CliError::usage(format!("no subject of wave {wave} is parked and could be taken up again"))
+            .hint("conflicts need `untether resolve` first; what another wave claimed belongs to that wave"));
+    }
+    let count = found.len();
+    for (subject, batch, _) in found {
+        let record = Record::Unparked { subject, batch, by: operator(), reason: args.reason.clone() };
+        opened.record(record).await?;
+    }
+    output.say(format!("{count} subjects are taken up again; `untether run --plan {} --wave {} --execute` goes on with them", wave.plan, wave.wave));
+    output.object("retry", &serde_json::json!({ "wave": wave, "unparked": count }));
+    Ok(Exit::Done)
+}
+
+/// Parked subjects that this wave still claims and that no undecided conflict keeps back.
+fn candidates(state: &untether_model::run::RunState, wave: &WaveId, only: &[String]) -> Vec<(SubjectId, BatchId, String)> {
+    state
+        .subjects()
+        .iter()
+        .filter(|(id, s)| s.claimed && s.batch.wave == *wave && (only.is_empty() || only.iter().any(|o| o == id.as_str())))
+        .filter_map(|(id, s)| s.parked.as_ref().map(|p| (id, s, p)))
+        .filter(|(id, _, parked)| {
+            let undecided = state
+                .cells_of(id)
+                .any(|(op, c)| op.batch.wave == *wave && !c.forced && c.status == CellStatus::Ended(OutcomeKind::Conflict) && !c.undone);
+            parked.reason != ParkReason::Aborted && !undecided
+        })
+        .map(|(id, s, parked)| (id.clone(), s.batch.clone(), format!("{}: {}", parked.reason.as_str(), parked.details)))
+        .collect()
+}
+
+/// `resolve`: a person's decision on a conflict.
+pub async fn resolve(config: &Config, args: &ResolveArgs, output: &Output) -> Result<Exit, CliError> {
+    let op: OpId = args.op.parse().map_err(|e: BadId| CliError::usage(e.to_string()))?;
+    let verb = match (args.keep_theirs, args.skip, args.force) {
+        (true, _, _) => "keep-theirs",
+        (_, true, _) => "skip",
+        (_, _, true) => "force",
+        _ => return Err(CliError::usage("which decision? Give --keep-theirs, --skip or --force")),
+    };
+    let opened = Opened::open(config).await?;
+    let cells: Vec<(Option<SubjectId>, String)> = opened.look(|state| {
+        let in_conflict = |kind| matches!(kind, CellStatus::Ended(OutcomeKind::Conflict | OutcomeKind::Refused));
+        let found = state.cells().iter().filter(|(key, cell)| key.op == op && (in_conflict(cell.status) || cell.drift.is_some()));
+        let wanted = found.filter(|(key, _)| {
+            args.subject.as_ref().is_none_or(|s| key.subject.as_ref().is_some_and(|id| id.as_str() == s))
+        });
+        wanted.map(|(key, cell)| (key.subject.clone(), cell.message.clone())).collect()
+    });
+    if cells.is_empty() {
+        return Err(CliError::usage(format!("operation {op} is not in conflict")).hint("`untether status` counts conflicts, `untether subject show` tells them"));
+    }
+    let shown = untether_model::digest::Digest::of(format!("{op}:{cells:?}").as_bytes());
+    for (subject, message) in &cells {
+        let whose = subject.as_ref().map(|s| format!(" for {s}")).unwrap_or_default();
+        output.note(format!("{op}{whose}: {message}"));
+    }
+    if verb == "force" {
+        let object = op.to_string();
+        let approvers = |state: &untether_model::run::RunState| {
+            let now = opened.now();
+            let matching = state.approvals().values().filter(|a| {
+                let fits = matches!(&a.signed.statement.subject, Subject::Object { kind, object: o, shown: s } if kind == "conflict" && *o == object && *s == shown);
+                fits && !a.revoked && now <= a.signed.statement.not_after
+            });
+            matching.map(|a| a.signed.approver.clone()).collect::<std::collections::BTreeSet<_>>()
+        };
+        if args.sign.key.is_some() || args.sign.signature.is_some() || args.sign.statement.is_some() {
+            let statement = untether_model::approval::Statement {
+                state: opened.state_id()?,
+                subject: Subject::Object { kind: "conflict".to_owned(), object: object.clone(), shown },
+                reason: args.reason.clone(),
+                not_after: crate::command::approve::until(None, opened.now())?,
+            };
+            if let Signing::Signed(signed) = sign(config, statement, &args.sign)? {
+                opened.record(Record::Approved { signed: *signed }).await?;
+            }
+        }
+        let have = opened.look(approvers);
+        if have.len() < 2 || !args.execute {
+            let names: Vec<&str> = have.iter().map(String::as_str).collect();
+            output.say(format!("overwriting a conflict needs two people and --execute; so far: [{}]", names.join(", ")));
+            return Ok(Exit::Resumable);
+        }
+    }
+    let count = cells.len();
+    for (subject, _) in cells {
+        let record = Record::Resolved { op: op.clone(), subject, verb: verb.to_owned(), by: operator(), reason: args.reason.clone() };
+        opened.record(record).await?;
+    }
+    output.say(format!("{verb}: recorded for {count} cells of {op}; `untether retry` takes the subjects up again"));
+    Ok(Exit::Done)
+}
+
+/// `pause`.
+pub async fn pause(config: &Config, reason: &str, output: &Output) -> Result<Exit, CliError> {
+    let opened = Opened::open(config).await?;
+    opened.record(Record::Paused { by: operator(), reason: reason.to_owned() }).await?;
+    output.say("paused: runs start nothing new until `untether resume`");
+    Ok(Exit::Done)
+}
+
+/// `resume`.
+pub async fn resume(config: &Config, batch: Option<&str>, reason: &str, output: &Output) -> Result<Exit, CliError> {
+    let batch: Option<BatchId> =
+        batch.map(|b| b.parse().map_err(|e: BadId| CliError::usage(e.to_string()))).transpose()?;
+    let opened = Opened::open(config).await?;
+    let fits = opened.look(|state| match &batch {
+        Some(id) => state.batches().get(id).is_some_and(|b| b.halted.is_some()),
+        None => state.general().paused.is_some(),
+    });
+    if !fits {
+        return Err(match &batch {
+            Some(id) => CliError::usage(format!("batch {id} is not halted")),
+            None => CliError::usage("nothing is paused").hint("to lift the halt of a batch give --batch"),
+        });
+    }
+    // After a rollback only the approval of the next round lifts the halt.
+    if let Some(id) = &batch
+        && let Some(reason) = opened.look(|state| needs_round(state, id, opened.now()))
+    {
+        return Err(CliError::new(Exit::Resumable, reason).hint(format!("`untether approve {}` for the new round", id.wave)));
+    }
+    opened.record(Record::Resumed { batch: batch.clone(), by: operator(), reason: reason.to_owned() }).await?;
+    output.say(match batch {
+        Some(id) => format!("the halt of batch {id} is lifted"),
+        None => "the pause is over".to_owned(),
+    });
+    Ok(Exit::Done)
+}
+
+fn needs_round(state: &untether_model::run::RunState, id: &BatchId, now: jiff::Timestamp) -> Option<String> {
+    let batch = state.batches().get(id)?;
+    let rolled_back = batch.halted.as_ref().is_some_and(|h| h.starts_with("rolled back"));
+    let stage = batch.next_stage()?;
+    let digest = state.orders().get(&id.wave.plan)?.digest;
+    let gap = untether_model::run::missing_approvals(state, &digest, &id.wave.wave, (batch.round, stage), (1, now));
+    (rolled_back && gap.is_some()).then(|| format!("batch {id} was rolled back: its round {} is not approved yet", batch.round))
+}
+
+/// `throttle`.
+pub async fn throttle(config: &Config, limit: &str, output: &Output) -> Result<Exit, CliError> {
+    let limit = match limit {
+        "off" => None,
+        number => Some(number.parse::<u32>().ok().filter(|n| *n > 0).ok_or_else(|| {
+            CliError::usage(format!("'{number}' is neither a positive number nor off"))
+        })?),
+    };
+    let opened = Opened::open(config).await?;
+    opened.record(Record::Throttled { limit, by: operator() }).await?;
+    output.say(limit.map_or("the limit is lifted".to_owned(), |n| format!("at most {n} operations in flight in each store")));
+    Ok(Exit::Done)
+}
+
+/// `abort`.
+pub async fn abort(config: &Config, (wave, reason): (&str, &str), execute: bool, output: &Output) -> Result<Exit, CliError> {
+    let wave = wave_id(wave)?;
+    if !execute {
+        output.say(format!("would give up wave {wave}: unfinished subjects are parked and released; done operations stay done (use `untether rollback` to undo). Add --execute."));
+        return Ok(Exit::Done);
+    }
+    let opened = Opened::open(config).await?;
+    let running = opened.look(|state| state.waves().get(&wave).is_some_and(|w| w.status == WaveStatus::Running));
+    if !running {
+        return Err(CliError::usage(format!("wave {wave} does not run")));
+    }
+    opened.record(Record::Aborted { wave: wave.clone(), by: operator(), reason: reason.to_owned() }).await?;
+    output.say(format!("wave {wave} was given up; its claims are released"));
+    Ok(Exit::Done)
+}
+
+/// `forget`: destroys the key of an ended wave.
+pub async fn forget(config: &Config, wave: &str, execute: bool, output: &Output) -> Result<Exit, CliError> {
+    let wave = wave_id(wave)?;
+    let opened = Opened::open(config).await?;
+    let found = opened.look(|state| state.waves().get(&wave).cloned());
+    let found = found.ok_or_else(|| CliError::usage(format!("wave {wave} has not started")))?;
+    if found.forgotten.is_some() {
+        return Err(CliError::usage(format!("the key of wave {wave} is destroyed already")));
+    }
+    let in_the_way = opened.look(|state| {
+        let touched = state.cells().iter().filter(|(key, _)| key.op.batch.wave == wave);
+        let mut blocked: Vec<String> = Vec::new();
+        for (key, cell) in touched {
+            let Some(id) = &key.subject else { continue };
+            let subject = state.subjects().get(id);
+            let unfinished = subject.is_some_and(|s| s.claimed || s.parked.is_some() || !s.is_finished());
+            if unfinished || cell.status == CellStatus::Open {
+                blocked.push(id.to_string());
+            }
+        }
+        blocked.sort();
+        blocked.dedup();
+        blocked
+    });
+    if found.status == WaveStatus::Running || !in_the_way.is_empty() {
+        let listed: Vec<&str> = in_the_way.iter().take(20).map(String::as_str).collect();
+        return Err(CliError::new(Exit::Resumable, format!(
+            "the key of wave {wave} is still needed: the wave runs, or {} of its subjects are not finished: {}", in_the_way.len(), listed.join(", ")
+        )));
+    }
+    let now = opened.now();
+    let approved: std::collections::BTreeSet<String> = opened.look(|state| {
+        let fits = |s: &Subject| matches!(s, Subject::Object { kind, object, .. } if kind == "forget" && *object == wave.to_string());
+        let valid = state.approvals().values().filter(|a| !a.revoked && now <= a.signed.statement.not_after);
+        valid.filter(|a| fits(&a.signed.statement.subject)).map(|a| a.signed.approver.clone()).collect()
+    });
+    if approved.len() < 2 || !execute {
+        output.say(format!(
+            "would destroy the key of wave {wave}: nothing of it can be undone or read afterwards. Backups and copy-on-write media are outside untether's power. \
+             Needs two approvals (`untether approve {wave} --forget`) and --execute; so far {}", approved.len()
+        ));
+        return Ok(if execute { Exit::Resumable } else { Exit::Done });
+    }
+    let key = SealedReader::key_of(&opened.dir, &Shelf::of(Area::Plans), &found.digest).map_err(|e| CliError::failed(crate::error::chain(&e)))?;
+    // The record first: after a crash the key is destroyed by running this again.
+    let record = Record::Forgotten { wave: wave.clone(), key: key.as_str().to_owned(), approved_by: approved.into_iter().collect() };
+    opened.record(record).await?;
+    opened.keys.destroy(&key)?;
+    output.say(format!("the key of wave {wave} is destroyed"));
+    Ok(Exit::Done)
+}

@@ -1,0 +1,9 @@
+//! Adapters: what cutover and audit ask through traits, implemented over the crates that do the work.
+
+pub mod handover;
+pub mod journal;
+pub mod keys;
+pub mod planning;
+pub mod roster;
+pub mod ssh;
+pub mod stores;

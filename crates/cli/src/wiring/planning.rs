@@ -1,0 +1,228 @@
+//! Plans and snapshots in the state directory: what the planner reads from and writes to, and what a run loads.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read as _, Write as _};
+
+use untether_directory::filter::Filter;
+use untether_ledger::{Area, Key, KeyId, KeyStore, RecordReader, SealedReader, SealedWriter, Shelf, StateDir, keys::KeySort};
+use untether_model::digest::Digest;
+use untether_model::plan::{PlanHeader, Wave, WaveLine};
+use untether_model::run::RunState;
+use untether_model::schema::Schema;
+use untether_model::snapshot::{SnapshotEntry, SnapshotHeader, Subject};
+use untether_model::{Entry, PlanId, Side, WaveId};
+use untether_planner::{Matches, ReportLine, Sink, Source, Stream};
+
+use crate::error::{CliError, chain};
+
+/// Largest header that is read.
+const HEADER_LIMIT: usize = 64 << 20;
+
+/// The plan that was named, or the last one that was recorded.
+pub fn last_plan(state: &RunState, named: Option<&str>) -> Result<PlanId, CliError> {
+    let plans = state.orders().iter().filter(|(_, o)| matches!(o.kind, untether_model::plan::OrderKind::Plan));
+    match named {
+        Some(name) => {
+            let id = PlanId::new(name);
+            plans.map(|(id, _)| id).find(|found| **found == id).cloned()
+                .ok_or_else(|| CliError::usage(format!("'{name}' is no recorded plan")).hint("`untether status` and `untether plan show` name them"))
+        }
+        None => plans
+            .max_by_key(|(_, order)| order.recorded_at)
+            .map(|(id, _)| id.clone())
+            .ok_or_else(|| CliError::usage("there is no plan yet").hint("`untether audit`, then `untether plan`")),
+    }
+}
+
+/// A whole sealed file of an area.
+pub fn read_file(dir: &StateDir, keys: &KeyStore, area: Area, digest: &Digest) -> Result<Vec<u8>, CliError> {
+    let reader = SealedReader::open(dir, keys, &Shelf::of(area), digest).map_err(|e| CliError::state(chain(&e)))?;
+    let bytes = reader.read_all(HEADER_LIMIT).map_err(|e| CliError::state(chain(&e)))?;
+    Ok(bytes.to_vec())
+}
+
+/// Seals a whole file into an area, under a key of its own.
+pub fn write_file(dir: &StateDir, keys: &KeyStore, area: Area, bytes: &[u8]) -> Result<Digest, CliError> {
+    let failed = |e: &dyn std::error::Error| CliError::failed(chain(e));
+    let (id, key) = keys.new_key(KeySort::Snapshot, None)?;
+    let mut writer = SealedWriter::create(dir, &Shelf::of(area), &id, &key).map_err(|e| failed(&e))?;
+    writer.write_all(bytes).map_err(|e| failed(&e))?;
+    Ok(writer.finish().map_err(|e| failed(&e))?.digest)
+}
+
+/// The head of a recorded order.
+pub fn load_header(dir: &StateDir, keys: &KeyStore, state: &RunState, id: &PlanId) -> Result<PlanHeader, CliError> {
+    let order = state.orders().get(id).ok_or_else(|| CliError::usage(format!("'{id}' is no recorded order")))?;
+    let bytes = read_file(dir, keys, Area::Plans, &order.digest)?;
+    serde_json::from_slice(&bytes).map_err(|e| {
+        CliError::state(format!("the head of order {id} cannot be read: {e}")).hint("it was written by a newer version, or is damaged: `untether state check`")
+    })
+}
+
+/// A wave's file, line by line.
+pub fn wave_lines(
+    dir: &StateDir,
+    keys: &KeyStore,
+    digest: &Digest,
+) -> Result<impl Iterator<Item = Result<WaveLine, CliError>> + use<>, CliError> {
+    let reader = SealedReader::open(dir, keys, &Shelf::of(Area::Plans), digest).map_err(|e| CliError::state(chain(&e)))?;
+    Ok(BufReader::with_capacity(1 << 20, reader).lines().map(|line| {
+        let line = line.map_err(|e| CliError::state(format!("a wave's file cannot be read: {e}")))?;
+        serde_json::from_str(&line).map_err(|e| CliError::state(format!("a line of a wave's file cannot be read: {e}")))
+    }))
+}
+
+/// A wave, as a run needs it.
+pub fn load_wave(dir: &StateDir, keys: &KeyStore, header: &PlanHeader, id: &WaveId) -> Result<Wave, CliError> {
+    let found = header.waves.iter().find(|w| w.name == id.wave).ok_or_else(|| {
+        let names: Vec<&str> = header.waves.iter().map(|w| w.name.as_str()).collect();
+        CliError::usage(format!("plan {} has no wave '{}'", id.plan, id.wave)).hint(format!("it has: {}", names.join(", ")))
+    })?;
+    let mut wave: Option<Wave> = None;
+    for line in wave_lines(dir, keys, &found.digest)? {
+        match (line?, &mut wave) {
+            (WaveLine::Wave(header), slot @ None) => {
+                *slot = Some(Wave { id: id.clone(), header, batches: Vec::new(), operations: Vec::new() });
+            }
+            (WaveLine::Batch(batch), Some(wave)) => wave.batches.push(batch),
+            (WaveLine::Operation(op), Some(wave)) => wave.operations.push(*op),
+            _ => return Err(CliError::state(format!("the file of wave {id} does not begin with its head"))),
+        }
+    }
+    wave.ok_or_else(|| CliError::state(format!("the file of wave {id} is empty")))
+}
+
+/// A blob of a wave.
+pub fn blob(dir: &StateDir, keys: &KeyStore, wave_file: &Digest, digest: &Digest) -> Result<Vec<u8>, String> {
+    let id = SealedReader::key_of(dir, &Shelf::of(Area::Plans), wave_file).map_err(|e| chain(&e))?;
+    let mut reader = SealedReader::open(dir, keys, &Shelf::within(Area::Blobs, &id), digest).map_err(|e| chain(&e))?;
+    let mut bytes = Vec::new();
+    reader.read_to_end(&mut bytes).map_err(|e| e.to_string())?;
+    Ok(bytes)
+}
+
+/// A snapshot's files, for the planner.
+pub struct SnapshotFiles<'a> {
+    /// The state directory.
+    pub dir: &'a StateDir,
+    /// Its keys.
+    pub keys: &'a KeyStore,
+    /// The snapshot's head.
+    pub header: &'a SnapshotHeader,
+}
+
+impl SnapshotFiles<'_> {
+    fn records<T: serde::de::DeserializeOwned + 'static>(&self, digest: &Digest) -> Stream<'_, T> {
+        match SealedReader::open(self.dir, self.keys, &Shelf::of(Area::Snapshots), digest) {
+            Ok(reader) => Box::new(RecordReader::<T, _>::new(reader).map(|r| r.map_err(|e| chain(&e)))),
+            Err(e) => Box::new(std::iter::once(Err(chain(&e)))),
+        }
+    }
+}
+
+impl Source for SnapshotFiles<'_> {
+    fn subjects(&self) -> Stream<'_, Subject> {
+        self.records(&self.header.subjects)
+    }
+
+    fn entries(&self, side: Side) -> Stream<'_, SnapshotEntry> {
+        let digest = match side {
+            Side::Shared => &self.header.shared.file,
+            Side::Independent => &self.header.independent.file,
+        };
+        self.records(digest)
+    }
+}
+
+/// Evaluates the filters of `keep` and `hold` over entries of the snapshot.
+pub struct Filters {
+    schema: Schema,
+}
+
+impl Filters {
+    /// Compares by the standard schema.
+    pub fn new() -> Self {
+        Self { schema: Schema::standard() }
+    }
+}
+
+impl Matches for Filters {
+    fn matches(&self, filter: &str, entry: &SnapshotEntry) -> Result<bool, String> {
+        let filter = Filter::parse(filter).map_err(|e| e.to_string())?;
+        let entry = Entry { dn: entry.dn.clone(), attrs: entry.attrs.clone() };
+        Ok(filter.matches(&entry, &self.schema))
+    }
+}
+
+struct WaveFile {
+    key_id: KeyId,
+    key: Key,
+    writer: Option<SealedWriter>,
+}
+
+/// Writes a plan's files, each wave under a key of its own.
+pub struct PlanFiles<'a> {
+    dir: &'a StateDir,
+    keys: &'a KeyStore,
+    waves: BTreeMap<String, WaveFile>,
+    report: Vec<u8>,
+}
+
+impl<'a> PlanFiles<'a> {
+    /// Writes below this state directory.
+    pub fn new(dir: &'a StateDir, keys: &'a KeyStore) -> Self {
+        Self { dir, keys, waves: BTreeMap::new(), report: Vec::new() }
+    }
+
+    fn wave(&mut self, name: &str) -> Result<&mut WaveFile, String> {
+        if !self.waves.contains_key(name) {
+            let (key_id, key) = self.keys.new_key(KeySort::Wave, None).map_err(|e| chain(&e))?;
+            self.waves.insert(name.to_owned(), WaveFile { key_id, key, writer: None });
+        }
+        self.waves.get_mut(name).ok_or_else(|| "the wave was not put in".to_owned())
+    }
+
+    /// Publishes everything: the digests of the waves' files, and of the planning report.
+    pub fn finish(self) -> Result<(BTreeMap<String, Digest>, Digest), CliError> {
+        let mut digests = BTreeMap::new();
+        for (name, wave) in self.waves {
+            if let Some(writer) = wave.writer {
+                let published = writer.finish().map_err(|e| CliError::failed(chain(&e)))?;
+                digests.insert(name, published.digest);
+            }
+        }
+        let report = write_file(self.dir, self.keys, Area::Plans, &self.report)?;
+        Ok((digests, report))
+    }
+}
+
+impl Sink for PlanFiles<'_> {
+    fn wave_line(&mut self, wave: &str, line: &[u8]) -> Result<(), String> {
+        let dir = self.dir;
+        let file = self.wave(wave)?;
+        if file.writer.is_none() {
+            let created = SealedWriter::create(dir, &Shelf::of(Area::Plans), &file.key_id, &file.key);
+            file.writer = Some(created.map_err(|e| chain(&e))?);
+        }
+        match &mut file.writer {
+            Some(writer) => writer.write_all(line).map_err(|e| e.to_string()),
+            None => Err("the wave's file is not open".to_owned()),
+        }
+    }
+
+    fn blob(&mut self, wave: &str, digest: &Digest, bytes: &[u8]) -> Result<(), String> {
+        let dir = self.dir;
+        let file = self.wave(wave)?;
+        let shelf = Shelf::within(Area::Blobs, &file.key_id);
+        let mut writer = SealedWriter::create(dir, &shelf, &file.key_id, &file.key).map_err(|e| chain(&e))?;
+        writer.write_all(bytes).map_err(|e| e.to_string())?;
+        let published = writer.finish().map_err(|e| chain(&e))?;
+        if published.digest == *digest { Ok(()) } else { Err(format!("blob {digest} was written as {}", published.digest)) }
+    }
+
+    fn report(&mut self, line: &ReportLine) -> Result<(), String> {
+        serde_json::to_writer(&mut self.report, line).map_err(|e| e.to_string())?;
+        self.report.push(b'\n');
+        Ok(())
+    }
+}

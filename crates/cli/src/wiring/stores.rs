@@ -1,0 +1,146 @@
+//! Stores over the LDAP client, with one connection pool an identity.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use untether_cutover::{Refusal, Store};
+use untether_directory::{Outcome, Probe, Read, Scope, Search, Secret, Usability, Write};
+use untether_ldap::{Bind, Client, Limits, Settings, Timeouts, TlsSettings};
+use untether_model::{AttrName, Dn, Side};
+
+use crate::config::{BindConfig, Config, StoreConfig};
+use crate::error::CliError;
+
+/// One server with the identities that a command needs.
+pub struct LiveStore {
+    side: Side,
+    suffix: Dn,
+    read: Client,
+    write: Option<Client>,
+    undo: Option<Client>,
+    /// The shared store: some servers tell account usability only to an identity with more rights than reading.
+    prober: Client,
+}
+
+/// A client for one bind of a store.
+pub fn client(config: &Config, side: Side, bind: &BindConfig, of: &str) -> Result<Client, CliError> {
+    let store = config.store(side);
+    let settings = settings(config, store, side, bind, of)?;
+    Client::new(settings).map_err(|e| CliError::usage(e.to_string()))
+}
+
+/// The client for reading, which every command that looks at a server needs.
+pub fn reader(config: &Config, side: Side) -> Result<Client, CliError> {
+    let bind = config.store(side).read.as_ref();
+    let bind = bind.ok_or_else(|| CliError::usage(format!("the configuration gives no [{side}.read] bind")))?;
+    client(config, side, bind, &format!("[{side}.read]"))
+}
+
+fn settings(config: &Config, store: &StoreConfig, side: Side, bind: &BindConfig, of: &str) -> Result<Settings, CliError> {
+    let url = bind.url.clone().or_else(|| store.url.clone());
+    let url = url.ok_or_else(|| CliError::usage(format!("the configuration gives no url for {of}")))?;
+    let who = match (&bind.dn, &bind.password, bind.external) {
+        (None, None, true) => Bind::External,
+        (Some(dn), Some(password), false) => Bind::Simple { dn: dn.clone(), secret: password.fetch(of)? },
+        _ => {
+            return Err(CliError::usage(format!("{of} must give either dn and password, or external = true")));
+        }
+    };
+    let (connect, operation) = store.timeouts();
+    Ok(Settings {
+        side,
+        url,
+        tls: TlsSettings { ca_files: store.ca_files.clone(), starttls: store.starttls, server_name: store.server_name.clone() },
+        bind: who,
+        base: config.audit.store(side).suffix.clone(),
+        timeouts: Timeouts { connect, operation },
+        limits: Limits { page_size: config.audit.page_size, connections: config.run.connections, ..Limits::default() },
+        allow_plain_loopback: store.allow_plain_loopback,
+    })
+}
+
+impl LiveStore {
+    /// Connects nothing yet; a bind that is not configured is missing only where it is needed.
+    pub fn open(config: &Config, side: Side) -> Result<Self, CliError> {
+        let store = config.store(side);
+        let optional = |bind: &Option<BindConfig>, name: &str| {
+            bind.as_ref().map(|b| client(config, side, b, &format!("[{side}.{name}]"))).transpose()
+        };
+        let read = reader(config, side)?;
+        let write = optional(&store.write, "write")?;
+        let undo = optional(&store.undo, "undo")?;
+        let prober = write.clone().unwrap_or_else(|| read.clone());
+        Ok(Self { side, suffix: config.audit.store(side).suffix.clone(), read, write, undo, prober })
+    }
+
+    /// As cutover takes it; refuses where no writing bind is configured.
+    pub fn for_writing(self) -> Result<Arc<dyn Store>, CliError> {
+        let side = self.side;
+        if self.write.is_none() {
+            return Err(CliError::usage(format!("the configuration gives no [{side}.write] bind, which a run needs")));
+        }
+        Ok(Arc::new(self))
+    }
+}
+
+#[async_trait]
+impl Store for LiveStore {
+    fn reader(&self) -> &dyn Read {
+        &self.read
+    }
+
+    fn writer(&self) -> &dyn Write {
+        self.write.as_ref().unwrap_or(&self.read)
+    }
+
+    fn undoer(&self) -> Option<&dyn Write> {
+        self.undo.as_ref().map(|client| client as &dyn Write)
+    }
+
+    fn suffix(&self) -> &Dn {
+        &self.suffix
+    }
+
+    async fn refuses(&self, dn: &Dn) -> Outcome<Refusal> {
+        match Read::usability(&self.prober, dn).await? {
+            Usability::Unavailable => return Ok(Refusal::Refused("account usability: not available".to_owned())),
+            Usability::Available => return Ok(Refusal::LetIn("account usability: available".to_owned())),
+            Usability::Unknown => {}
+        }
+        // Never a person's password: a random wrong one, which tells something only where the server says "locked".
+        let mut random = [0_u8; 24];
+        if getrandom::fill(&mut random).is_err() {
+            return Ok(Refusal::Unknown("the system gives no random bytes for a wrong password".to_owned()));
+        }
+        let wrong = data_encoding::BASE32_NOPAD.encode(&random);
+        let answer = match Secret::new(wrong.into_bytes()) {
+            Ok(secret) => Probe::bind(&self.prober, dn, secret.expose()).await?,
+            Err(_) => return Ok(Refusal::Unknown("no wrong password could be made".to_owned())),
+        };
+        Ok(match (answer.locked, answer.code) {
+            (true, _) => Refusal::Refused("bind: the server says that the account is locked".to_owned()),
+            (false, 0) => Refusal::LetIn("bind: a random password was let in".to_owned()),
+            (false, code) => Refusal::Unknown(format!("bind: result {code}, which alone tells nothing")),
+        })
+    }
+
+    async fn matches(&self, dn: &Dn, filter: &str) -> Outcome<Option<bool>> {
+        let search = |filter: &str| Search {
+            base: dn.clone(),
+            scope: Scope::Base,
+            filter: filter.to_owned(),
+            attrs: vec![AttrName::new("1.1")],
+            page_size: None,
+            manage_dsa_it: true,
+        };
+        if Read::read(&self.read, dn, &[AttrName::new("1.1")]).await?.is_none() {
+            return Ok(None);
+        }
+        let mut stream = Read::search(&self.read, search(filter)).await?;
+        let mut found = false;
+        while let Some(page) = stream.next_page().await? {
+            found |= !page.entries.is_empty();
+        }
+        Ok(Some(found))
+    }
+}
