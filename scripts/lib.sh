@@ -70,9 +70,10 @@ need_packages() {
     install_packages "${missing[@]}" || fail "the packages ${missing[*]} could not be installed"
 }
 
-# Packages of the laboratory: servers, clients, further password schemes, time zones.
+# Packages of the laboratory: servers, clients, further password schemes, SASL mechanisms (without
+# them the servers would offer others than elsewhere), time zones.
 need_lab_packages() {
-    need_packages slapd ldap-utils slapd-contrib tzdata
+    need_packages slapd ldap-utils slapd-contrib libsasl2-modules tzdata
 }
 
 # Puts cargo into PATH and makes sure of a C compiler, which a dependency is built with.
@@ -94,7 +95,7 @@ build_program() {
     else
         say "building $2 (the first time this takes a few minutes)"
     fi
-    (cd "$root" && cargo build --locked "${quiet[@]}" -p "$1" --bin "$2" >&2) ||
+    (cd "$root" && cargo build "${quiet[@]}" -p "$1" --bin "$2" >&2) ||
         fail "$2 could not be built"
     printf '%s\n' "$path"
 }

@@ -52,6 +52,9 @@ struct Up {
     /// Seed of the generated data [default: 1]
     #[arg(long)]
     seed: Option<u64>,
+    /// Plant links in cn=config and password copies in the access log
+    #[arg(long)]
+    links: bool,
     /// Throw away what is there and begin anew
     #[arg(long)]
     fresh: bool,
@@ -86,7 +89,7 @@ fn run(command: Command, out: &mut impl Write) -> Result<ExitCode, Box<dyn Error
     match command {
         Command::Up(up) => {
             let laboratory = Laboratory::at(&up.place.dir);
-            let options = UpOptions { people: up.people, seed: up.seed, fresh: up.fresh };
+            let options = UpOptions { people: up.people, seed: up.seed, links: up.links.then_some(true), fresh: up.fresh };
             let outcome = laboratory.up(options, &generate_data)?;
             let data = outcome.description().data;
             let done = match &outcome {
@@ -94,7 +97,7 @@ fn run(command: Command, out: &mut impl Write) -> Result<ExitCode, Box<dyn Error
                 UpOutcome::Resumed(_) => "laboratory started again",
                 UpOutcome::Running(_) => "laboratory is running already",
             };
-            writeln!(out, "{done}: {} people, seed {}", data.people, data.seed)?;
+            writeln!(out, "{done}: {data}")?;
             print_status(&laboratory, out)?;
             writeln!(out, "addresses, identities, files: {}", up.place.dir.join(DESCRIPTION_FILE).display())?;
             Ok(ExitCode::SUCCESS)
@@ -118,7 +121,7 @@ fn run(command: Command, out: &mut impl Write) -> Result<ExitCode, Box<dyn Error
 }
 
 fn generate_data(data: DataSource, directory: &Path) -> Result<(), String> {
-    let options = generate::Options { seed: data.seed, people: data.people, ..generate::Options::default() };
+    let options = generate::Options { seed: data.seed, people: data.people, links: data.links, ..generate::Options::default() };
     generate::generate(&options, directory).map(|_| ()).map_err(|error| chain(&error))
 }
 

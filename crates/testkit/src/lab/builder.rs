@@ -24,6 +24,10 @@ const MEMORY_DIRECTORY: &str = "/dev/shm";
 const MEMORY_BYTES: u64 = 1 << 30;
 /// Longest path of a socket: `sun_path` of unix(7) without its final zero byte.
 const SOCKET_PATH_BYTES: usize = 107;
+/// Numbers of a server's databases, as slapadd's `-n` takes them.
+const CONFIG_DATABASE: &str = "0";
+const MAIN_DATABASE_NUMBER: &str = "1";
+const ACCESS_LOG_DATABASE: &str = "2";
 /// How often the first start is tried with other ports.
 const START_ATTEMPTS: u32 = 5;
 
@@ -38,6 +42,8 @@ pub struct Builder {
     on_disk: bool,
     detached: bool,
     data: Option<PathBuf>,
+    access_log: Option<PathBuf>,
+    changes: Option<PathBuf>,
     entries: Vec<String>,
     bends: Bends,
 }
@@ -53,6 +59,8 @@ impl Builder {
             on_disk: false,
             detached: false,
             data: None,
+            access_log: None,
+            changes: None,
             entries: Vec::new(),
             bends: Bends::default(),
         }
@@ -114,6 +122,17 @@ impl Builder {
     pub fn data(mut self, file: impl Into<PathBuf>) -> Self {
         self.data = Some(file.into());
         self
+    }
+
+    /// Everything that the generator wrote for this store into `directory`: the content, and if
+    /// links were asked for, the changes of `cn=config` and the content of the access log.
+    #[must_use]
+    pub fn generated(mut self, directory: &Path) -> Self {
+        let name = self.flavour.name();
+        let existing = |suffix: &str| Some(directory.join(format!("{name}-{suffix}.ldif"))).filter(|file| file.is_file());
+        self.access_log = existing("accesslog");
+        self.changes = existing("config");
+        self.data(directory.join(format!("{name}.ldif")))
     }
 
     /// Further entries (LDIF) that are loaded offline, after everything else; operational
@@ -215,6 +234,14 @@ impl Builder {
         let credentials = Credentials::create(suffix, &directory.join("secrets"))?;
         self.configure(&directory, authority.ca_file(), &certificate, &credentials)?;
         self.load(&directory, &credentials)?;
+        if let Some(file) = &self.access_log {
+            let log = File::open(file).map_err(Error::file("read", file))?;
+            slapadd(&directory, ACCESS_LOG_DATABASE, log, "loaded the access log")?;
+        }
+        let changes = match &self.changes {
+            Some(file) => Some(std::fs::read_to_string(file).map_err(Error::file("read", file))?),
+            None => None,
+        };
         let description = StoreDescription::new(self.flavour, &directory, authority.ca_file(), socket, credentials.identities);
         let remove_with_owner = self.remove_with_owner.or_else(|| temporary.as_ref().map(|temporary| temporary.path().into()));
         let mut server = Server::from_parts(Parts {
@@ -225,6 +252,13 @@ impl Builder {
             detached: self.detached,
         });
         server.first_start(START_ATTEMPTS)?;
+        if let Some(changes) = changes
+            && let Err(error) = server.configure(&changes)
+        {
+            // A detached server would otherwise stay behind.
+            server.kill();
+            return Err(error);
+        }
         Ok(server)
     }
 
@@ -252,14 +286,7 @@ impl Builder {
             },
             &schema()?,
         );
-        let config = directory.join(super::server::CONFIG_DIRECTORY);
-        run_tool(
-            "slapadd",
-            &["-n", "0", "-F", &config.to_string_lossy()],
-            Cursor::new(text),
-            &directory.join("slapadd.log"),
-            "loaded the configuration",
-        )
+        slapadd(directory, CONFIG_DATABASE, Cursor::new(text), "loaded the configuration")
     }
 
     fn load(&self, directory: &Path, credentials: &Credentials) -> Result<(), Error> {
@@ -274,15 +301,21 @@ impl Builder {
             rest.push_str(entries.trim_end());
             rest.push_str("\n\n");
         }
-        let config = directory.join(super::server::CONFIG_DIRECTORY);
-        run_tool(
-            "slapadd",
-            &["-q", "-n", "1", "-F", &config.to_string_lossy()],
-            base.chain(Cursor::new(rest)),
-            &directory.join("slapadd.log"),
-            "loaded the content",
-        )
+        slapadd(directory, MAIN_DATABASE_NUMBER, base.chain(Cursor::new(rest)), "loaded the content")
     }
+}
+
+/// Loads a database of the server in `directory`, offline. Nothing of it is synced to disk or checked
+/// twice (`-q`): an interrupted load is thrown away whole.
+fn slapadd(directory: &Path, database: &str, input: impl Read, operation: &str) -> Result<(), Error> {
+    let config = directory.join(super::server::CONFIG_DIRECTORY);
+    run_tool(
+        "slapadd",
+        &["-q", "-n", database, "-F", &config.to_string_lossy()],
+        input,
+        &directory.join("slapadd.log"),
+        operation,
+    )
 }
 
 /// Schema of the packages and of the laboratory as one LDIF text.

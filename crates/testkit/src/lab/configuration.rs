@@ -65,6 +65,15 @@ impl Flavour {
         }
     }
 
+    /// Access rules of the store's main database, one `olcAccess` value each, without the index.
+    ///
+    /// They give each role what it needs and no more; anonymous reads nothing, and an ordinary account
+    /// reads itself and writes its own password.
+    #[must_use]
+    pub fn access_rules(self) -> Vec<String> {
+        access_rules(self.suffix(), &[])
+    }
+
     /// Overlays of the main database, in the order in which they are configured.
     const fn overlays(self) -> &'static [Overlay] {
         match self {
@@ -142,7 +151,7 @@ const INDEXED: &str = "objectClass,entryUUID,entryCSN,uid,cn,mail,employeeNumber
      memberUid,manager,secretary,seeAlso,owner,labOwner,labSourceId eq";
 
 /// References that the referential integrity overlay keeps.
-const REFERENCES: &str = "member manager secretary seeAlso owner labOwner";
+const REFERENCES: [&str; 6] = ["member", "manager", "secretary", "seeAlso", "owner", "labOwner"];
 
 /// The whole `cn=config` as LDIF, to be loaded by `slapadd -n0`. `schema` is LDIF too.
 pub(super) fn config_ldif(inputs: &Inputs<'_>, schema: &str) -> String {
@@ -235,11 +244,8 @@ fn frontend_and_config(inputs: &Inputs<'_>) -> String {
     text
 }
 
-/// Access rules of a store's main database, one `olcAccess` value each, without the index.
-///
-/// They give each role what it needs and no more; anonymous reads nothing, and an ordinary
-/// account reads itself and writes its own password.
-pub(super) fn access_rules(suffix: &str, withheld: &[(Role, String)]) -> Vec<String> {
+/// The access rules of a flavour, with those of a bent server before them.
+fn access_rules(suffix: &str, withheld: &[(Role, String)]) -> Vec<String> {
     let reader = format!("by dn.exact=\"{}\"", Role::Reader.dn(suffix));
     let writer = format!("by dn.exact=\"{}\"", Role::Writer.dn(suffix));
     let undo = format!("by dn.exact=\"{}\"", Role::Undo.dn(suffix));
@@ -362,7 +368,10 @@ fn overlay_entry(inputs: &Inputs<'_>, index: usize, overlay: Overlay) -> String 
             put!(text, "objectClass: olcSyncProvConfig");
         }
         Overlay::ReferentialIntegrity => {
-            put!(text, "objectClass: olcRefintConfig\nolcRefintAttribute: {REFERENCES}");
+            put!(text, "objectClass: olcRefintConfig");
+            for attribute in REFERENCES {
+                put!(text, "olcRefintAttribute: {attribute}");
+            }
         }
     }
     text.push('\n');

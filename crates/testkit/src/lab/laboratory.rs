@@ -54,6 +54,18 @@ pub struct DataSource {
     pub people: u32,
     /// Seed of everything drawn at random.
     pub seed: u64,
+    /// Whether `cn=config` holds links between the stores, and the access log copies of passwords.
+    pub links: bool,
+}
+
+impl std::fmt::Display for DataSource {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{} people, seed {}", self.people, self.seed)?;
+        if self.links {
+            formatter.write_str(", links")?;
+        }
+        Ok(())
+    }
 }
 
 impl Description {
@@ -101,6 +113,9 @@ pub struct UpOptions {
     pub people: Option<u32>,
     /// Seed of the data (default: that of the laboratory that is there, else 1).
     pub seed: Option<u64>,
+    /// Plants links in `cn=config` and copies in the access log (default: as in the laboratory that is
+    /// there, else not).
+    pub links: Option<bool>,
     /// Throws away what is there and begins anew.
     pub fresh: bool,
 }
@@ -256,12 +271,15 @@ impl Laboratory {
     }
 
     fn check(&self, directory: &Path, made: DataSource, options: UpOptions) -> Result<(), Error> {
-        let asked = DataSource { people: options.people.unwrap_or(made.people), seed: options.seed.unwrap_or(made.seed) };
+        let asked = DataSource {
+            people: options.people.unwrap_or(made.people),
+            seed: options.seed.unwrap_or(made.seed),
+            links: options.links.unwrap_or(made.links),
+        };
         if asked == made {
             return Ok(());
         }
-        let words = |data: DataSource| format!("{} people, seed {}", data.people, data.seed);
-        Err(Error::OtherData { directory: directory.to_owned(), made: words(made), asked: words(asked) })
+        Err(Error::OtherData { directory: directory.to_owned(), made: made.to_string(), asked: asked.to_string() })
     }
 }
 
@@ -277,18 +295,18 @@ fn lock(directory: &Path) -> Result<File, Error> {
 }
 
 fn create(directory: &Path, options: UpOptions, generate: &Generate<'_>) -> Result<Description, Error> {
-    let data = DataSource { people: options.people.unwrap_or(DEFAULT_PEOPLE), seed: options.seed.unwrap_or(DEFAULT_SEED) };
+    let data = DataSource {
+        people: options.people.unwrap_or(DEFAULT_PEOPLE),
+        seed: options.seed.unwrap_or(DEFAULT_SEED),
+        links: options.links.unwrap_or(false),
+    };
     let data_directory = directory.join(DATA_DIRECTORY);
     generate(data, &data_directory).map_err(|message| Error::Generate { directory: data_directory.clone(), message })?;
     let ca_file = directory.join(CA_FILE);
     let authority = Arc::new(Authority::create("Laboratory CA", &ca_file)?);
     let prepare = |flavour: Flavour| {
         let path = directory.join(flavour.name());
-        Server::builder(flavour)
-            .authority(&authority)
-            .data(data_directory.join(format!("{}.ldif", flavour.name())))
-            .directory(path)
-            .detached()
+        Server::builder(flavour).authority(&authority).generated(&data_directory).directory(path).detached()
     };
     let (shared, independent) = start_both(prepare(Flavour::Shared), prepare(Flavour::Independent))?;
     let description = Description {

@@ -55,7 +55,7 @@ pub struct PairBuilder {
 }
 
 impl PairBuilder {
-    /// Directory written by the generator, with `shared.ldif` and `independent.ldif`.
+    /// Directory written by the generator; see [`Builder::generated`].
     #[must_use]
     pub fn data(mut self, directory: impl Into<PathBuf>) -> Self {
         self.data = Some(directory.into());
@@ -89,7 +89,7 @@ impl PairBuilder {
                 .directory(directory.path().join(flavour.name()))
                 .remove_with_owner(directory.path());
             if let Some(data) = &self.data {
-                builder = builder.data(data.join(format!("{}.ldif", flavour.name())));
+                builder = builder.generated(data);
             }
             match bend {
                 Some(bend) => bend(builder),

@@ -445,20 +445,9 @@ impl Server {
     /// # Errors
     /// [`Error::ProgramMissing`] or [`Error::Spawn`]; the server's own refusals are in the output.
     pub fn modify(&self, role: Role, arguments: &[&str], ldif: &str) -> Result<Output, Error> {
-        let failed = |source| Error::Spawn { program: "ldapmodify", source };
-        let mut child = self
-            .client("ldapmodify", role)?
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(failed)?;
-        if let Some(mut input) = child.stdin.take() {
-            // A refused bind closes the pipe early; the output says so.
-            let _ = input.write_all(ldif.as_bytes());
-        }
-        child.wait_with_output().map_err(failed)
+        let mut command = self.client("ldapmodify", role)?;
+        command.args(arguments);
+        feed("ldapmodify", command, ldif)
     }
 
     /// Loads entries (LDIF without change types) over the wire as the root DN.
@@ -467,14 +456,19 @@ impl Server {
     /// [`Error::Program`] with the server's message, or a program that is missing.
     pub fn add(&self, ldif: &str) -> Result<(), Error> {
         let output = self.modify(Role::Root, &["-a"], ldif)?;
-        if output.status.success() {
-            return Ok(());
-        }
-        Err(Error::Program {
-            program: "ldapmodify",
-            operation: "added entries".to_owned(),
-            message: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
-        })
+        succeed("ldapmodify", "added entries", &output)
+    }
+
+    /// Changes the server's `cn=config` by change records (LDIF), as the local administrator does:
+    /// `ldapmodify` with SASL EXTERNAL over the local socket.
+    ///
+    /// # Errors
+    /// [`Error::Program`] with the server's message, or a program that is missing.
+    pub fn configure(&self, ldif: &str) -> Result<(), Error> {
+        let mut command = Command::new(find_program("ldapmodify")?);
+        command.args(["-Q", "-Y", "EXTERNAL", "-H", &self.description.ldapi_url]);
+        let output = feed("ldapmodify", command, ldif)?;
+        succeed("ldapmodify", "changed the configuration", &output)
     }
 
     /// Full dump of the main database, operational attributes included, by `slapcat`; it works
@@ -505,4 +499,32 @@ impl Server {
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
+}
+
+/// Runs a program to its end with `input` on standard input.
+fn feed(program: &'static str, mut command: Command, input: &str) -> Result<Output, Error> {
+    let failed = |source| Error::Spawn { program, source };
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(failed)?;
+    std::thread::scope(|scope| {
+        if let Some(mut pipe) = child.stdin.take() {
+            // A thread of its own: the program may say much before it has read everything. A refused
+            // bind closes the pipe early; the output says so.
+            scope.spawn(move || {
+                let _ = pipe.write_all(input.as_bytes());
+            });
+        }
+        child.wait_with_output().map_err(failed)
+    })
+}
+
+/// Turns a program's failure into an error with what it said.
+fn succeed(program: &'static str, operation: &str, output: &Output) -> Result<(), Error> {
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(Error::Program {
+        program,
+        operation: operation.to_owned(),
+        message: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+    })
 }

@@ -2,7 +2,8 @@
 
 use std::process::Output;
 use std::sync::LazyLock;
-use untether_testkit::lab::{Authority, CertificateKind, Flavour, Pair, Role, Server};
+use untether_testkit::generate::{Options, generate};
+use untether_testkit::lab::{Authority, CertificateKind, Flavour, Pair, Role, Server, StoreDescription};
 
 /// One pair for all tests that only look, or that write below a subtree of their own.
 static PAIR: LazyLock<Pair> = LazyLock::new(|| Pair::start().unwrap());
@@ -310,6 +311,72 @@ fn a_dropped_server_leaves_neither_process_nor_directory() {
     drop(server);
     assert!(!mark.is_alive());
     assert!(!directory.exists());
+}
+
+#[test]
+fn a_server_dies_with_its_owner() {
+    // The same test, run again as a process of its own, is the owner that gets killed.
+    const OWNER: &str = "UNTETHER_TEST_OWNER_TELLS_IN";
+    if let Some(path) = std::env::var_os(OWNER) {
+        let server = Server::builder(Flavour::Independent).start().unwrap();
+        let partial = std::path::Path::new(&path).with_extension("new");
+        std::fs::write(&partial, serde_json::to_vec(server.description()).unwrap()).unwrap();
+        std::fs::rename(partial, path).unwrap();
+        std::io::stdin().read_line(&mut String::new()).unwrap();
+        unreachable!("the owner is killed while it waits");
+    }
+    let place = tempfile::tempdir().unwrap();
+    let told = place.path().join("description");
+    let mut owner = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "lab::a_server_dies_with_its_owner", "--nocapture"])
+        .env(OWNER, &told)
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    while !told.exists() {
+        assert!(owner.try_wait().unwrap().is_none(), "the owner ended by itself");
+        std::thread::yield_now();
+    }
+    let description: StoreDescription = serde_json::from_slice(&std::fs::read(told).unwrap()).unwrap();
+    let mark = description.process.unwrap();
+    assert!(mark.is_alive());
+    owner.kill().unwrap();
+    owner.wait().unwrap();
+    let begin = std::time::Instant::now();
+    while mark.is_alive() || description.directory.exists() {
+        assert!(begin.elapsed().as_secs() < 30, "server or directory left behind");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn generated_data_with_links_are_loaded_whole() {
+    let data = tempfile::tempdir().unwrap();
+    let options = Options { people: 200, links: true, ..Options::default() };
+    let summary = generate(&options, data.path()).unwrap();
+    let pair = Pair::builder().data(data.path()).start().unwrap();
+    for (server, generated) in [(&pair.shared, summary.shared_entries), (&pair.independent, summary.independent_entries)] {
+        let found = server.search(Role::Reader, &["-M", "-b", server.suffix(), "1.1"]).unwrap();
+        assert!(found.status.success(), "{}", text(&found));
+        let tools = 10;
+        assert_eq!(text(&found).matches("dn:").count() as u64, generated + tools);
+    }
+    let config = pair.shared.search(Role::Config, &["-b", "cn=config", "(olcDbURI=*)", "1.1"]).unwrap();
+    assert!(text(&config).contains("dn:"), "{}", text(&config));
+    let log = pair.shared.search(Role::Reader, &["-b", "cn=accesslog", "(reqType=*)", "1.1"]).unwrap();
+    assert!(text(&log).contains("reqStart="), "{}", text(&log));
+}
+
+#[test]
+fn the_rules_of_the_documentation_are_those_in_force() {
+    for server in stores() {
+        let config =
+            server.search(Role::Config, &["-b", "cn=config", &format!("(olcSuffix={})", server.suffix()), "olcAccess"]).unwrap();
+        for (index, rule) in server.flavour().access_rules().iter().enumerate() {
+            assert!(text(&config).contains(&format!("olcAccess: {{{index}}}{rule}\n")), "{rule} in {}", text(&config));
+        }
+    }
 }
 
 #[test]
