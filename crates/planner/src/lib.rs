@@ -7,14 +7,14 @@ mod attributes;
 pub mod lint;
 pub mod plan;
 pub mod report;
-//RES
-//ROLL
+pub mod resolution;
+pub mod rollback;
 mod source;
 mod undo;
 
 pub use lint::{Level, LintNote, Linter};
 pub use plan::{Inputs, Planned, plan};
 pub use report::{NotPlanned, PlanningReport, Reason, ReportLine};
-
-
+pub use resolution::{Resolution, ResolutionInputs, resolution};
+pub use rollback::{Intents, NotRestored, Operations, RollbackInputs, RollbackOrder, RollbackRequest, rollback};
 pub use source::{Matches, PlanError, Sink, Source, Stream};

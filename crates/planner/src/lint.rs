@@ -404,7 +404,7 @@ impl Linter {
             }
             for (what, count, most, percent) in checks {
                 #[expect(clippy::cast_precision_loss, reason = "counts of entries are far below 2^52")]
-                let allowed = scope as f64 * percent / 100.0;
+                let allowed = if scope == 0 { f64::INFINITY } else { scope as f64 * percent / 100.0 };
                 #[expect(clippy::cast_precision_loss, reason = "counts of entries are far below 2^52")]
                 let share = count as f64 > allowed;
                 if share || most.is_some_and(|most| count > most) {

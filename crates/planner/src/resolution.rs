@@ -1,1 +1,189 @@
-//! x
+//! A forced resolution: one operation again, for the subjects in conflict, whatever the world holds now.
+//!
+//! The person who asks for it has seen the conflict; the order needs two approvals. Knows nothing of how the conflict was found.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use untether_model::digest::Digest;
+use untether_model::operation::{Action, Expects, Operation};
+use untether_model::plan::{
+    OrderKind, PLAN_VERSION, PlanHeader, PlannedBatch, PlannedStore, PlannedSubject, WaveHeader, WaveLine, WaveRef,
+};
+use untether_model::policy::{Span, Thresholds};
+use untether_model::run::{CellStatus, OutcomeKind, RunState};
+use untether_model::{OpId, PlanId, Side, SubjectId};
+
+use crate::lint::{LintNote, Linter};
+use crate::rollback::Operations;
+use crate::source::PlanError;
+
+/// Name of a resolution's only wave.
+pub const WAVE: &str = "resolution";
+
+/// What a resolution is made from.
+#[derive(Clone, Copy)]
+pub struct ResolutionInputs<'a> {
+    /// The operation in conflict.
+    pub op: &'a OpId,
+    /// The subject whose cell it is; `None`: all cells of the operation that are in conflict.
+    pub subject: Option<&'a SubjectId>,
+    /// The fold of the ledger.
+    pub progress: &'a RunState,
+    /// The operations that were planned.
+    pub operations: &'a dyn Operations,
+    /// The stores, with their protected identities.
+    pub stores: &'a BTreeMap<Side, PlannedStore>,
+    /// The time; it goes into the order's head only.
+    pub now: Timestamp,
+}
+
+/// A resolution, ready to be recorded and shown.
+#[derive(Debug)]
+#[must_use = "an order that is not recorded cannot be approved"]
+pub struct Resolution {
+    /// Its id.
+    pub id: PlanId,
+    /// Its digest: SHA-256 of `bytes`.
+    pub digest: Digest,
+    /// Its head.
+    pub header: PlanHeader,
+    /// The exact bytes of the head's JSON.
+    pub bytes: Vec<u8>,
+    /// Its only wave.
+    pub wave: WaveRef,
+    /// The exact bytes of the wave's file.
+    pub lines: Vec<u8>,
+    /// The operation as it is forced.
+    pub operation: Operation,
+    /// People that must approve it.
+    pub approvals_needed: u8,
+    /// Notes of the linter, the worst first.
+    pub lint: Vec<LintNote>,
+}
+
+/// Computes the order; an error where nothing is in conflict or force has no meaning.
+pub fn resolution(inputs: &ResolutionInputs<'_>) -> Result<Resolution, PlanError> {
+    let in_conflict: Vec<SubjectId> = inputs
+        .progress
+        .cells()
+        .iter()
+        .filter(|(key, cell)| {
+            let failed = matches!(cell.status, CellStatus::Ended(OutcomeKind::Conflict | OutcomeKind::Refused));
+            key.op == *inputs.op && (failed || cell.drift.is_some())
+        })
+        .filter_map(|(key, _)| key.subject.clone())
+        .filter(|id| inputs.subject.is_none_or(|wanted| wanted == id))
+        .collect();
+    if in_conflict.is_empty() {
+        return Err(PlanError::Request(format!("operation {} is not in conflict: there is nothing to force", inputs.op)));
+    }
+    let read = inputs.operations.operation(inputs.op);
+    let operation = read.map_err(|cause| PlanError::Journal { what: format!("operation {}", inputs.op), cause })?;
+    let operation = forced(operation, &in_conflict, inputs.op)?;
+    write(inputs, operation, &in_conflict)
+}
+
+fn forced(mut operation: Operation, subjects: &[SubjectId], id: &OpId) -> Result<Operation, PlanError> {
+    match &mut operation.action {
+        Action::Set { touches } => {
+            for touch in touches {
+                touch.expects = Expects::Any;
+            }
+        }
+        Action::Ensure { values, .. } => {
+            let kept = operation.subjects.iter().zip(values.iter()).filter(|(id, _)| subjects.contains(id));
+            *values = kept.map(|(_, value)| value.clone()).collect();
+        }
+        Action::Delete => {}
+        Action::Create { .. } | Action::Recreate { .. } => {
+            return Err(PlanError::Request(format!(
+                "operation {id} cannot be forced: another entry has its name; rename or match that entry, then `retry`, or `resolve \
+                 --skip`"
+            )));
+        }
+        Action::Deliver { .. } | Action::Attest { .. } => {
+            return Err(PlanError::Request(format!("operation {id} changes no entry and cannot be forced; use `retry`")));
+        }
+    }
+    operation.subjects.retain(|id| subjects.contains(id));
+    operation.reason = format!("forced over a conflict: {}", operation.reason);
+    Ok(operation)
+}
+
+fn write(inputs: &ResolutionInputs<'_>, mut operation: Operation, subjects: &[SubjectId]) -> Result<Resolution, PlanError> {
+    let mut members: Vec<PlannedSubject> = Vec::new();
+    for id in subjects {
+        let batch = &inputs.op.batch;
+        let read = inputs.operations.subject(batch, id);
+        let found = read.map_err(|cause| PlanError::Journal { what: format!("subject {id} of batch {batch}"), cause })?;
+        members.extend(found.map(|s| PlannedSubject { stages: vec![operation.stage], ..s }));
+    }
+    operation.batch = "b01".to_owned();
+    operation.n = 1;
+    let json = |what: &'static str| move |cause| PlanError::Json { what, cause };
+    let cells: Vec<_> = subjects.iter().map(|id| inputs.progress.cell(inputs.op, Some(id))).collect();
+    let mut header = PlanHeader {
+        version: PLAN_VERSION,
+        kind: OrderKind::Resolution { op: inputs.op.clone() },
+        now: inputs.now,
+        seed: 0,
+        parent: Some(inputs.op.batch.wave.plan.clone()),
+        snapshot: None,
+        findings: None,
+        policy: None,
+        progress: Digest::of(&serde_json::to_vec(&cells).map_err(json("the progress"))?),
+        decisions: Digest::of(b""),
+        stores: inputs.stores.clone(),
+        waves: Vec::new(),
+        executable: true,
+        not_executable: Vec::new(),
+    };
+    let wave_header = WaveHeader {
+        name: WAVE.to_owned(),
+        canary_wait: Span::default(),
+        canary_share_percent: 0.0,
+        moved_percent: 100.0,
+        soak: Span::default(),
+        failure_tolerance: u32::MAX,
+        hold_bound: Span::default(),
+        thresholds: Thresholds::default(),
+        in_scope: BTreeMap::new(),
+        gates: Vec::new(),
+        mfa_filter: None,
+        own_account_login_days: 0,
+        after: Vec::new(),
+        deadline: None,
+    };
+    let count = members.len() as u64;
+    let mut linter = Linter::new(&header);
+    let mut lines = Vec::new();
+    let batch = PlannedBatch { name: operation.batch.clone(), canary: true, subjects: members };
+    for line in [WaveLine::Wave(wave_header), WaveLine::Batch(batch), WaveLine::Operation(Box::new(operation.clone()))] {
+        linter.line(&line);
+        serde_json::to_writer(&mut lines, &line).map_err(json("a line of the resolution"))?;
+        lines.push(b'\n');
+    }
+    let wave = WaveRef {
+        name: WAVE.to_owned(),
+        digest: Digest::of(&lines),
+        blobs: Vec::new(),
+        subjects: count,
+        operations: 1,
+        batches: 1,
+    };
+    header.waves = vec![wave.clone()];
+    let bytes = serde_json::to_vec(&header).map_err(json("the resolution's head"))?;
+    let digest = Digest::of(&bytes);
+    Ok(Resolution {
+        id: PlanId::of(&digest),
+        digest,
+        header,
+        bytes,
+        wave,
+        lines,
+        operation,
+        approvals_needed: 2,
+        lint: linter.finish(),
+    })
+}

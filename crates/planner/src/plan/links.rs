@@ -23,6 +23,8 @@ pub(super) struct Holder {
     pub candidate: Option<u32>,
     /// It makes its members protected identities, or is one.
     pub protected: bool,
+    /// The configured placeholder is among its members already, so that no last value can go.
+    pub has_placeholder: bool,
 }
 
 /// One value that must go before a record does.
@@ -204,6 +206,12 @@ impl<'a> Pass<'a> {
         self.protected.contains(dn.key().as_str()) || self.inputs.audit.protected.groups.contains(dn)
     }
 
+    fn has_placeholder(&self, entry: &SnapshotEntry) -> bool {
+        let Some(placeholder) = &self.inputs.policy.group_placeholder else { return false };
+        let members = entry.attrs.iter().filter(|(attr, _)| attr.is("member") || attr.is("uniquemember"));
+        members.flat_map(|(_, values)| values).filter_map(Value::as_str).any(|v| Dn::parse(v).ok().as_ref() == Some(placeholder))
+    }
+
     fn removal(
         &self,
         links: &mut Links,
@@ -218,6 +226,7 @@ impl<'a> Pass<'a> {
                 stable_id: entry.stable_id.clone(),
                 candidate: self.index.by_key(entry.dn.key().as_str()).map(|a| a.candidate),
                 protected: self.is_protected_group(&entry.dn),
+                has_placeholder: self.has_placeholder(entry),
             });
             u32::try_from(links.holders.len() - 1).unwrap_or(u32::MAX)
         });

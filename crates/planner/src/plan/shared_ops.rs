@@ -255,7 +255,8 @@ fn removals(frame: &Frame<'_>, common: &Common<'_>, batch: &[u32], out: &mut Vec
             None => Target::New { dn: holder.dn.clone() },
         };
         let group = crate::attributes::GROUP_ATTRS.contains(&attr.base());
-        let must_have = matches!(attr.base(), "member" | "uniquemember");
+        // A placeholder in an operation means that the undo takes it out again, so it is stated only where it was not there.
+        let must_have = matches!(attr.base(), "member" | "uniquemember") && !holder.has_placeholder;
         let placeholder = frame.inputs.policy.group_placeholder.as_ref().filter(|_| must_have).map(dn_value);
         let ensured = Ensured {
             attr: attr.clone(),
