@@ -216,7 +216,6 @@ impl Collector<'_> {
                 sink.entry(entry)
             })
             .await?;
-        self.ended(&scope.base, &ended);
         Ok(ended)
     }
 
@@ -237,10 +236,16 @@ impl Collector<'_> {
         });
     }
 
+    /// Whether our accounts may be anywhere below the suffix, so that not seeing it means not seeing ours.
+    fn suffix_is_ours(&self) -> bool {
+        self.store.accounts.iter().any(|scope| scope.base == self.store.suffix)
+    }
+
     async fn accounts(&mut self) -> Result<(), CollectError> {
         let store = self.store;
         for scope in &store.accounts {
             let ended = self.base(scope, Part::Accounts, EntryRole::Account).await?;
+            self.ended(&scope.base, &ended);
             if scope.is_everything() && ended.complete() {
                 self.out.existence.complete(scope.base.clone());
             }
@@ -252,16 +257,24 @@ impl Collector<'_> {
         let store = self.store;
         for scope in &store.others {
             let ended = self.base(scope, Part::References, EntryRole::Other).await?;
+            self.ended(&scope.base, &ended);
             if scope.is_everything() && ended.complete() {
                 self.out.existence.complete(scope.base.clone());
             }
         }
         let linking = ScopeBase { base: store.suffix.clone(), filter: LINKING.to_owned() };
-        self.base(&linking, Part::References, EntryRole::Other).await?;
-        // The names of the suffix are read next and say more about it than this search.
-        if self.out.bases.last().is_some_and(|read| read.complete) {
-            self.out.bases.pop();
+        let ended = self.base(&linking, Part::References, EntryRole::Other).await?;
+        if ended.complete() {
+            // The names of the suffix are read next and say how complete it is.
+            return Ok(());
         }
+        let only_denied = ended.gaps.iter().all(|(kind, _)| *kind == GapKind::Denied);
+        if only_denied && !self.suffix_is_ours() {
+            let reason = format!("groups and aliases outside our bases: {}", ended.shortfall().unwrap_or_default());
+            self.gap(GapKind::Skipped, Some(&store.suffix), reason, &["residual.membership", "residual.reference"]);
+            return Ok(());
+        }
+        self.ended(&store.suffix, &ended);
         Ok(())
     }
 
@@ -270,8 +283,8 @@ impl Collector<'_> {
     async fn names(&mut self) -> Result<Option<u64>, CollectError> {
         let store = self.store;
         let ended = self.names_below(&store.suffix).await?;
-        let denied = ended.gaps.iter().all(|(kind, _)| *kind == GapKind::Denied);
-        if ended.complete() || !denied || store.accounts.iter().any(|scope| scope.base == store.suffix) {
+        let only_denied = ended.gaps.iter().all(|(kind, _)| *kind == GapKind::Denied);
+        if ended.complete() || !only_denied || self.suffix_is_ours() {
             let complete = ended.complete();
             self.ended(&store.suffix, &ended);
             if complete {

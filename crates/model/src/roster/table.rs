@@ -226,11 +226,12 @@ impl<'a> RowView<'a> {
         self.stored.contract_end
     }
 
-    /// How people find the row: person id, else employee number, else its line.
+    /// How people find the row, and what names the person in one roster: the person id, else entity and employee number
+    /// (`own/10023`), else the line.
     pub fn reference(&self) -> String {
         match (self.person_id(), self.number()) {
             (Some(id), _) => id.to_owned(),
-            (None, Some(number)) => number.to_owned(),
+            (None, Some(number)) => format!("{}/{number}", self.entity().map_or("-", EntityId::as_str)),
             (None, None) => format!("line {}", self.line()),
         }
     }

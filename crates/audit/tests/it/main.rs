@@ -1,0 +1,6 @@
+//! The audit from the outside: what it collects, what it admits not to have seen, and what it finds.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
+
+mod collect;
+mod support;
