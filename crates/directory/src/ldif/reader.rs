@@ -56,6 +56,8 @@ pub struct Trailer {
     pub num_entries: Option<u64>,
     /// The sum of the `# numReferences:` lines.
     pub num_references: Option<u64>,
+    /// The last page that `ldapsearch` reports was not the last one of the search: its cookie asks for more.
+    pub more_pages: bool,
     /// The last record was followed by an empty line, as `slapcat` and `ldapsearch` write it. If not, the export may have been
     /// cut off after a whole line (or was edited).
     pub ended_with_blank: bool,
@@ -68,6 +70,9 @@ impl Trailer {
     pub fn truncation(&self) -> Option<String> {
         if let Some(code) = self.result_code.filter(|code| *code != 0) {
             return Some(format!("the search ended with result {code} ({})", self.message));
+        }
+        if self.more_pages {
+            return Some("the export ends before the last page of its search".to_owned());
         }
         match self.num_entries {
             Some(stated) if stated != self.entries_read => {
@@ -207,17 +212,30 @@ impl Trailer {
             self.num_entries = Some(self.num_entries.unwrap_or(0).saturating_add(count));
         } else if let Some(count) = text.strip_prefix("# numReferences: ").and_then(|n| n.trim().parse::<u64>().ok()) {
             self.num_references = Some(self.num_references.unwrap_or(0).saturating_add(count));
+        } else if let Some(page) = text.strip_prefix("# pagedresults:") {
+            self.take_page(page);
         }
         // With -L ldapsearch writes the name and the value of a reference without anything between them.
         let url = text.strip_prefix("# ref")?;
         url.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("ldap")).then(|| url.to_owned())
     }
 
+    /// Takes what `ldapsearch` says of the cookie after a page (RFC 2696: empty after the last one).
+    fn take_page(&mut self, page: &str) {
+        if let Some((_, cookie)) = page.split_once("cookie=") {
+            self.more_pages = !cookie.trim().is_empty();
+        }
+    }
+
     /// Takes a line of the block that `ldapsearch` writes after a search; returns the URL of a reference.
     fn take_line(&mut self, written: &Written<'_>) -> Result<Option<String>, LdifProblem> {
         let name = String::from_utf8_lossy(written.name).to_ascii_lowercase();
         match name.as_str() {
-            "search" | "text" | "matcheddn" | "control" | "pagedresults" => Ok(None),
+            "search" | "text" | "matcheddn" | "control" => Ok(None),
+            "pagedresults" => {
+                self.take_page(&written.decode()?.to_lossy());
+                Ok(None)
+            }
             "ref" => Ok(Some(written.decode()?.to_lossy())),
             "result" => {
                 let value = written.decode()?.to_lossy();
