@@ -36,7 +36,7 @@ pub async fn run(config: &Config, args: &RunArgs, output: &Output) -> Result<Exi
     let options = RunOptions { through, wait: jiff::SignedDuration::from_secs(seconds), stop };
     let ended = engine.run(&header, &wave, &options).await;
     display.finish();
-    let head = opened.finish(engine.recorder());
+    let head = opened.finish().await;
     let ended = ended?;
     tell(&ended, &id, output);
     output.note(format!("ledger at {head}"));

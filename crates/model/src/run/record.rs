@@ -589,7 +589,53 @@ pub enum Record {
     },
 }
 
+/// The kinds that this version understands.
+const KINDS: &[&str] = &[
+    "state-created",
+    "audit-recorded",
+    "plan-recorded",
+    "order-recorded",
+    "rehearsed",
+    "approved",
+    "revoked",
+    "wave-started",
+    "released",
+    "roster-read",
+    "stage-started",
+    "stage-ended",
+    "caught-up",
+    "observed",
+    "gate-accepted",
+    "started",
+    "outcome",
+    "parked",
+    "unparked",
+    "resolved",
+    "drift",
+    "reopened",
+    "halted",
+    "paused",
+    "resumed",
+    "throttled",
+    "aborted",
+    "rolled-back",
+    "handover-written",
+    "decision",
+    "subject-aliased",
+    "forgotten",
+    "repaired",
+    "clock-accepted",
+    "wave-ended",
+    "segment-sealed",
+    "segment-opened",
+];
+
 impl Record {
+    /// Whether this version understands a kind.
+    pub fn knows(kind: &str) -> bool {
+        KINDS.contains(&kind)
+    }
+
     /// The kind and the body as stored.
     pub fn to_parts(&self) -> Result<(String, String), serde_json::Error> {
         match serde_json::to_value(self)? {

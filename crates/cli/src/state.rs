@@ -1,0 +1,279 @@
+//! The state directory as commands use it: opened by one process for writing, or looked at without any lock.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use untether_cutover::ports::SecretPolicy;
+use untether_cutover::{Ports, Recorder, Stores};
+use untether_journal::{OpenJournal, Opened as JournalOpened};
+use untether_ledger::{ClockPolicy, Clock, Disk, KeyStore, Reader, StateDir, StateLock, SystemClock};
+use untether_model::event::Event;
+use untether_model::run::{Record, RunState, Summary};
+use untether_model::{Side, StateId};
+
+use crate::config::Config;
+use crate::error::{CliError, chain};
+use crate::output::Output;
+use crate::wiring::display::Display;
+use crate::wiring::handover::AgeHandover;
+use crate::wiring::journal::{LiveJournal, fold, part};
+use crate::wiring::keys::StateKeyring;
+use crate::wiring::planning::blob;
+use crate::wiring::roster::LiveRoster;
+use crate::wiring::stores::LiveStore;
+
+/// Version of the parts in the database.
+const PARTS_VERSION: u32 = 1;
+
+/// The system's clock, behind the trait that everything else is handed.
+pub fn clock() -> Arc<dyn Clock> {
+    Arc::new(SystemClock::new())
+}
+
+/// The state, held by this process.
+pub struct Opened {
+    /// The directory.
+    pub dir: StateDir,
+    /// Its keys.
+    pub keys: KeyStore,
+    journal: Arc<LiveJournal>,
+    recorder: Recorder,
+    clock: Arc<dyn Clock>,
+}
+
+/// How to open.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct How {
+    /// What a clock that is behind means.
+    pub clock: ClockPolicy,
+    /// A person accepted that the ledger's tail is lost.
+    pub accept_loss: bool,
+}
+
+impl Opened {
+    /// Opens the state for appending; refuses while another process has it (exit 6).
+    pub async fn open(config: &Config) -> Result<Self, CliError> {
+        Self::open_with(config, How::default(), &Output::new(false))
+    }
+
+    /// Opens the state, and tells what was found.
+    pub fn open_with(config: &Config, how: How, output: &Output) -> Result<Self, CliError> {
+        let dir = directory(config)?;
+        let keys = KeyStore::open(&dir)?;
+        let clock = clock();
+        let mut opened = JournalOpened::open(OpenJournal {
+            state: dir.clone(),
+            clock: clock.clone(),
+            clock_policy: how.clock,
+            segment_bytes: untether_ledger::log::SEGMENT_BYTES,
+            known_kind: &Record::knows,
+            accept_loss: how.accept_loss,
+            parts_version: PARTS_VERSION,
+        })?;
+        let report = opened.report().clone();
+        if let Some(torn) = &report.torn {
+            output.note(format!("the ledger's last frame was torn and has been cut off: {torn:?}"));
+        }
+        if let Some(why) = &report.rebuilt {
+            if report.head.seq > 1 {
+                output.note(format!("{why}: it is made again from the ledger"));
+            }
+        }
+        let mut state = RunState::new();
+        let mut bad = None;
+        if report.rebuilt.is_none() {
+            opened.each_part(b"", &mut |_, bytes| match part(bytes) {
+                Ok(part) => state.put(part),
+                Err(e) => bad = Some(e),
+            })?;
+        }
+        if let Some(error) = bad {
+            return Err(CliError::state(format!("a part of the state database cannot be read: {error}")).hint("`untether state rebuild`"));
+        }
+        opened
+            .replay(|frame| fold(&mut state, frame.seq(), frame.wall, &frame.kind, frame.body()))
+            .map_err(|e| CliError::state(chain(&e)).hint("`untether state check`"))?;
+        let journal = Arc::new(opened.start()?);
+        let summary = summary_of(&dir)?;
+        let journal = Arc::new(LiveJournal::new(journal, dir.clone(), summary));
+        let recorder = Recorder::new(journal.clone(), Arc::new(|_| {}), state);
+        Ok(Self { dir, keys, journal, recorder, clock })
+    }
+
+    /// Looks at the state.
+    pub fn look<T>(&self, look: impl FnOnce(&RunState) -> T) -> T {
+        self.recorder.look(look)
+    }
+
+    /// The state as it is now.
+    pub fn state_now(&self) -> RunState {
+        self.look(Clone::clone)
+    }
+
+    /// Records durably.
+    pub async fn record(&self, record: Record) -> Result<u64, CliError> {
+        let seq = self.recorder.record(record).await?;
+        self.journal.write_summary();
+        Ok(seq)
+    }
+
+    /// Now.
+    pub fn now(&self) -> Timestamp {
+        self.clock.wall()
+    }
+
+    /// The journal's view of the ledger.
+    pub fn ledger(&self) -> Arc<LiveJournal> {
+        self.journal.clone()
+    }
+
+    /// The state directory's identity.
+    pub fn state_id(&self) -> Result<StateId, CliError> {
+        self.look(|state| state.general().state.clone()).ok_or_else(|| CliError::state("the ledger does not begin with its state's identity"))
+    }
+
+    /// A display for a run.
+    pub fn display(&self, output: &Output) -> Display {
+        Display::new(output, summary_of(&self.dir).unwrap_or_default())
+    }
+
+    /// Everything that the engine is handed.
+    pub fn ports(&self, config: &Config, events: Arc<dyn Fn(Event) + Send + Sync>) -> Result<Ports, CliError> {
+        let stores = Stores {
+            shared: LiveStore::open(config, Side::Shared)?.for_writing()?,
+            independent: LiveStore::open(config, Side::Independent)?.for_writing()?,
+        };
+        let state = self.state_now();
+        let files: std::collections::BTreeMap<_, _> = state
+            .orders()
+            .iter()
+            .flat_map(|(id, o)| o.waves.iter().map(|w| (untether_model::WaveId::new(id.clone(), w.name.as_str()), w.digest)))
+            .collect();
+        let (dir, keys) = (self.dir.clone(), self.keys.clone());
+        let credential = config.plan.as_ref().map(|p| p.credential.clone()).unwrap_or_default();
+        Ok(Ports {
+            journal: self.journal.clone(),
+            ledger: self.journal.clone(),
+            keys: Arc::new(StateKeyring::new(self.dir.clone(), self.keys.clone(), &state)),
+            marks: Arc::new(self.keys.marks()),
+            time: Arc::new(LiveTime(self.clock.clone())),
+            stores,
+            roster: Some(Arc::new(LiveRoster::new(config.clone()))),
+            hook: Arc::new(AgeHandover::new(self.dir.clone(), config.handover.clone())),
+            secrets: SecretPolicy { scheme: credential.scheme, length: credential.length },
+            events,
+            blobs: Arc::new(move |wave, digest| {
+                let file = files.get(wave).ok_or_else(|| format!("wave {wave} is in no recorded order"))?;
+                blob(&dir, &keys, file, digest)
+            }),
+            initial: state,
+        })
+    }
+
+    /// Writes summary and second witness; tells the ledger's head.
+    pub async fn finish(&self) -> String {
+        self.journal.write_summary();
+        match self.journal.journal().write_head().await {
+            Ok(head) => format!("record {} ({})", head.seq, head.hash),
+            Err(error) => format!("(the second witness was not written: {error})"),
+        }
+    }
+}
+
+/// The clock and the timer of a live run.
+struct LiveTime(Arc<dyn Clock>);
+
+#[async_trait::async_trait]
+impl untether_cutover::Time for LiveTime {
+    fn now(&self) -> Timestamp {
+        self.0.wall()
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the timer of live runs: gates and soak times are waited for here")]
+    async fn sleep_until(&self, until: Timestamp) {
+        let left = until.duration_since(self.0.wall());
+        if let Ok(left) = std::time::Duration::try_from(left) {
+            tokio::time::sleep(left).await;
+        }
+    }
+}
+
+/// The state, looked at while anybody may hold it: the fold of the ledger's durable records.
+pub struct Looked {
+    /// The directory.
+    pub dir: StateDir,
+    /// Its keys.
+    pub keys: KeyStore,
+    /// The fold.
+    pub state: RunState,
+}
+
+impl Looked {
+    /// Folds the ledger.
+    pub fn look(config: &Config) -> Result<Self, CliError> {
+        let dir = directory(config)?;
+        let keys = KeyStore::open(&dir)?;
+        let mut reader = Reader::open(dir.disk(), &dir.ledger())?;
+        let mut state = RunState::new();
+        while let Some(frame) = reader.next_frame()? {
+            if frame.is_seam() {
+                continue;
+            }
+            fold(&mut state, frame.seq(), frame.wall, &frame.kind, frame.body())
+                .map_err(|e| CliError::state(format!("record {}: {}", frame.seq(), chain(&e))).hint("`untether state check`"))?;
+        }
+        Ok(Self { dir, keys, state })
+    }
+
+    /// An intent or image in the ledger.
+    pub fn record(&self, seq: u64) -> Result<Option<Record>, CliError> {
+        let mut reader = Reader::open_after(self.dir.disk(), &self.dir.ledger(), seq.saturating_sub(1))?;
+        Ok(match reader.next_frame()? {
+            Some(frame) => Some(Record::from_parts(&frame.kind, frame.body()).map_err(CliError::state)?),
+            None => None,
+        })
+    }
+}
+
+/// The state directory of a configuration.
+pub fn directory(config: &Config) -> Result<StateDir, CliError> {
+    if !config.state.exists() {
+        return Err(CliError::usage(format!("there is no state directory '{}'", config.state.display())).hint("make one with `untether init`"));
+    }
+    Ok(StateDir::open(Disk::real(), &config.state)?)
+}
+
+/// Who holds the state: process and since when.
+pub fn holder(config: &Config) -> Result<Option<(u32, Timestamp)>, CliError> {
+    let dir = directory(config)?;
+    Ok(StateLock::holder(&dir)?.map(|h| (h.pid, h.since)))
+}
+
+/// What `status` shows.
+pub fn summary(config: &Config) -> Result<Summary, CliError> {
+    summary_of(&directory(config)?)
+}
+
+/// The summary file with the ledger's tail folded onto it; the whole ledger where there is no summary.
+fn summary_of(dir: &StateDir) -> Result<Summary, CliError> {
+    let stored = dir.read_summary()?.and_then(|bytes| serde_json::from_slice::<Summary>(&bytes).ok());
+    let mut summary = stored.unwrap_or_default();
+    let mut reader = match summary.seq {
+        0 => Reader::open(dir.disk(), &dir.ledger())?,
+        seq => match Reader::open_after(dir.disk(), &dir.ledger(), seq) {
+            Ok(reader) => reader,
+            Err(_) => {
+                summary = Summary::default();
+                Reader::open(dir.disk(), &dir.ledger())?
+            }
+        },
+    };
+    while let Some(frame) = reader.next_frame()? {
+        if frame.is_seam() {
+            continue;
+        }
+        let record = Record::from_parts(&frame.kind, frame.body()).map_err(CliError::state)?;
+        summary.fold(frame.seq(), frame.wall, &record);
+    }
+    Ok(summary)
+}

@@ -1,0 +1,77 @@
+//! Plain lines where no terminal is.
+
+use std::io::Write;
+
+use jiff::Timestamp;
+use untether_model::event::Event;
+use untether_model::run::Record;
+
+use crate::view::View;
+
+/// One line for whatever an operator would want to find in a log later.
+pub struct Lines<W> {
+    view: View,
+    out: W,
+}
+
+impl<W: Write> Lines<W> {
+    /// Writes here.
+    pub fn new(view: View, out: W) -> Self {
+        Self { view, out }
+    }
+
+    /// Takes an event in; a display error never stops a run, so it is dropped.
+    pub fn event(&mut self, event: &Event, now: Timestamp) {
+        self.view.event(event, now);
+        let Some(line) = self.line(event) else { return };
+        let _ = writeln!(self.out, "{now} {line}");
+    }
+
+    fn line(&self, event: &Event) -> Option<String> {
+        match event {
+            Event::Step { record, .. } => match record.as_ref() {
+                Record::WaveStarted { wave, claims, .. } => {
+                    let subjects: usize = claims.iter().map(|c| c.subjects.len()).sum();
+                    Some(format!("wave {wave} started: {subjects} subjects in {} batches", claims.len()))
+                }
+                Record::StageStarted { batch, stage, round, operations } => {
+                    Some(format!("batch {batch} begins {stage}, round {round}: {operations} operations"))
+                }
+                Record::StageEnded { batch, stage, .. } => {
+                    let speed = crate::bars::speed_line(&self.view, 0);
+                    Some(format!("batch {batch} ended {stage}  {speed}"))
+                }
+                Record::Parked { subject, batch, reason, stage, details, .. } => {
+                    Some(format!("parked {subject} of {batch} at {stage} ({}): {details}", reason.as_str()))
+                }
+                Record::Halted { batch, reason } => Some(format!("HALTED {batch}: {reason}")),
+                Record::HandoverWritten { batch, file, subjects, .. } => {
+                    Some(format!("hand-over of {batch} for {} people: {file}", subjects.len()))
+                }
+                Record::RolledBack { subjects, to, round, .. } => {
+                    Some(format!("rolled back {} subjects to before {to}; round {round}", subjects.len()))
+                }
+                Record::WaveEnded { wave } => Some(format!("wave {wave} ended")),
+                _ => None,
+            },
+            Event::Waiting { batch, stage, reason } => Some(format!("batch {batch}, {stage}: waits: {reason}")),
+            Event::Rate { .. } | Event::Collected { .. } => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use untether_model::{PlanId, WaveId};
+
+    use super::*;
+
+    #[test]
+    fn what_happened_is_told_in_plain_lines_with_the_time() {
+        let mut out = Vec::new();
+        let record = Record::WaveEnded { wave: WaveId::new(PlanId::new("p"), "w") };
+        let at = Timestamp::UNIX_EPOCH;
+        Lines::new(View::default(), &mut out).event(&Event::Step { seq: 1, at, record: Box::new(record) }, at);
+        assert_eq!(String::from_utf8(out).unwrap(), "1970-01-01T00:00:00Z wave p/w ended\n");
+    }
+}
