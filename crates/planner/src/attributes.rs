@@ -29,8 +29,7 @@ pub(crate) const USER_OWNED: [&str; 9] = [
 ];
 
 /// Attributes that decide whether an account lets anybody in.
-pub(crate) const LOCK_ATTRS: [&str; 5] =
-    ["pwdaccountlockedtime", "pwdendtime", "pwdpolicysubentry", "userpassword", "pwdreset"];
+pub(crate) const LOCK_ATTRS: [&str; 5] = ["pwdaccountlockedtime", "pwdendtime", "pwdpolicysubentry", "userpassword", "pwdreset"];
 
 const OPERATIONAL: [&str; 24] = [
     "entrydn",
@@ -93,11 +92,7 @@ pub(crate) const CREDENTIAL_CLASSES: [(&str, &str); 3] = [
 ];
 
 /// The class that requires this attribute on this entry, if one does.
-pub(crate) fn required_by(
-    classes: &[Value],
-    attr: &AttrName,
-    told: &BTreeMap<String, Vec<AttrName>>,
-) -> Option<String> {
+pub(crate) fn required_by(classes: &[Value], attr: &AttrName, told: &BTreeMap<String, Vec<AttrName>>) -> Option<String> {
     classes.iter().filter_map(Value::as_str).find_map(|class| {
         let folded = class.to_ascii_lowercase();
         if CREDENTIAL_CLASSES.iter().any(|(name, _)| *name == folded) {
@@ -105,9 +100,7 @@ pub(crate) fn required_by(
         }
         let required = match told.get(&folded) {
             Some(attrs) => attrs.iter().any(|a| a.base() == attr.base()),
-            None => {
-                REQUIRED.iter().any(|(name, attrs)| *name == folded && attrs.contains(&attr.base()))
-            }
+            None => REQUIRED.iter().any(|(name, attrs)| *name == folded && attrs.contains(&attr.base())),
         };
         required.then(|| class.to_owned())
     })

@@ -277,9 +277,9 @@ impl Linter {
         }
         if let Action::Ensure { values, .. } = &operation.action {
             let named = |v: &&untether_model::Value| {
-                v.as_str().and_then(|t| Dn::parse(t).ok()).is_some_and(|dn| {
-                    self.protected.get(&operation.store).is_some_and(|set| set.contains(&dn))
-                })
+                v.as_str()
+                    .and_then(|t| Dn::parse(t).ok())
+                    .is_some_and(|dn| self.protected.get(&operation.store).is_some_and(|set| set.contains(&dn)))
             };
             if !operation.protected_group && values.iter().any(|v| named(&v)) {
                 let words = format!("it changes the memberships of a protected identity in {dn}");

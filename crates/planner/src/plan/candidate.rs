@@ -145,14 +145,10 @@ fn decisions(progress: &RunState) -> BTreeMap<SubjectId, (Track, Date, String)> 
 /// All subjects that have an account in the shared store, ordered by id; the others are counted in the second part.
 pub(super) fn collect(inputs: &Inputs<'_>) -> Result<(Vec<Candidate>, u64), PlanError> {
     let decisions = decisions(inputs.progress);
-    let protected: HashMap<Side, std::collections::HashSet<&str>> = inputs
-        .protected
-        .iter()
-        .map(|(side, dns)| (*side, dns.iter().map(|dn| dn.key().as_str()).collect()))
-        .collect();
-    let is_protected = |account: &Account| {
-        protected.get(&account.side).is_some_and(|set| set.contains(account.dn.key().as_str()))
-    };
+    let protected: HashMap<Side, std::collections::HashSet<&str>> =
+        inputs.protected.iter().map(|(side, dns)| (*side, dns.iter().map(|dn| dn.key().as_str()).collect())).collect();
+    let is_protected =
+        |account: &Account| protected.get(&account.side).is_some_and(|set| set.contains(account.dn.key().as_str()));
     let mut all = Vec::new();
     let mut elsewhere = 0;
     for subject in inputs.source.subjects() {
@@ -313,16 +309,18 @@ fn explicitly_protected(audit: &AuditPolicy, subject: &Subject) -> bool {
     if audit.protected.groups.is_empty() || Side::ALL.iter().any(|side| !audit.protected.filters(*side).is_empty()) {
         return true;
     }
-    subject.accounts.iter().any(|a| {
-        audit.protected.dns.contains(&a.dn) || audit.protected.subtrees.iter().any(|base| a.dn.is_within(base))
-    })
+    subject
+        .accounts
+        .iter()
+        .any(|a| audit.protected.dns.contains(&a.dn) || audit.protected.subtrees.iter().any(|base| a.dn.is_within(base)))
 }
 
 /// An account in the independent directory that an unfinished migration of ours made is no reason to skip what is left of it.
 fn resumes_migration(progress: &RunState, candidate: &Candidate) -> bool {
-    progress.subjects().get(&candidate.id).is_some_and(|s| {
-        s.track == Track::Migrate && !s.is_finished() && s.ended.is_none_or(|ended| ended < Stage::Switch)
-    })
+    progress
+        .subjects()
+        .get(&candidate.id)
+        .is_some_and(|s| s.track == Track::Migrate && !s.is_finished() && s.ended.is_none_or(|ended| ended < Stage::Switch))
 }
 
 /// What earlier waves have done with it.

@@ -97,9 +97,8 @@ fn account_facts(
         marks.into_iter().map(|m| m.exact.clone()).collect::<BTreeSet<_>>().into_iter().collect()
     };
     let passwords = exact(entry.credentials.iter().filter(is_password).collect());
-    let another_way = |m: &&CredentialMark| {
-        m.clear || m.pass_through || m.scheme.as_deref().is_some_and(|s| PASS_THROUGH.contains(&s))
-    };
+    let another_way =
+        |m: &&CredentialMark| m.clear || m.pass_through || m.scheme.as_deref().is_some_and(|s| PASS_THROUGH.contains(&s));
     let sever = exact(entry.credentials.iter().filter(is_password).filter(another_way).collect());
     let history = !passwords.is_empty() || entry.credentials.iter().any(|m| m.kind == CredentialKind::History);
     let mut facts = AccountFacts {
@@ -123,17 +122,13 @@ pub(super) fn is_retained(inputs: &Inputs<'_>, attr: &AttrName) -> bool {
     inputs.policy.retention.iter().any(|name| attr.is_covered_by(name))
 }
 
-fn scrub(
-    inputs: &Inputs<'_>,
-    entry: &SnapshotEntry,
-    facts: &mut AccountFacts,
-    blobs: &mut Blobs<'_>,
-) -> Result<(), PlanError> {
+fn scrub(inputs: &Inputs<'_>, entry: &SnapshotEntry, facts: &mut AccountFacts, blobs: &mut Blobs<'_>) -> Result<(), PlanError> {
     let fallback = Schema::standard();
     let schema = inputs.schemas.get(&Side::Shared).filter(|s| !s.is_empty()).unwrap_or(&fallback);
     let classes = values(entry, "objectClass");
     let rdn = entry.dn.rdn();
-    let names_it = |attr: &AttrName| attr.as_str().find(';').is_none() && rdn.as_ref().is_some_and(|r| r.value(attr.base()).is_some());
+    let names_it =
+        |attr: &AttrName| attr.as_str().find(';').is_none() && rdn.as_ref().is_some_and(|r| r.value(attr.base()).is_some());
     for (attr, values) in &entry.attrs {
         let stays = attr.is("objectclass") || names_it(attr) || is_retained(inputs, attr) || is_operational(schema, attr);
         if stays || values.is_empty() {
@@ -166,9 +161,9 @@ fn scrub(
         facts.scrub.push(Touch { attr: attr.clone(), expects, desired: Desired::Absent });
     }
     let goes = |class: &str| {
-        CREDENTIAL_CLASSES.iter().any(|(name, attr)| {
-            name.eq_ignore_ascii_case(class) && facts.scrub.iter().any(|t| t.attr.is(attr))
-        })
+        CREDENTIAL_CLASSES
+            .iter()
+            .any(|(name, attr)| name.eq_ignore_ascii_case(class) && facts.scrub.iter().any(|t| t.attr.is(attr)))
     };
     let (gone, left): (Vec<&Value>, Vec<&Value>) = classes.iter().partition(|v| v.as_str().is_some_and(goes));
     if !gone.is_empty() {

@@ -26,9 +26,8 @@ pub(super) fn report(
         points_of_no_return: written.points_of_no_return.clone(),
         ..PlanningReport::default()
     };
-    let mut send = |line: &ReportLine| {
-        sink.report(line).map_err(|cause| PlanError::Sink { what: "the planning report".to_owned(), cause })
-    };
+    let mut send =
+        |line: &ReportLine| sink.report(line).map_err(|cause| PlanError::Sink { what: "the planning report".to_owned(), cause });
     if elsewhere > 0 {
         report.not_planned.insert(Reason::NoSharedAccount, elsewhere);
     }

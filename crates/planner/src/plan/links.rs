@@ -301,7 +301,8 @@ impl<'a> Pass<'a> {
             for quoted in rule.split('"').skip(1).step_by(2) {
                 let found = self.index.by_value(&Value::from(quoted)).and_then(|f| self.removed(f));
                 if let Some((candidate, _)) = found {
-                    let words = format!("an access rule of {} names its record; take the name out before the record goes", entry.dn);
+                    let words =
+                        format!("an access rule of {} names its record; take the name out before the record goes", entry.dn);
                     links.note(Remark::AclReference, candidate, &entry.dn, words);
                 }
             }

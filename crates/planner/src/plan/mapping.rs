@@ -18,9 +18,7 @@ pub(super) struct Draft {
 impl Draft {
     /// What no two entries may share: login and mail addresses, in comparable form.
     pub(super) fn names(&self) -> Vec<String> {
-        let of = |attr: &'static str| {
-            self.attrs.get(&AttrName::new(attr)).into_iter().flatten().filter_map(Value::as_str)
-        };
+        let of = |attr: &'static str| self.attrs.get(&AttrName::new(attr)).into_iter().flatten().filter_map(Value::as_str);
         let mut names: Vec<String> = of("uid").filter_map(keys::login).map(|v| format!("login {v}")).collect();
         names.extend(of("mail").filter_map(keys::mail).map(|v| format!("mail address {v}")));
         names
@@ -91,8 +89,7 @@ fn fill(template: &str, entry: &SnapshotEntry, entity: &EntityId) -> Result<Stri
     let mut rest = template;
     while let Some((before, after)) = rest.split_once('{') {
         out.push_str(before);
-        let (name, behind) =
-            after.split_once('}').ok_or_else(|| format!("the template '{template}' lacks a closing brace"))?;
+        let (name, behind) = after.split_once('}').ok_or_else(|| format!("the template '{template}' lacks a closing brace"))?;
         if name == "entity" {
             out.push_str(entity.as_str());
         } else {

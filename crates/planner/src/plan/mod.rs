@@ -94,7 +94,11 @@ pub fn plan(inputs: &Inputs<'_>, sink: &mut dyn Sink) -> Result<Planned, PlanErr
     without_groups(&mut candidates, &links);
     let batches = waves::batches(inputs, &mut candidates, &links, &heights);
     let draft = header::draft(inputs)?;
-    let written = write::write(inputs, write::Parts { candidates: &candidates, index: &index, survey: &survey, links: &links, waves: &batches, header: &draft }, sink)?;
+    let written = write::write(
+        inputs,
+        write::Parts { candidates: &candidates, index: &index, survey: &survey, links: &links, waves: &batches, header: &draft },
+        sink,
+    )?;
     let report = forecast::report(inputs, (&candidates, elsewhere), &written, sink)?;
     header::finish(draft, written, report)
 }

@@ -258,13 +258,8 @@ fn removals(frame: &Frame<'_>, common: &Common<'_>, batch: &[u32], out: &mut Vec
         // A placeholder in an operation means that the undo takes it out again, so it is stated only where it was not there.
         let must_have = matches!(attr.base(), "member" | "uniquemember") && !holder.has_placeholder;
         let placeholder = frame.inputs.policy.group_placeholder.as_ref().filter(|_| must_have).map(dn_value);
-        let ensured = Ensured {
-            attr: attr.clone(),
-            direction: Direction::Absent,
-            create: None,
-            placeholder,
-            delete_when_empty: false,
-        };
+        let ensured =
+            Ensured { attr: attr.clone(), direction: Direction::Absent, create: None, placeholder, delete_when_empty: false };
         let (subjects, values) = values.into_iter().map(|(id, value)| (id.clone(), value)).unzip();
         let mut operation = frame.operation(
             Draft {

@@ -107,29 +107,35 @@ pub(super) fn operations(frame: &Frame<'_>, candidate: &Candidate, facts: Facts)
         }
         if stage(Stage::Remove) {
             let depth = account.dn.key().depth();
-            out.push(frame.own(candidate, Draft {
-                stage: Stage::Remove,
-                phase: Phase::removal(depth),
-                store: Side::Shared,
-                actor: Actor::Writer,
-                target: target.clone(),
-                action: Action::Delete,
-                undo: undo::deletion(frame.capabilities(Side::Shared)),
-                reason: "the record leaves the shared store".to_owned(),
-            }));
+            out.push(frame.own(
+                candidate,
+                Draft {
+                    stage: Stage::Remove,
+                    phase: Phase::removal(depth),
+                    store: Side::Shared,
+                    actor: Actor::Writer,
+                    target: target.clone(),
+                    action: Action::Delete,
+                    undo: undo::deletion(frame.capabilities(Side::Shared)),
+                    reason: "the record leaves the shared store".to_owned(),
+                },
+            ));
         }
         if stage(Stage::Attest) {
             let checks = vec![Check::Absent, Check::CopiesPurged, Check::NegativeAuthentication, Check::Evidence];
-            out.push(frame.own(candidate, Draft {
-                stage: Stage::Attest,
-                phase: Phase::PROOF,
-                store: Side::Shared,
-                actor: Actor::Writer,
-                target,
-                action: Action::Attest { checks },
-                undo: undo::proof(),
-                reason: "proof that the subject is gone".to_owned(),
-            }));
+            out.push(frame.own(
+                candidate,
+                Draft {
+                    stage: Stage::Attest,
+                    phase: Phase::PROOF,
+                    store: Side::Shared,
+                    actor: Actor::Writer,
+                    target,
+                    action: Action::Attest { checks },
+                    undo: undo::proof(),
+                    reason: "proof that the subject is gone".to_owned(),
+                },
+            ));
         }
     }
     out
@@ -164,16 +170,19 @@ fn provision(
     out: &mut Vec<Operation>,
 ) {
     let (Some(new), Some(attrs)) = (&candidate.new, create) else { return };
-    out.push(frame.own(candidate, Draft {
-        stage: Stage::Provision,
-        phase: Phase::ENTRIES,
-        store: Side::Independent,
-        actor: Actor::Writer,
-        target: Target::New { dn: new.dn.clone() },
-        action: Action::Create { attrs },
-        undo: UndoClass::Full,
-        reason: "the subject gets an account of its own, locked".to_owned(),
-    }));
+    out.push(frame.own(
+        candidate,
+        Draft {
+            stage: Stage::Provision,
+            phase: Phase::ENTRIES,
+            store: Side::Independent,
+            actor: Actor::Writer,
+            target: Target::New { dn: new.dn.clone() },
+            action: Action::Create { attrs },
+            undo: UndoClass::Full,
+            reason: "the subject gets an account of its own, locked".to_owned(),
+        },
+    ));
 }
 
 fn enroll(frame: &Frame<'_>, candidate: &Candidate, out: &mut Vec<Operation>) {
@@ -189,16 +198,19 @@ fn enroll(frame: &Frame<'_>, candidate: &Candidate, out: &mut Vec<Operation>) {
         let desired = Desired::Values(vec![inline("TRUE")]);
         touches.insert(2, touch("pwdReset", Expects::Any, desired));
     }
-    out.push(frame.own(candidate, Draft {
-        stage: Stage::Enroll,
-        phase: Phase::ENTRIES,
-        store: Side::Independent,
-        actor: Actor::Writer,
-        target,
-        action: Action::Set { touches },
-        undo: undo::credential(frame.capabilities(Side::Independent)),
-        reason: "a new one-time credential; the account opens for password change and enrolment".to_owned(),
-    }));
+    out.push(frame.own(
+        candidate,
+        Draft {
+            stage: Stage::Enroll,
+            phase: Phase::ENTRIES,
+            store: Side::Independent,
+            actor: Actor::Writer,
+            target,
+            action: Action::Set { touches },
+            undo: undo::credential(frame.capabilities(Side::Independent)),
+            reason: "a new one-time credential; the account opens for password change and enrolment".to_owned(),
+        },
+    ));
 }
 
 /// Admission by an attribute of the account; admission by group is one operation a batch.
@@ -222,16 +234,19 @@ fn switch_attribute(
         None => Expects::Absent,
     };
     let touches = vec![Touch { attr: name.clone(), expects, desired: Desired::Values(after) }];
-    out.push(frame.own(candidate, Draft {
-        stage: Stage::Switch,
-        phase: Phase::ENTRIES,
-        store: Side::Independent,
-        actor: Actor::Writer,
-        target,
-        action: Action::Set { touches },
-        undo: UndoClass::Full,
-        reason: "relying systems admit the new account".to_owned(),
-    }));
+    out.push(frame.own(
+        candidate,
+        Draft {
+            stage: Stage::Switch,
+            phase: Phase::ENTRIES,
+            store: Side::Independent,
+            actor: Actor::Writer,
+            target,
+            action: Action::Set { touches },
+            undo: UndoClass::Full,
+            reason: "relying systems admit the new account".to_owned(),
+        },
+    ));
 }
 
 fn disable(
@@ -244,16 +259,19 @@ fn disable(
     if let (Some(policy), true) = (&frame.inputs.policy.locking_policy, account.policy_effective != Some(true)) {
         let desired = Desired::Values(vec![inline(policy.as_str())]);
         let touches = vec![touch("pwdPolicySubentry", facts.policy.clone(), desired)];
-        out.push(frame.own(candidate, Draft {
-            stage: Stage::Disable,
-            phase: Phase::POLICY,
-            store: Side::Shared,
-            actor: Actor::Writer,
-            target: target.clone(),
-            action: Action::Set { touches },
-            undo: UndoClass::Full,
-            reason: "its password policy does not lock, so a lock would be ignored".to_owned(),
-        }));
+        out.push(frame.own(
+            candidate,
+            Draft {
+                stage: Stage::Disable,
+                phase: Phase::POLICY,
+                store: Side::Shared,
+                actor: Actor::Writer,
+                target: target.clone(),
+                action: Action::Set { touches },
+                undo: UndoClass::Full,
+                reason: "its password policy does not lock, so a lock would be ignored".to_owned(),
+            },
+        ));
     }
     let lock = Desired::Values(vec![inline(PERMANENT_LOCK)]);
     let mut touches = vec![touch("pwdAccountLockedTime", Expects::Any, lock)];
@@ -268,47 +286,56 @@ fn disable(
         touches.push(touch("userPassword", expects, Desired::WithoutMarks(facts.sever.clone())));
     }
     let capabilities = frame.capabilities(Side::Shared);
-    out.push(frame.own(candidate, Draft {
-        stage: Stage::Disable,
-        phase: Phase::ENTRIES,
-        store: Side::Shared,
-        actor: Actor::Writer,
-        target: target.clone(),
-        action: Action::Set { touches },
-        undo: if severs { undo::credential(capabilities) } else { UndoClass::Full },
-        reason: match severs {
-            true => "no way in: locked, ended, and its pass-through or clear-text passwords severed".to_owned(),
-            false => "no way in: locked and ended".to_owned(),
+    out.push(frame.own(
+        candidate,
+        Draft {
+            stage: Stage::Disable,
+            phase: Phase::ENTRIES,
+            store: Side::Shared,
+            actor: Actor::Writer,
+            target: target.clone(),
+            action: Action::Set { touches },
+            undo: if severs { undo::credential(capabilities) } else { UndoClass::Full },
+            reason: match severs {
+                true => "no way in: locked, ended, and its pass-through or clear-text passwords severed".to_owned(),
+                false => "no way in: locked and ended".to_owned(),
+            },
         },
-    }));
+    ));
 }
 
 fn scrub(frame: &Frame<'_>, candidate: &Candidate, (target, facts): (&Target, AccountFacts), out: &mut Vec<Operation>) {
     let capabilities = frame.capabilities(Side::Shared);
     if !facts.scrub.is_empty() {
-        out.push(frame.own(candidate, Draft {
-            stage: Stage::Scrub,
-            phase: Phase::ENTRIES,
-            store: Side::Shared,
-            actor: Actor::Writer,
-            target: target.clone(),
-            action: Action::Set { touches: facts.scrub },
-            undo: undo::scrub(capabilities),
-            reason: "only retained attributes stay on the record".to_owned(),
-        }));
+        out.push(frame.own(
+            candidate,
+            Draft {
+                stage: Stage::Scrub,
+                phase: Phase::ENTRIES,
+                store: Side::Shared,
+                actor: Actor::Writer,
+                target: target.clone(),
+                action: Action::Set { touches: facts.scrub },
+                undo: undo::scrub(capabilities),
+                reason: "only retained attributes stay on the record".to_owned(),
+            },
+        ));
     }
     if facts.history && frame.manage() {
         let touches = vec![touch("pwdHistory", Expects::Any, Desired::Absent)];
-        out.push(frame.own(candidate, Draft {
-            stage: Stage::Scrub,
-            phase: Phase::HISTORY,
-            store: Side::Shared,
-            actor: Actor::Undo,
-            target: target.clone(),
-            action: Action::Set { touches },
-            undo: undo::scrub(capabilities),
-            reason: "old passwords leave the record".to_owned(),
-        }));
+        out.push(frame.own(
+            candidate,
+            Draft {
+                stage: Stage::Scrub,
+                phase: Phase::HISTORY,
+                store: Side::Shared,
+                actor: Actor::Undo,
+                target: target.clone(),
+                action: Action::Set { touches },
+                undo: undo::scrub(capabilities),
+                reason: "old passwords leave the record".to_owned(),
+            },
+        ));
     }
 }
 

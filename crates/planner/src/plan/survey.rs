@@ -161,7 +161,8 @@ pub(super) fn read_error(side: Side, cause: String) -> PlanError {
 fn points_at_ineffective(inputs: &Inputs<'_>, candidate: &mut Candidate, entry: &SnapshotEntry, account: u16) {
     let Some(locking) = &inputs.policy.locking_policy else { return };
     let ignores = candidate.accounts.get(usize::from(account)).is_some_and(|a| a.policy_effective == Some(false));
-    let there = values(entry, "pwdPolicySubentry").iter().filter_map(Value::as_str).any(|v| Dn::parse(v).ok().as_ref() == Some(locking));
+    let there =
+        values(entry, "pwdPolicySubentry").iter().filter_map(Value::as_str).any(|v| Dn::parse(v).ok().as_ref() == Some(locking));
     if ignores && there && !candidate.groups_only {
         let words = format!("{} is at {locking} already, which does not resolve or does not lock", entry.dn);
         candidate.drop_for(Reason::PolicyNotLocking, words);

@@ -226,20 +226,13 @@ enum Trait {
 
 /// Picks again and again the member that shows most of what has not been shown yet; `members` is in seeded order, and the first of
 /// equals is taken. Parents of planned children are left to later batches.
-fn canary(
-    candidates: &[Candidate],
-    links: &Links,
-    members: &[u32],
-    size: usize,
-    height: &dyn Fn(u32) -> u32,
-) -> Vec<u32> {
+fn canary(candidates: &[Candidate], links: &Links, members: &[u32], size: usize, height: &dyn Fn(u32) -> u32) -> Vec<u32> {
     let mut eligible: Vec<(u32, Vec<Trait>)> = members
         .iter()
         .filter(|n| height(**n) == 0)
         .filter_map(|n| candidates.get(*n as usize).map(|c| (*n, c)))
         .map(|(n, c)| {
-            let mut traits =
-                vec![Trait::Entity(c.entity.clone()), Trait::Kind(c.kind), Trait::Track(c.track)];
+            let mut traits = vec![Trait::Entity(c.entity.clone()), Trait::Kind(c.kind), Trait::Track(c.track)];
             traits.extend(links.groups_of(n).map(Trait::Group));
             if c.accounts.len() > 1 {
                 traits.push(Trait::Several);

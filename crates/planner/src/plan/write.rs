@@ -7,9 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use jiff::civil::Date;
 use untether_model::digest::{Digest, Hasher};
 use untether_model::operation::{Action, Operation, PlannedValue, Stage, Target, Track, UndoClass};
-use untether_model::plan::{
-    GateWhen, PlanHeader, PlannedBatch, PlannedGate, PlannedSubject, WaveHeader, WaveLine, WaveRef,
-};
+use untether_model::plan::{GateWhen, PlanHeader, PlannedBatch, PlannedGate, PlannedSubject, WaveHeader, WaveLine, WaveRef};
 use untether_model::policy::WavePolicy;
 use untether_model::run::GateKind;
 use untether_model::{Dn, EntityId, Side, Value};
@@ -101,7 +99,23 @@ pub(super) fn write(inputs: &Inputs<'_>, parts: Parts<'_>, sink: &mut dyn Sink) 
     writer.chunk(&chunk)?;
     let Writer { mut written, linter, .. } = writer;
     written.lint = linter.finish();
+    written.notes.extend(parts.links.notes.iter().cloned());
+    written.notes.extend(missing_groups(inputs, &parts));
     Ok(written)
+}
+
+/// Groups of the mapping that do not exist, are not to be created, and would have got members.
+fn missing_groups(inputs: &Inputs<'_>, parts: &Parts<'_>) -> Vec<Note> {
+    let maps = inputs.policy.mapping.iter().flat_map(|m| m.groups.iter()).enumerate();
+    maps.filter(|(_, map)| !map.create && !parts.survey.groups.contains_key(&map.independent))
+        .filter_map(|(at, map)| {
+            let at = u16::try_from(at).ok()?;
+            let members = parts.links.memberships.values().filter(|maps| maps.contains(&at)).count();
+            let words = format!("{members} memberships of {} have no group to go to", map.shared);
+            let note = Note { remark: Remark::GroupMissing, subject: None, dn: Some(map.independent.clone()), words };
+            (members > 0).then_some(note)
+        })
+        .collect()
 }
 
 /// For each wave of the policy the waves that end before it, followed to the end.

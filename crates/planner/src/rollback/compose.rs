@@ -3,9 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use untether_model::operation::{
-    Action, Actor, Desired, Direction, Expects, PlannedValue, Target, Touch, UndoClass,
-};
+use untether_model::operation::{Action, Actor, Desired, Direction, Expects, PlannedValue, Target, Touch, UndoClass};
 use untether_model::time::PERMANENT_LOCK;
 use untether_model::{AttrName, Dn, OpId, Side, StableId, SubjectId, Value};
 

@@ -7,9 +7,7 @@ use std::collections::BTreeMap;
 
 use untether_model::digest::Digest;
 use untether_model::operation::{Operation, Phase, Target};
-use untether_model::plan::{
-    OrderKind, PLAN_VERSION, PlanHeader, PlannedBatch, PlannedSubject, WaveHeader, WaveLine, WaveRef,
-};
+use untether_model::plan::{OrderKind, PLAN_VERSION, PlanHeader, PlannedBatch, PlannedSubject, WaveHeader, WaveLine, WaveRef};
 use untether_model::policy::{Span, Thresholds};
 use untether_model::snapshot::SubjectKind;
 use untether_model::{Dn, PlanId, Side};

@@ -68,10 +68,8 @@ pub(super) fn timeline(inputs: &RollbackInputs<'_>, scope: &Scope) -> Result<Tim
     }
     let mut timeline = Timeline { effects: Vec::new(), not_restored: BTreeSet::new() };
     for (op, cells) in cells {
-        let operation = inputs
-            .operations
-            .operation(op)
-            .map_err(|cause| PlanError::Journal { what: format!("operation {op}"), cause })?;
+        let operation =
+            inputs.operations.operation(op).map_err(|cause| PlanError::Journal { what: format!("operation {op}"), cause })?;
         let mut effect = Effect {
             id: op.clone(),
             operation,
@@ -117,10 +115,5 @@ fn not_restored(inputs: &RollbackInputs<'_>, effect: &Effect, subject: &SubjectI
         (UndoClass::Full, UndoClass::None(words) | UndoClass::Partial(words)) => words,
         (UndoClass::Full, UndoClass::Full) => return,
     };
-    out.insert(NotRestored {
-        subject: subject.clone(),
-        op: effect.id.clone(),
-        dn: operation.target.dn().clone(),
-        lost,
-    });
+    out.insert(NotRestored { subject: subject.clone(), op: effect.id.clone(), dn: operation.target.dn().clone(), lost });
 }
