@@ -21,11 +21,7 @@ impl Output {
     pub(super) fn create(directory: &Path, name: &'static str, mode: u32) -> Result<Self, Error> {
         let path = directory.join(name);
         // An older file keeps its mode when it is opened for writing, so it goes first.
-        match std::fs::remove_file(&path) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(source) => return Err(Error::Write { path, source }),
-        }
+        remove(directory, name)?;
         let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&path);
         match file {
             Ok(file) => Ok(Self { path, name, file: BufWriter::with_capacity(1 << 16, file), entries: 0 }),
@@ -54,5 +50,15 @@ impl Output {
     pub(super) fn finish(mut self) -> Result<u64, Error> {
         self.write(|out| out.flush())?;
         Ok(self.entries)
+    }
+}
+
+/// Removes a file that an earlier run may have left.
+pub(super) fn remove(directory: &Path, name: &str) -> Result<(), Error> {
+    let path = directory.join(name);
+    match std::fs::remove_file(&path) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(source) => Err(Error::Write { path, source }),
     }
 }

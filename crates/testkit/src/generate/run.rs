@@ -9,7 +9,7 @@ use super::person::Person;
 use super::situation::{Left, Situation, place};
 use super::truth::{self, Label, status};
 use super::world::{BLOCK, Entity, Store, World};
-use super::{Error, Options, Summary, links, manifest, roster, services};
+use super::{Error, Options, Summary, links, manifest, output, roster, services};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -33,6 +33,10 @@ pub fn generate(options: &Options, out: &Path) -> Result<Summary, Error> {
         anchors: Vec::new(),
     };
     let names = writer.write()?;
+    // The laboratory takes what it finds: nothing of an earlier run may stay.
+    for name in links::FILES {
+        output::remove(out, name)?;
+    }
     if options.links {
         let labels = links::write(&world, out, &names)?;
         writer.label(labels)?;

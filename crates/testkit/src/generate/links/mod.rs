@@ -9,4 +9,4 @@ mod base;
 mod planted;
 mod write;
 
-pub(super) use write::{Names, write};
+pub(super) use write::{FILES, Names, write};

@@ -25,6 +25,15 @@ pub(in super::super) struct Names {
 const MODULES: [&str; 9] =
     ["back_ldap", "back_meta", "back_relay", "back_null", "back_sock", "remoteauth", "translucent", "pcache", "rwm"];
 
+/// Files that exist only where links are asked for.
+pub(in super::super) const FILES: [&str; 5] = [
+    "shared-config.ldif",
+    "shared-config-export.ldif",
+    "independent-config.ldif",
+    "independent-config-export.ldif",
+    "shared-accesslog.ldif",
+];
+
 /// Writes configuration and access log; returns the labels.
 pub(in super::super) fn write(world: &World, directory: &Path, names: &Names) -> Result<Vec<Label>, Error> {
     let mut labels = Vec::new();
