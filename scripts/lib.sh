@@ -32,7 +32,8 @@ package_installed() {
     [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
 }
 
-# install_packages PACKAGE...: in a shell of its own, so that the trap ends with it.
+# install_packages PACKAGE...: in a shell of its own, so that the trap ends with it. Errors are looked
+# at one by one: the caller's `||` switches `set -e` off.
 install_packages() (
     policy=/usr/sbin/policy-rc.d
     saved=
@@ -42,15 +43,17 @@ install_packages() (
     }
     if [ -e "$policy" ]; then
         saved=$policy.saved-by-untether
-        as_root mv "$policy" "$saved"
+        as_root mv "$policy" "$saved" || exit 1
     fi
     trap restore_policy EXIT
     trap 'exit 130' INT TERM
     # 101: "action forbidden by policy" (invoke-rc.d): nothing is started.
-    printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
-    as_root chmod 755 "$policy"
+    printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null || exit 1
+    as_root chmod 755 "$policy" || exit 1
     # Without a configuration the system's slapd does not start at the next boot either.
-    printf 'slapd slapd/no_configuration boolean true\n' | as_root debconf-set-selections
+    case " $* " in
+    *" slapd "*) printf 'slapd slapd/no_configuration boolean true\n' | as_root debconf-set-selections ;;
+    esac
     apt=(env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 -qq)
     as_root "${apt[@]}" update
     # dpkg's chatter goes to standard error: standard output is the caller's.
@@ -86,9 +89,14 @@ need_cargo() {
 }
 
 # build_program PACKAGE BINARY: builds it and prints its path. Cargo runs in the root, where it
-# finds the toolchain file; it is quiet unless the first build makes one wait.
+# finds the toolchain file; it is quiet unless the first build makes one wait. With
+# UNTETHER_SKIP_BUILD set, a binary that is there is taken as it is.
 build_program() {
     local path="$target/debug/$2" quiet=()
+    if [ -n "${UNTETHER_SKIP_BUILD:-}" ] && [ -x "$path" ]; then
+        printf '%s\n' "$path"
+        return
+    fi
     need_cargo >&2
     if [ -x "$path" ]; then
         quiet=(--quiet)

@@ -167,7 +167,14 @@ fn the_script_works_from_any_directory() {
     let _stopped = Stopped(&directory);
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/lab");
     let run_script = |arguments: &[&str]| {
-        let output = Command::new(&script).args(arguments).args(["--dir", "lab"]).current_dir(place.path()).output().unwrap();
+        let output = Command::new(&script)
+            .args(arguments)
+            .args(["--dir", "lab"])
+            .current_dir(place.path())
+            // The binary under test is built already; a cargo inside a test would only wait for locks.
+            .env("UNTETHER_SKIP_BUILD", "1")
+            .output()
+            .unwrap();
         assert!(output.status.success(), "{arguments:?}: {}", text(&output));
         text(&output)
     };
