@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Serialize;
+use untether_model::StateId;
 
 use super::chain::End;
 use super::segment::{self, Step, Walk};
@@ -33,6 +34,19 @@ pub struct OpenLog<'a> {
     pub known_kind: &'a dyn Fn(&str) -> bool,
     /// A person accepted that the ledger's tail is lost: goes on from what there is.
     pub accept_loss: bool,
+    /// Who else knows how far the ledger went.
+    pub witness: Option<Witness>,
+}
+
+/// Somebody beside `ledger/HEAD` who knows that a record was durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Witness {
+    /// Who.
+    pub name: &'static str,
+    /// Of which state.
+    pub state: StateId,
+    /// The record.
+    pub seq: u64,
 }
 
 /// Bytes at the end of the last segment that are no whole frame.
@@ -122,16 +136,18 @@ impl Log {
         }
 
         let mut opened = LogOpened { torn: tail.torn, loss: None, witness_missing: witness.is_none() };
-        let missing = witness.map(|witness| witness.seq).filter(|seq| *seq > tail.head.seq);
+        let other = how.witness.filter(|witness| witness.state == created.state).map(|witness| (witness.name, witness.seq));
+        let known = witness.map(|witness| ("ledger/HEAD", witness.seq)).into_iter().chain(other);
+        let missing = known.filter(|(_, seq)| *seq > tail.head.seq).max_by_key(|(_, seq)| *seq);
         if !how.accept_loss {
             if let Some(damage) = tail.damage {
                 return Err(damage);
             }
-            if let Some(seq) = missing {
-                return Err(LedgerError::LostTail { witness: "ledger/HEAD", seq, head: tail.head.seq });
+            if let Some((witness, seq)) = missing {
+                return Err(LedgerError::LostTail { witness, seq, head: tail.head.seq });
             }
         } else if tail.damage.is_some() || missing.is_some() {
-            opened.loss = Some(Loss { witnessed_seq: missing, head_seq: tail.head.seq, kept_in: None });
+            opened.loss = Some(Loss { witnessed_seq: missing.map(|(_, seq)| seq), head_seq: tail.head.seq, kept_in: None });
         }
 
         let file = how.disk.open(&segment::path(&how.dir, segment), Open::Append)?;

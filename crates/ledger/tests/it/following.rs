@@ -32,7 +32,7 @@ fn frames_since_a_number_and_at_a_place() {
     let world = World::new(1000);
     let mut log = world.create().unwrap();
     let mut places = Vec::new();
-    for n in 0..20 {
+    for n in 0..200 {
         places.extend(log.append(&[note(&format!("{n}"))]).unwrap().locations);
         log.sync().unwrap();
     }
@@ -44,6 +44,13 @@ fn frames_since_a_number_and_at_a_place() {
         let mut reader = Reader::open_after(&world.disk(), Path::new(LEDGER), seq).unwrap();
         let next = reader.next_frame().unwrap().map(|frame| frame.seq());
         assert_eq!(next, (seq < log.head().seq).then_some(seq + 1));
+    }
+    let index = untether_ledger::Index::build(&world.disk(), Path::new(LEDGER)).unwrap();
+    for index in [index, untether_ledger::Index::new()] {
+        for seq in 1..=log.head().seq {
+            assert_eq!(index.find(&world.disk(), Path::new(LEDGER), seq).unwrap().unwrap().seq(), seq);
+        }
+        assert!(index.find(&world.disk(), Path::new(LEDGER), log.head().seq + 1).unwrap().is_none());
     }
     let mut wrong = places[3];
     wrong.seq += 1;
