@@ -21,9 +21,6 @@ const CHANGED: &str = "pwdChangedTime";
 const RESET: &str = "pwdReset";
 const LAST_SUCCESS: &str = "pwdLastSuccess";
 
-/// Failures that are kept where the policy sets no bound of its own.
-const RECORDED_FAILURES: usize = 5;
-
 /// What applies to an entry.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Policy {
@@ -86,9 +83,9 @@ impl Policy {
         }
     }
 
-    /// What a refused password leaves on the entry; false if nothing.
+    /// What a refused password leaves on the entry; false if nothing, as under a policy that counts no failures.
     pub(super) fn record_failure(&self, entry: &mut Stored, now: Timestamp) -> bool {
-        if !self.resolves {
+        if self.max_failures == 0 {
             return false;
         }
         let mut failures: Vec<String> = entry.values(FAILURES).filter_map(Value::as_str).map(str::to_owned).collect();
@@ -101,10 +98,9 @@ impl Policy {
             at = at.checked_add(SignedDuration::from_micros(1)).unwrap_or(Timestamp::MIN);
         }
         failures.push(micros(at));
-        let kept = if self.max_failures > 0 { self.max_failures } else { RECORDED_FAILURES };
-        let surplus = failures.len().saturating_sub(kept);
+        let surplus = failures.len().saturating_sub(self.max_failures);
         failures.drain(..surplus);
-        if self.lockout && self.max_failures > 0 && failures.len() >= self.max_failures {
+        if self.lockout && failures.len() >= self.max_failures {
             entry.set(LOCK, to_generalized(now));
         }
         entry.attrs.insert(AttrName::new(FAILURES), super::values::Values::Few(failures.into_iter().map(Value::from).collect()));

@@ -6,6 +6,7 @@ mod conditions;
 mod faults;
 mod overlays;
 mod passwords;
+mod random;
 mod reads;
 mod writes;
 

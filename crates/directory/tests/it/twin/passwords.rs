@@ -105,6 +105,12 @@ fn binds_leave_traces() {
     assert!(world.get(A).unwrap().has("pwdFailureTime"));
     assert_eq!(bind(&world, "secret-a").code, 0);
     assert!(!world.get(A).unwrap().has("pwdFailureTime"));
+
+    // A policy without pwdMaxFailure counts nothing, and the entry does not move.
+    world.modify(Writer, A, vec![replace("pwdPolicySubentry", &["cn=nolock,ou=policies,dc=own,dc=example"])]).unwrap();
+    let marker = world.text(A, "entryCSN");
+    assert_eq!(bind(&world, "wrong").code, 49);
+    assert_eq!((world.text(A, "entryCSN"), world.get(A).unwrap().has("pwdFailureTime")), (marker, false));
 }
 
 #[test]
