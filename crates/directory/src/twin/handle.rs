@@ -258,6 +258,10 @@ impl Write for TwinHandle {
     async fn apply(&self, change: &Change, options: &WriteOptions) -> Outcome<Written> {
         self.check_change(change)?;
         let operation = operation(change);
+        if options.condition.is_some() && matches!(change, Change::Add { .. }) {
+            let message = "an add cannot carry a condition; it fails with 68 if the entry exists";
+            return Err(self.error(Failure::Invalid, operation, change.dn(), message));
+        }
         self.check_condition(operation, change.dn(), options.condition.as_ref())?;
         let write =
             LateWrite { identity: self.identity, changes: vec![change.clone()], options: options.clone(), transaction: false };

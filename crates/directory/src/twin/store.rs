@@ -104,7 +104,7 @@ impl Store {
         };
         let before = read(self.tree.get(change.dn()), &options.pre_read, Control::PRE_READ, &self.tree);
         match change {
-            Change::Add { dn, attrs } => self.add(actor, dn, attrs, options)?,
+            Change::Add { dn, attrs } => self.add(actor, dn, attrs, options.relax)?,
             Change::Modify { dn, mods } => self.modify(actor, dn, mods, options)?,
             Change::Delete { dn } => self.delete(actor, dn, options)?,
         }
@@ -112,11 +112,11 @@ impl Store {
         Ok(Written { before, after })
     }
 
-    fn add(&mut self, actor: Actor, dn: &Dn, attrs: &AttrMap, options: &WriteOptions) -> Result<(), Refusal> {
+    fn add(&mut self, actor: Actor, dn: &Dn, attrs: &AttrMap, relax: bool) -> Result<(), Refusal> {
         let config = Arc::clone(&self.config);
         let schema = &config.schema;
         for (attr, values) in attrs {
-            self.settable(attr, options.relax)?;
+            self.settable(attr, relax)?;
             check::values(schema, attr, values)?;
         }
         if !dn.is_within(&config.suffix) {
@@ -129,7 +129,7 @@ impl Store {
         if parent.is_some_and(|parent| self.tree.get(&parent).is_none()) {
             return Err(Refusal::new(code::NO_SUCH_OBJECT, "the entry above it does not exist"));
         }
-        if actor.identity == Identity::Reader || (options.relax && !actor.identity.manages()) {
+        if actor.identity == Identity::Reader || (relax && !actor.identity.manages()) {
             return Err(Refusal::new(code::NO_RIGHTS, "no write access to entry"));
         }
         let mut stored = Stored::new(schema, dn.clone(), attrs.clone());
@@ -139,8 +139,6 @@ impl Store {
         check::classes(&stored)?;
         Policy::of(&stored, &self.tree, &config).on_add(&mut stored, actor.identity, actor.now)?;
         self.complete(&mut stored, &actor);
-        // An assertion on an add is about the new entry (RFC 4528, section 4).
-        assert_condition(&stored, schema, options.condition.as_ref())?;
         self.tree.put(schema, stored);
         if config.member_of {
             overlay::group_written(&mut self.tree, &config, dn, &overlay::members(attrs));

@@ -70,6 +70,11 @@ fn an_assertion_that_no_server_can_answer_is_not_sent() {
     assert_eq!(error.failure, Failure::Invalid);
     refused(122, world.apply(Writer, &change, &with(having("jpegPhoto", &[]))));
 
+    let add =
+        Change::Add { dn: dn("uid=b,ou=people"), attrs: attrs(&[("objectClass", &["person"]), ("cn", &["x"]), ("sn", &["y"])]) };
+    let error = world.apply(Writer, &add, &with(having("uid", &[]))).unwrap_err();
+    assert_eq!(error.failure, Failure::Invalid, "an add relies on 68");
+
     let without = World::with(|config| config.controls.clear());
     without.person("a", &[]);
     let error = without.apply(Writer, &change, &with(having("mail", &[]))).unwrap_err();
