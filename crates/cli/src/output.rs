@@ -41,6 +41,14 @@ impl Output {
         let _ = writeln!(err, "{}", text.as_ref());
     }
 
+    /// Replaces the line that the cursor is on, on standard error.
+    pub fn same_line(&self, text: &str) {
+        let mut err = std::io::stderr().lock();
+        let short: String = text.chars().take(79).collect();
+        let _ = write!(err, "\r{short:<79}");
+        let _ = err.flush();
+    }
+
     /// One object with its schema; only where JSON was asked for.
     pub fn object<T: Serialize>(&self, command: &str, body: &T) {
         if self.json {

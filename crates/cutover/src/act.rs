@@ -110,11 +110,12 @@ fn has_marks(marks: &Marks, attr: &AttrName, values: &[Value], expected: &[Strin
 
 /// The smallest modification that takes what is seen to what is desired.
 ///
-/// The order matters on OpenLDAP: a password that comes clears a lock of the same modify, whatever the order, so a plan never
-/// desires both; a password value that only goes is deleted by value, which keeps the lock for the right `write`.
+/// The order matters on OpenLDAP: a password that comes clears a lock, so credentials come first and a lock that is to stay is
+/// written afterwards; a password value that only goes is deleted by value, which keeps the lock for the right `write`.
 pub fn modify(schema: &Schema, seen: &Seen, aims: &[Aim]) -> Change {
     let mut mods = Vec::new();
-    for aim in aims {
+    let (credentials, others): (Vec<&Aim>, Vec<&Aim>) = aims.iter().partition(|aim| aim.attr.is("userpassword"));
+    for aim in credentials.into_iter().chain(others) {
         let found = seen.values(&aim.attr);
         if schema.same_values(&aim.attr, found, &aim.desired) {
             continue;
@@ -122,7 +123,10 @@ pub fn modify(schema: &Schema, seen: &Seen, aims: &[Aim]) -> Change {
         let gone: Vec<Value> = found.iter().filter(|v| !schema.contains(&aim.attr, &aim.desired, v)).cloned().collect();
         let come: Vec<Value> = aim.desired.iter().filter(|v| !schema.contains(&aim.attr, found, v)).cloned().collect();
         let by_value = schema.equality(&aim.attr) != Equality::None;
-        mods.push(if aim.desired.is_empty() {
+        mods.push(if aim.desired.is_empty() && aim.attr.is("pwdreset") {
+            // A password write of the same modify has taken it away already, and then a delete would fail (slapd 2.5, result 16).
+            Modification::replace(aim.attr.clone(), Vec::new())
+        } else if aim.desired.is_empty() {
             Modification::delete(aim.attr.clone(), Vec::new())
         } else if found.is_empty() {
             Modification::add(aim.attr.clone(), aim.desired.clone())

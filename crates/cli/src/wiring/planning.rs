@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read as _, Write as _};
 
 use untether_directory::filter::Filter;
-use untether_ledger::{Area, Key, KeyId, KeyStore, RecordReader, SealedReader, SealedWriter, Shelf, StateDir, keys::KeySort};
+use untether_audit::collect::StoreFailure;
+use untether_audit::stored::StoredAudit;
+use untether_ledger::{Area, Key, KeyId, KeyStore, SealedReader, SealedWriter, Shelf, StateDir, keys::KeySort};
 use untether_model::digest::Digest;
 use untether_model::plan::{PlanHeader, Wave, WaveLine};
 use untether_model::run::RunState;
 use untether_model::schema::Schema;
-use untether_model::snapshot::{SnapshotEntry, SnapshotHeader, Subject};
+use untether_model::snapshot::{SnapshotEntry, Subject};
 use untether_model::{Entry, PlanId, Side, WaveId};
 use untether_planner::{Matches, ReportLine, Sink, Source, Stream};
 
@@ -102,35 +104,24 @@ pub fn blob(dir: &StateDir, keys: &KeyStore, wave_file: &Digest, digest: &Digest
 }
 
 /// A snapshot's files, for the planner.
-pub struct SnapshotFiles<'a> {
-    /// The state directory.
-    pub dir: &'a StateDir,
-    /// Its keys.
-    pub keys: &'a KeyStore,
-    /// The snapshot's head.
-    pub header: &'a SnapshotHeader,
-}
+pub struct SnapshotFiles<'a>(pub &'a StoredAudit<'a>);
 
-impl SnapshotFiles<'_> {
-    fn records<T: serde::de::DeserializeOwned + 'static>(&self, digest: &Digest) -> Stream<'_, T> {
-        match SealedReader::open(self.dir, self.keys, &Shelf::of(Area::Snapshots), digest) {
-            Ok(reader) => Box::new(RecordReader::<T, _>::new(reader).map(|r| r.map_err(|e| chain(&e)))),
-            Err(e) => Box::new(std::iter::once(Err(chain(&e)))),
-        }
+fn stream<'a, T: 'a>(
+    opened: Result<impl Iterator<Item = Result<T, StoreFailure>> + 'a, StoreFailure>,
+) -> Stream<'a, T> {
+    match opened {
+        Ok(records) => Box::new(records.map(|r| r.map_err(|e| chain(&e)))),
+        Err(e) => Box::new(std::iter::once(Err(chain(&e)))),
     }
 }
 
 impl Source for SnapshotFiles<'_> {
     fn subjects(&self) -> Stream<'_, Subject> {
-        self.records(&self.header.subjects)
+        stream(self.0.subjects())
     }
 
     fn entries(&self, side: Side) -> Stream<'_, SnapshotEntry> {
-        let digest = match side {
-            Side::Shared => &self.header.shared.file,
-            Side::Independent => &self.header.independent.file,
-        };
-        self.records(digest)
+        stream(self.0.entries(side))
     }
 }
 

@@ -1,0 +1,182 @@
+//! `untether audit`: reads both stores and the roster, and records what was found.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use untether_audit::collect::{CollectEvent, CollectProgress, Export, StoreInput};
+use untether_audit::correlate::Decisions;
+use untether_audit::run::AuditInputs;
+use untether_audit::stored::AuditFiles;
+use untether_directory::Read;
+use untether_directory::offline::LdifStore;
+use untether_model::finding::Severity;
+use untether_model::run::{Decision, Record, RunState};
+use untether_model::snapshot::StoreSource;
+use untether_model::{Side, SubjectId};
+
+use crate::config::Config;
+use crate::error::{CliError, Exit, chain};
+use crate::output::Output;
+use crate::state::Opened;
+use crate::wiring::stores::{client, reader};
+
+/// One store as the audit reads it: a server, or files.
+struct Source {
+    read: Box<dyn Read>,
+    config: Option<Box<dyn Read>>,
+    source: StoreSource,
+    export: Option<Export>,
+}
+
+impl Source {
+    fn open(config: &Config, side: Side) -> Result<Self, CliError> {
+        let store = config.store(side);
+        let Some(url) = &store.url else { return Self::offline(config, side) };
+        let bind = store.config.as_ref().map(|b| client(config, side, b, &format!("[{side}.config]"))).transpose()?;
+        Ok(Self {
+            read: Box::new(reader(config, side)?),
+            config: bind.map(|c| Box::new(c) as Box<dyn Read>),
+            source: StoreSource::Ldap(url.clone()),
+            export: None,
+        })
+    }
+
+    fn offline(config: &Config, side: Side) -> Result<Self, CliError> {
+        let store = config.store(side);
+        let open = |paths: &[PathBuf]| LdifStore::open(side, paths).map_err(|e| CliError::usage(chain(&e)));
+        let read = open(&store.ldif)?;
+        let mut export = Export { truncated: read.truncation(), ..Export::default() };
+        export.written_at = store.ldif.iter().filter_map(|path| written_at(path)).min();
+        let extra = if store.config_ldif.is_empty() { None } else { Some(Box::new(open(&store.config_ldif)?) as Box<dyn Read>) };
+        let names = store.ldif.iter().map(|p| p.display().to_string()).collect();
+        Ok(Self { read: Box::new(read), config: extra, source: StoreSource::Ldif(names), export: Some(export) })
+    }
+
+    fn input(&self) -> StoreInput<'_> {
+        StoreInput {
+            read: self.read.as_ref(),
+            config: self.config.as_deref(),
+            copies: None,
+            source: &self.source,
+            export: self.export.as_ref(),
+        }
+    }
+}
+
+fn written_at(path: &PathBuf) -> Option<Timestamp> {
+    let modified = std::fs::metadata(path).and_then(|m| m.modified()).ok()?;
+    Timestamp::try_from(modified).ok()
+}
+
+/// `audit`.
+pub async fn run(config: &Config, as_of: Option<Date>, output: &Output) -> Result<Exit, CliError> {
+    let opened = Opened::open(config).await?;
+    let (roster, roster_written_at) = crate::wiring::roster::read(config)?;
+    let (shared, independent) = (Source::open(config, Side::Shared)?, Source::open(config, Side::Independent)?);
+    let decisions = opened.look(decisions);
+    let files = AuditFiles::begin(&opened.dir, &opened.keys, None).map_err(|e| CliError::failed(chain(&e)))?;
+    let progress = Progress::new(output);
+    let inputs = AuditInputs {
+        policy: &config.audit,
+        roster: &roster,
+        roster_written_at,
+        roster_max_age_hours: config.roster.read.max_age_hours,
+        shared: shared.input(),
+        independent: independent.input(),
+        decisions: &decisions,
+        now: opened.now(),
+        as_of,
+        progress: &progress,
+    };
+    let outcome = untether_audit::run::run(inputs, &files).await.map_err(|e| CliError::failed(chain(&e)))?;
+    progress.end();
+    let record = Record::AuditRecorded {
+        snapshot: outcome.snapshot,
+        findings: outcome.findings,
+        taken_at: outcome.header.taken_at,
+        as_of,
+        executable: outcome.header.executable,
+        in_scope: outcome.in_scope.clone(),
+        subjects: outcome.subjects.clone(),
+        counts: outcome.counts.clone(),
+    };
+    let seq = opened.record(record).await?;
+    let accounts: Vec<String> = outcome.in_scope.iter().map(|(side, n)| format!("{side}: {n} accounts")).collect();
+    output.say(format!("audit of {} (record {seq}): {}; {} subjects", outcome.header.taken_at, accounts.join(", "), outcome.header.subject_count));
+    let count = |severity| outcome.severities.get(&severity).copied().unwrap_or(0);
+    output.say(format!(
+        "{} findings: {} critical, {} high, {} medium, {} low",
+        outcome.finding_count, count(Severity::Critical), count(Severity::High), count(Severity::Medium), count(Severity::Low)
+    ));
+    for gap in outcome.gaps.iter().filter(|gap| gap.kind.concerns_entries()) {
+        output.say(format!("  INCOMPLETE: {}: {}", gap.kind.rule(), gap.reason));
+    }
+    for reason in &outcome.header.not_executable {
+        output.say(format!("  no executable plan: {reason}"));
+    }
+    output.say("Next: `untether findings`, then `untether plan`.");
+    output.object("audit", &serde_json::json!({
+        "record": seq, "taken_at": outcome.header.taken_at, "as_of": as_of, "executable": outcome.header.executable,
+        "not_executable": outcome.header.not_executable, "in_scope": outcome.in_scope, "subjects": outcome.header.subject_count,
+        "findings": outcome.finding_count, "snapshot": outcome.snapshot, "findings_digest": outcome.findings,
+    }));
+    Ok(Exit::Done)
+}
+
+/// What people decided, as the audit takes it.
+fn decisions(state: &RunState) -> Decisions {
+    let mut decisions = Decisions::default();
+    for (_, decided) in state.decisions() {
+        match &decided.decision {
+            Decision::Match { verb, anchors } => match verb.as_str() {
+                "confirm" | "merge" => decisions.confirm(anchors),
+                _ => decisions.deny(anchors),
+            },
+            Decision::Track { subject, track, .. } => decisions.track(SubjectId::new(subject.as_str()), *track),
+            Decision::Waive { .. } | Decision::Withdraw { .. } => {}
+        }
+    }
+    decisions
+}
+
+/// Tells how reading goes on: a line a base, and on a terminal the count while it runs.
+struct Progress {
+    output: Output,
+    terminal: bool,
+    open: Mutex<bool>,
+}
+
+impl Progress {
+    fn new(output: &Output) -> Self {
+        let terminal = std::io::stderr().is_terminal() && !output.is_json();
+        Self { output: Output::new(output.is_json()), terminal, open: Mutex::new(false) }
+    }
+
+    fn end(&self) {
+        let mut open = self.open.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if std::mem::take(&mut *open) {
+            self.output.note("");
+        }
+    }
+}
+
+impl CollectProgress for Progress {
+    fn event(&self, event: CollectEvent<'_>) {
+        match event {
+            CollectEvent::Started { .. } => {}
+            CollectEvent::Read { side, part, base, entries } if self.terminal => {
+                *self.open.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = true;
+                self.output.same_line(&format!("reading {} of the {side} store below {base}: {entries}", part.as_str()));
+            }
+            CollectEvent::Read { .. } => {}
+            CollectEvent::Ended { side, part, base, entries, complete } => {
+                self.end();
+                let mark = if complete { "" } else { "  INCOMPLETE" };
+                self.output.note(format!("read {} of the {side} store below {base}: {entries} entries{mark}", part.as_str()));
+            }
+        }
+    }
+}

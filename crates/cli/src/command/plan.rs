@@ -1,0 +1,326 @@
+//! `untether plan`: makes a plan, shows it, lints it, has it approved.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::BufRead;
+
+use jiff::SignedDuration;
+use untether_audit::stored::StoredAudit;
+use untether_ledger::{Area, KeyStore, StateDir};
+use untether_model::digest::Digest;
+use untether_model::operation::{Stage, UndoClass};
+use untether_model::plan::{OrderKind, WaveLine};
+use untether_model::run::{Observation, Observed, Record, RunState};
+use untether_model::{Dn, PlanId, Side};
+use untether_planner::{Inputs, Level, Linter, ReportLine, Source, plan};
+
+use crate::args::{PlanArgs, PlanCommand};
+use crate::command::approve::{Request, approve, stage};
+use crate::config::Config;
+use crate::error::{CliError, Exit, chain};
+use crate::output::Output;
+use crate::state::{Looked, Opened};
+use crate::wiring::capabilities::probe;
+use crate::wiring::planning::{Filters, PlanFiles, SnapshotFiles, last_plan, load_header, read_file, wave_lines, write_file};
+
+/// `plan` and its subcommands.
+pub async fn run(config: &Config, args: &PlanArgs, output: &Output) -> Result<Exit, CliError> {
+    match &args.command {
+        None => make(config, args.seed, output).await,
+        Some(PlanCommand::Show { plan, not_planned, wave }) => show(config, plan.as_deref(), (*not_planned, wave.as_deref()), output),
+        Some(PlanCommand::Lint { plan }) => lint(config, plan.as_deref(), output),
+        Some(PlanCommand::Approve { plan, wave, through, until, reason, sign }) => {
+            let opened = Opened::open(config).await?;
+            let id = opened.look(|state| last_plan(state, plan.as_deref()))?;
+            let names: Vec<String> = opened.look(|state| {
+                let waves = state.orders().get(&id).map(|o| o.waves.clone()).unwrap_or_default();
+                waves.into_iter().map(|w| w.name).filter(|name| wave.is_empty() || wave.contains(name)).collect()
+            });
+            if names.is_empty() {
+                return Err(CliError::usage(format!("plan {id} has no such wave")));
+            }
+            if opened.look(|state| state.orders().get(&id).is_some_and(|o| o.rehearsed.is_none())) {
+                output.note(format!("plan {id} has not been rehearsed"));
+            }
+            for name in names {
+                let request = Request {
+                    order: id.clone(),
+                    wave: Some(name),
+                    through: stage(through)?,
+                    round: None,
+                    until: until.as_deref(),
+                    reason,
+                };
+                approve(config, &opened, &request, sign, output).await?;
+            }
+            Ok(Exit::Done)
+        }
+    }
+}
+
+/// The last audit's snapshot.
+pub fn last_snapshot(state: &RunState) -> Option<(Digest, Digest)> {
+    state.audits().values().next_back().map(|audit| (audit.snapshot, audit.findings))
+}
+
+/// The files of an audit.
+pub fn stored_audit<'a>(dir: &'a StateDir, keys: &'a KeyStore, snapshot: &Digest) -> Result<StoredAudit<'a>, CliError> {
+    StoredAudit::open(dir, keys, snapshot).map_err(|e| {
+        CliError::new(Exit::Resumable, format!("the snapshot is not there any more: {}", chain(&e))).hint("`untether audit` again")
+    })
+}
+
+async fn make(config: &Config, seed: u64, output: &Output) -> Result<Exit, CliError> {
+    let policy = config.plan_policy()?;
+    let opened = Opened::open(config).await?;
+    let Some((snapshot_digest, findings)) = opened.look(last_snapshot) else {
+        return Err(CliError::usage("there is no audit to plan from").hint("`untether audit`"));
+    };
+    let stored = stored_audit(&opened.dir, &opened.keys, &snapshot_digest)?;
+    let snapshot = stored.header();
+    let age = opened.now().duration_since(snapshot.taken_at);
+    let max = i64::try_from(policy.snapshot_max_age.seconds).unwrap_or(i64::MAX);
+    if age > SignedDuration::from_secs(max) {
+        return Err(CliError::new(Exit::Resumable, format!("the last audit, of {}, is older than plan.snapshot_max_age", snapshot.taken_at)).hint("`untether audit` again"));
+    }
+    let capabilities = ask(config, &opened).await?;
+    let files = SnapshotFiles(&stored);
+    let protected = protected(config, &files)?;
+    let progress = opened.state_now();
+    let parent = last_plan(&progress, None).ok();
+    let (schemas, classes) = (BTreeMap::new(), BTreeMap::new());
+    let filters = Filters::new();
+    let inputs = Inputs {
+        kind: &OrderKind::Plan,
+        snapshot,
+        snapshot_digest,
+        findings_digest: Some(findings),
+        source: &files,
+        filters: &filters,
+        policy,
+        audit: &config.audit,
+        capabilities: &capabilities,
+        progress: &progress,
+        protected: &protected,
+        schemas: &schemas,
+        classes: &classes,
+        parent: parent.as_ref(),
+        now: snapshot.taken_at,
+        seed,
+    };
+    let mut sink = PlanFiles::new(&opened.dir, &opened.keys);
+    let planned = plan(&inputs, &mut sink).map_err(|e| CliError::usage(chain(&e)))?;
+    let (written, report) = sink.finish()?;
+    for wave in &planned.header.waves {
+        if written.get(&wave.name) != Some(&wave.digest) {
+            return Err(CliError::failed(format!("wave {} was not written as it was planned", wave.name)));
+        }
+    }
+    let known = opened.look(|state| state.orders().contains_key(&planned.id));
+    if !known {
+        let digest = write_file(&opened.dir, &opened.keys, Area::Plans, &planned.bytes)?;
+        let record = Record::PlanRecorded {
+            plan: planned.id.clone(),
+            digest,
+            parent,
+            snapshot: Some(snapshot_digest),
+            waves: planned.header.waves.clone(),
+            report: Some(report),
+            executable: planned.header.executable && !planned.lint.iter().any(|n| n.level == Level::Error),
+        };
+        opened.record(record).await?;
+    }
+    let errors = planned.lint.iter().filter(|n| n.level == Level::Error).count();
+    output.say(format!("plan {} (digest {}): {} subjects planned", planned.id, planned.digest, planned.report.planned_subjects()));
+    for reason in &planned.header.not_executable {
+        output.say(format!("  cannot be run, only rehearsed: {reason}"));
+    }
+    for (reason, count) in &planned.report.not_planned {
+        output.say(format!("  not planned, {}: {count} (waits for: {})", reason.as_str(), reason.waits_for()));
+    }
+    for note in planned.lint.iter().filter(|n| n.level > Level::Info).take(20) {
+        output.say(format!("  {note}"));
+    }
+    output.say(format!("Next: `untether plan show --plan {}`, then `untether plan approve`.", planned.id));
+    output.object("plan", &serde_json::json!({
+        "plan": planned.id, "digest": planned.digest, "executable": planned.header.executable && errors == 0,
+        "waves": planned.header.waves, "report": planned.report, "lint": planned.lint,
+    }));
+    Ok(if errors > 0 { Exit::Resumable } else { Exit::Done })
+}
+
+/// Asks each store what it can do, and records it.
+async fn ask(config: &Config, opened: &Opened) -> Result<untether_model::policy::CapabilityMap, CliError> {
+    let mut map = BTreeMap::new();
+    for side in Side::ALL {
+        let Some(capabilities) = probe(config, side).await? else { continue };
+        let now = opened.now();
+        let known = opened.look(|state| state.general().capabilities.get(&side) == Some(&capabilities));
+        if !known {
+            let observed = Observed {
+                what: Observation::Capabilities { side, capabilities: capabilities.clone() },
+                source: "root DSE and critical no-op".to_owned(),
+                coverage: "the writing and undoing binds".to_owned(),
+                from: now,
+                to: now,
+                expires: None,
+            };
+            opened.record(Record::Observed { observed }).await?;
+        }
+        map.insert(side, capabilities);
+    }
+    Ok(map)
+}
+
+/// Protected identities: the configured ones, our own binds, and what the audit recognized.
+fn protected(config: &Config, files: &SnapshotFiles<'_>) -> Result<BTreeMap<Side, Vec<Dn>>, CliError> {
+    let mut found: BTreeMap<Side, BTreeSet<Dn>> = BTreeMap::new();
+    for side in Side::ALL {
+        let set = found.entry(side).or_default();
+        let store = config.store(side);
+        let binds = [&store.read, &store.write, &store.undo, &store.config, &store.control];
+        set.extend(binds.into_iter().flatten().filter_map(|b| b.dn.clone()));
+        let suffix = &config.audit.store(side).suffix;
+        set.extend(config.audit.protected.dns.iter().filter(|dn| dn.is_within(suffix)).cloned());
+    }
+    for subject in files.subjects() {
+        let subject = subject.map_err(|e| CliError::state(format!("the snapshot cannot be read: {e}")))?;
+        if subject.protected {
+            for account in &subject.accounts {
+                found.entry(account.side).or_default().insert(account.dn.clone());
+            }
+        }
+    }
+    Ok(found.into_iter().map(|(side, set)| (side, set.into_iter().collect())).collect())
+}
+
+fn show(config: &Config, plan: Option<&str>, (not_planned, wave): (bool, Option<&str>), output: &Output) -> Result<Exit, CliError> {
+    let looked = Looked::look(config)?;
+    let id = last_plan(&looked.state, plan)?;
+    let header = load_header(&looked.dir, &looked.keys, &looked.state, &id)?;
+    let lines = report_lines(&looked, &id)?;
+    if output.is_json() {
+        output.object("plan", &serde_json::json!({ "plan": id, "header": header, "report": lines }));
+        return Ok(Exit::Done);
+    }
+    if not_planned {
+        for line in &lines {
+            if let ReportLine::NotPlanned(n) = line {
+                let dn = n.dn.as_ref().map(|dn| format!(" {dn}")).unwrap_or_default();
+                output.say(format!("{}{dn}: {} — {} (waits for: {})", n.subject, n.reason.as_str(), n.words, n.waits_for));
+            }
+        }
+        return Ok(Exit::Done);
+    }
+    output.say(format!("plan {id}, made from the audit of {}", header.now));
+    if !header.executable {
+        output.say(format!("  cannot be run, only rehearsed: {}", header.not_executable.join("; ")));
+    }
+    for found in header.waves.iter().filter(|w| wave.is_none_or(|name| name == w.name)) {
+        tree(&looked, found, wave.is_some(), output)?;
+    }
+    for line in &lines {
+        match line {
+            ReportLine::Wave(w) => {
+                let deadline = w.deadline.map(|d| format!(", deadline {d}")).unwrap_or_default();
+                let late = if w.late { "  LATE" } else { "" };
+                output.say(format!("forecast {}: {} operations, earliest end {}{deadline}{late}", w.wave, w.operations, w.earliest_end));
+            }
+            ReportLine::Entity(e) => {
+                let deadline = e.deadline.map(|d| format!(", deadline {d}")).unwrap_or_default();
+                let late = if e.late { "  LATE" } else { "" };
+                output.say(format!("entity {}: {} planned, {} wait{deadline}{late}", e.entity, e.planned, e.waiting));
+            }
+            _ => {}
+        }
+    }
+    let left: BTreeMap<&str, u64> = lines.iter().fold(BTreeMap::new(), |mut counts, line| {
+        if let ReportLine::NotPlanned(n) = line {
+            *counts.entry(n.reason.as_str()).or_default() += 1;
+        }
+        counts
+    });
+    for (reason, count) in left {
+        output.say(format!("not planned, {reason}: {count} (`plan show --not-planned` lists them)"));
+    }
+    Ok(Exit::Done)
+}
+
+/// One wave as a tree: batches, operations by stage with their undo classes, the point of no return.
+fn tree(
+    looked: &Looked,
+    wave: &untether_model::plan::WaveRef,
+    each: bool,
+    output: &Output,
+) -> Result<(), CliError> {
+    output.say(format!("└─ wave {}: {} subjects, {} batches, {} operations", wave.name, wave.subjects, wave.batches, wave.operations));
+    let mut batches: Vec<String> = Vec::new();
+    let mut counts: BTreeMap<(String, Stage), (u64, u64, u64)> = BTreeMap::new();
+    for line in wave_lines(&looked.dir, &looked.keys, &wave.digest)? {
+        match line? {
+            WaveLine::Wave(_) => {}
+            WaveLine::Batch(batch) => {
+                let canary = if batch.canary { ", canary" } else { "" };
+                batches.push(batch.name.clone());
+                counts.entry((batch.name.clone(), Stage::Provision)).or_default();
+                output.say(format!("   ├─ batch {}: {} subjects{canary}", batch.name, batch.subjects.len()));
+            }
+            WaveLine::Operation(op) => {
+                let count = counts.entry((op.batch.clone(), op.stage)).or_default();
+                match op.undo {
+                    UndoClass::Full => count.0 += 1,
+                    UndoClass::Partial(_) => count.1 += 1,
+                    UndoClass::None(_) => count.2 += 1,
+                }
+                if each {
+                    output.say(format!("   │    {}/{} {} {} {}: {}", op.batch, op.n, op.stage, op.store, op.target.dn(), op.reason));
+                }
+            }
+        }
+    }
+    for batch in batches {
+        let stages: Vec<String> = counts
+            .iter()
+            .filter(|((b, _), (full, partial, none))| *b == batch && full + partial + none > 0)
+            .map(|((_, stage), (full, partial, none))| {
+                let mark = if stage.is_irreversible() { " ⚠ irreversible" } else { "" };
+                format!("{stage} {} (undo: {full} full, {partial} partial, {none} none){mark}", full + partial + none)
+            })
+            .collect();
+        output.say(format!("   │  {batch}: {}", stages.join("; ")));
+    }
+    Ok(())
+}
+
+fn report_lines(looked: &Looked, id: &PlanId) -> Result<Vec<ReportLine>, CliError> {
+    let Some(digest) = looked.state.orders().get(id).and_then(|o| o.report) else { return Ok(Vec::new()) };
+    let bytes = read_file(&looked.dir, &looked.keys, Area::Plans, &digest)?;
+    bytes
+        .lines()
+        .map(|line| {
+            let line = line.map_err(CliError::state)?;
+            serde_json::from_str(&line).map_err(|e| CliError::state(format!("the planning report cannot be read: {e}")))
+        })
+        .collect()
+}
+
+fn lint(config: &Config, plan: Option<&str>, output: &Output) -> Result<Exit, CliError> {
+    let looked = Looked::look(config)?;
+    let id = last_plan(&looked.state, plan)?;
+    let header = load_header(&looked.dir, &looked.keys, &looked.state, &id)?;
+    let mut linter = Linter::new(&header);
+    for wave in &header.waves {
+        for line in wave_lines(&looked.dir, &looked.keys, &wave.digest)? {
+            linter.line(&line?);
+        }
+        linter.end_wave();
+    }
+    let notes = linter.finish();
+    for note in &notes {
+        output.say(note.to_string());
+        output.row(note);
+    }
+    if notes.is_empty() {
+        output.say(format!("plan {id}: nothing to remark"));
+    }
+    Ok(if notes.iter().any(|n| n.level == Level::Error) { Exit::Resumable } else { Exit::Done })
+}

@@ -1,0 +1,247 @@
+//! `untether rollback`: computes, shows and records a rollback order; carries it out when it is approved.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+
+use untether_cutover::{Engine, LedgerView, Roster, RunOptions};
+use untether_ledger::Area;
+use untether_model::ids::BadId;
+use untether_model::operation::{Operation, UndoClass};
+use untether_model::plan::{OrderKind, PlannedSubject, RollbackScope, Wave};
+use untether_model::run::{OrderStatus, Record, RunState, Started};
+use untether_model::{BatchId, OpId, PlanId, SubjectId, WaveId};
+use untether_planner::rollback::{Intents, Operations, RollbackInputs, RollbackOrder, RollbackRequest, rollback};
+use untether_planner::Sink;
+
+use crate::args::RollbackArgs;
+use crate::command::approve::stage;
+use crate::command::run::stop_on_signals;
+use crate::config::Config;
+use crate::error::{CliError, Exit, chain};
+use crate::output::Output;
+use crate::state::{How, Opened};
+use crate::wiring::planning::{PlanFiles, load_header, load_wave, write_file};
+use crate::wiring::roster::LiveRoster;
+
+/// `rollback`.
+pub async fn run(config: &Config, args: &RollbackArgs, output: &Output) -> Result<Exit, CliError> {
+    let scope = scope(args)?;
+    // A rollback never waits for the clock.
+    let how = How { clock: untether_ledger::ClockPolicy::HoldHead, ..How::default() };
+    let opened = Opened::open_with(config, how, output)?;
+    let request = RollbackRequest {
+        scope,
+        to: stage(&args.to)?,
+        delete_provisioned: args.delete_provisioned,
+        enable_inactive: args.enable_inactive,
+    };
+    let open = opened.look(|state| unfinished(state, &request));
+    let id = match open {
+        Some(id) => id,
+        None => record_order(config, &opened, &request, output).await?,
+    };
+    if !args.execute {
+        output.say(format!("Nothing was changed. Approve it with `untether approve {id}`, then run the same command with --execute."));
+        return Ok(Exit::Done);
+    }
+    let header = load_header(&opened.dir, &opened.keys, &opened.state_now(), &id)?;
+    let name = header.waves.first().map(|w| w.name.clone()).unwrap_or_default();
+    let wave = load_wave(&opened.dir, &opened.keys, &header, &WaveId::new(id.clone(), name))?;
+    let display = opened.display(output);
+    let ports = opened.ports(config, display.sink())?;
+    let engine = Engine::new(ports, config.run.in_flight);
+    let options = RunOptions { through: None, wait: jiff::SignedDuration::ZERO, stop: stop_on_signals(output) };
+    let ended = engine.roll_back(&wave, &options).await;
+    display.finish();
+    let head = opened.finish().await;
+    output.note(format!("ledger at {head}"));
+    tell(&id, ended?, output)
+}
+
+fn tell(id: &PlanId, ended: untether_cutover::Rollback, output: &Output) -> Result<Exit, CliError> {
+    use untether_cutover::Rollback;
+    match ended {
+        Rollback::Done { rolled_back, conflicts } => {
+            output.say(format!("rollback {id}: {rolled_back} subjects are as before; a new round needs a new approval"));
+            for (subject, words) in &conflicts {
+                output.say(format!("  in conflict, left alone: {subject}: {words}"));
+            }
+            output.object("rollback", &serde_json::json!({ "order": id, "rolled_back": rolled_back, "conflicts": conflicts }));
+            Ok(if conflicts.is_empty() { Exit::Done } else { Exit::Decision })
+        }
+        Rollback::Stopped => {
+            output.say(format!("rollback {id}: stopped; the same command goes on"));
+            Ok(Exit::Resumable)
+        }
+        Rollback::Unapproved { have, needed } => {
+            let have: Vec<String> = have.into_iter().collect();
+            Err(CliError::new(Exit::Resumable, format!("rollback {id} needs the approval of {needed} people; so far: [{}]", have.join(", ")))
+                .hint(format!("untether approve {id}")))
+        }
+        Rollback::Refused(reason) => Err(CliError::new(Exit::Resumable, reason)),
+    }
+}
+
+fn scope(args: &RollbackArgs) -> Result<RollbackScope, CliError> {
+    let bad = |e: BadId| CliError::usage(e.to_string());
+    match (&args.batch, &args.wave, &args.subject) {
+        (Some(batch), None, None) => Ok(RollbackScope::Batch(batch.parse().map_err(bad)?)),
+        (None, Some(wave), None) => Ok(RollbackScope::Wave(wave.parse().map_err(bad)?)),
+        (None, None, Some(subject)) => Ok(RollbackScope::Subject(SubjectId::new(subject.as_str()))),
+        _ => Err(CliError::usage("what is to be rolled back? Give --batch, --wave or --subject")),
+    }
+}
+
+/// The same rollback, recorded and not carried out yet.
+fn unfinished(state: &RunState, request: &RollbackRequest) -> Option<PlanId> {
+    let wanted = OrderKind::Rollback {
+        scope: request.scope.clone(),
+        to: request.to,
+        delete_provisioned: request.delete_provisioned,
+        enable_inactive: request.enable_inactive,
+    };
+    let open = state.orders().iter().filter(|(_, o)| o.kind == wanted && o.status != OrderStatus::Done);
+    open.max_by_key(|(_, o)| o.recorded_at).map(|(id, _)| id.clone())
+}
+
+async fn record_order(config: &Config, opened: &Opened, request: &RollbackRequest, output: &Output) -> Result<PlanId, CliError> {
+    let state = opened.state_now();
+    let waves = RecordedWaves { opened, state: &state, loaded: RefCell::new(BTreeMap::new()) };
+    let intents = RecordedIntents(opened);
+    let ended = ended_people(config, &state, &waves, opened).await?;
+    let mut stores = BTreeMap::new();
+    for id in state.orders().iter().filter(|(_, o)| matches!(o.kind, OrderKind::Plan)).map(|(id, _)| id) {
+        stores.extend(load_header(&opened.dir, &opened.keys, &state, id)?.stores);
+    }
+    let inputs = RollbackInputs {
+        request,
+        progress: &state,
+        operations: &waves,
+        intents: &intents,
+        ended: &ended,
+        capabilities: &state.general().capabilities,
+        stores: &stores,
+        now: opened.now(),
+    };
+    let order = rollback(&inputs).map_err(|e| CliError::usage(chain(&e)))?;
+    show(&order, request, output);
+    store(opened, &order, request).await?;
+    Ok(order.id)
+}
+
+fn show(order: &RollbackOrder, request: &RollbackRequest, output: &Output) {
+    let subjects: usize = order.concerns.iter().map(|(_, s)| s.len()).sum();
+    output.say(format!(
+        "rollback {}: {subjects} subjects to the state before {}, {} operations, {} approval(s) needed",
+        order.id, request.to, order.operations.len(), order.approvals_needed
+    ));
+    for op in &order.operations {
+        let undo = match &op.undo {
+            UndoClass::Full => String::new(),
+            UndoClass::Partial(lost) => format!(" [partial: {lost}]"),
+            UndoClass::None(why) => format!(" [none: {why}]"),
+        };
+        output.say(format!("  {} {} {} ({} subjects): {}{undo}", op.n, op.store, op.target.dn(), op.subjects.len(), op.reason));
+    }
+    for (subject, batch) in &order.elsewhere {
+        output.say(format!("  not touched: {subject}, which {batch} holds now"));
+    }
+    for subject in &order.left_disabled {
+        output.say(format!("  stays disabled (the roster says that the person has left): {subject}"));
+    }
+    for lost in &order.not_restored {
+        output.say(format!("  not restored: {} '{}': {}", lost.subject, lost.dn, lost.lost));
+    }
+    for note in &order.lint {
+        output.say(format!("  {note}"));
+    }
+    output.object("rollback", &serde_json::json!({
+        "order": order.id, "executed": false, "operations": order.operations.len(), "approvals_needed": order.approvals_needed,
+        "concerns": order.concerns, "left_disabled": order.left_disabled, "not_restored": order.not_restored,
+    }));
+}
+
+async fn store(opened: &Opened, order: &RollbackOrder, request: &RollbackRequest) -> Result<(), CliError> {
+    let mut files = PlanFiles::new(&opened.dir, &opened.keys);
+    for line in order.lines.split_inclusive(|b| *b == b'\n') {
+        files.wave_line(&order.wave.name, line).map_err(CliError::failed)?;
+    }
+    files.finish()?;
+    let digest = write_file(&opened.dir, &opened.keys, Area::Plans, &order.bytes)?;
+    let record = Record::OrderRecorded {
+        order: order.id.clone(),
+        digest,
+        order_kind: OrderKind::Rollback {
+            scope: request.scope.clone(),
+            to: request.to,
+            delete_provisioned: request.delete_provisioned,
+            enable_inactive: request.enable_inactive,
+        },
+        wave: order.wave.clone(),
+        approvals_needed: order.approvals_needed,
+        concerns: order.concerns.clone(),
+    };
+    opened.record(record).await.map(drop)
+}
+
+/// People whom the roster, read now, calls departed or ended: their accounts stay disabled.
+async fn ended_people(
+    config: &Config,
+    state: &RunState,
+    waves: &RecordedWaves<'_>,
+    opened: &Opened,
+) -> Result<BTreeSet<SubjectId>, CliError> {
+    let roster = LiveRoster::new(config.clone());
+    let now = opened.now();
+    roster.refresh(now).await.map_err(CliError::usage)?;
+    let mut ended = BTreeSet::new();
+    for (id, subject) in state.subjects() {
+        let planned = waves.subject(&subject.batch, id).map_err(CliError::state)?;
+        let reference = planned.and_then(|p| p.roster_ref);
+        let presence = reference.and_then(|r| roster.person(&r, now).presence);
+        if presence.is_some_and(|p| p.has_ended()) {
+            ended.insert(id.clone());
+        }
+    }
+    Ok(ended)
+}
+
+/// Reads operations of recorded waves, each wave once.
+struct RecordedWaves<'a> {
+    opened: &'a Opened,
+    state: &'a RunState,
+    loaded: RefCell<BTreeMap<WaveId, Wave>>,
+}
+
+impl RecordedWaves<'_> {
+    fn with<T>(&self, id: &WaveId, look: impl FnOnce(&Wave) -> Option<T>) -> Result<Option<T>, String> {
+        let mut loaded = self.loaded.borrow_mut();
+        if !loaded.contains_key(id) {
+            let header = load_header(&self.opened.dir, &self.opened.keys, self.state, &id.plan).map_err(|e| e.message)?;
+            let wave = load_wave(&self.opened.dir, &self.opened.keys, &header, id).map_err(|e| e.message)?;
+            loaded.insert(id.clone(), wave);
+        }
+        Ok(loaded.get(id).and_then(look))
+    }
+}
+
+impl Operations for RecordedWaves<'_> {
+    fn operation(&self, id: &OpId) -> Result<Operation, String> {
+        let found = self.with(id.wave(), |wave| {
+            wave.operations.iter().find(|op| op.batch == id.batch.batch && op.n == id.n).cloned()
+        })?;
+        found.ok_or_else(|| format!("operation {id} is not in its wave's file"))
+    }
+
+    fn subject(&self, batch: &BatchId, id: &SubjectId) -> Result<Option<PlannedSubject>, String> {
+        self.with(&batch.wave, |wave| wave.batch(&batch.batch).and_then(|b| b.subjects.iter().find(|s| s.id == *id).cloned()))
+    }
+}
+
+struct RecordedIntents<'a>(&'a Opened);
+
+impl Intents for RecordedIntents<'_> {
+    fn started(&self, seq: u64) -> Result<Started, String> {
+        self.0.ledger().started(seq)
+    }
+}
