@@ -58,9 +58,9 @@ const OPERATIONAL: [&str; 24] = [
     "structuralobjectclass",
 ];
 
-/// Whether the server keeps the attribute, not the user.
-pub(crate) fn is_operational(schema: &Schema, attr: &AttrName) -> bool {
-    OPERATIONAL.contains(&attr.base()) || schema.get(attr).is_some_and(|a| a.operational || a.read_only)
+/// Whether the server keeps the attribute, not the user. Without a schema the standard operational attributes are known.
+pub(crate) fn is_operational(schema: Option<&Schema>, attr: &AttrName) -> bool {
+    OPERATIONAL.contains(&attr.base()) || schema.and_then(|s| s.get(attr)).is_some_and(|a| a.operational || a.read_only)
 }
 
 /// Attributes that object classes require, by class in lower case.

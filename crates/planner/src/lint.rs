@@ -251,11 +251,12 @@ impl Linter {
         if makes {
             wave.created.insert(operation.target.dn().clone(), operation.n);
         }
-        if let Target::CreatedBy { n, dn } = &operation.target {
-            if wave.created.get(dn) != Some(n) && !makes {
-                let words = format!("operation {n} of its batch does not create {dn} before it");
-                self.note(Level::Error, Rule::MissingCreator, at.to_owned(), words);
-            }
+        if let Target::CreatedBy { n, dn } = &operation.target
+            && wave.created.get(dn) != Some(n)
+            && !makes
+        {
+            let words = format!("operation {n} of its batch does not create {dn} before it");
+            self.note(Level::Error, Rule::MissingCreator, at.to_owned(), words);
         }
         wave.last = Some((operation.batch.clone(), operation.stage, operation.phase, operation.n));
     }
@@ -333,10 +334,10 @@ impl Linter {
             self.note(Level::Warning, Rule::UndoClass, at.to_owned(), words);
         }
         let large = |v: &PlannedValue| matches!(v, PlannedValue::Inline(v) if v.as_bytes().len() > 1_024);
-        if let Action::Create { attrs } = &operation.action {
-            if attrs.iter().any(|(_, values)| values.iter().any(large)) {
-                self.note(Level::Error, Rule::LargeValue, at.to_owned(), "values above 1 KiB are blobs".to_owned());
-            }
+        if let Action::Create { attrs } = &operation.action
+            && attrs.iter().any(|(_, values)| values.iter().any(large))
+        {
+            self.note(Level::Error, Rule::LargeValue, at.to_owned(), "values above 1 KiB are blobs".to_owned());
         }
     }
 

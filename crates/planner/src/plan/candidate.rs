@@ -213,10 +213,11 @@ fn classify(
             candidate.decided = decided;
             candidate.groups_only = groups_only;
             progress(inputs.progress, &mut candidate);
-            if candidate.out.is_none() && !groups_only {
-                if let Some(out) = unfit(inputs.policy, &candidate) {
-                    candidate.out = Some(out);
-                }
+            if candidate.out.is_none()
+                && !groups_only
+                && let Some(out) = unfit(inputs.policy, &candidate)
+            {
+                candidate.out = Some(out);
             }
         }
         Err((track, out)) => {
@@ -261,10 +262,10 @@ fn track(
     if subject.entity.is_none() {
         return Err(out(Reason::Unassigned, "no entity by roster, subtree or attribute"));
     }
-    if let Some((track, until, words)) = decisions.get(&candidate.id) {
-        if *until >= today(inputs, subject.entity.as_ref()) {
-            return decided(*track, *until, words, presence);
-        }
+    if let Some((track, until, words)) = decisions.get(&candidate.id)
+        && *until >= today(inputs, subject.entity.as_ref())
+    {
+        return decided(*track, *until, words, presence);
     }
     let stays = |track| Ok(Chosen { track, decided: false, groups_only: false });
     let present = if candidate.independent.is_some() && !resumes_migration(inputs.progress, candidate) {

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use untether_model::operation::{Desired, Expects, PlannedValue, Touch, Track};
-use untether_model::schema::Schema;
 use untether_model::snapshot::{CredentialKind, CredentialMark, SnapshotEntry};
 use untether_model::{AttrName, Side, Value};
 
@@ -56,17 +55,19 @@ pub(super) fn collect(
     blobs: &mut Blobs<'_>,
 ) -> Result<(), PlanError> {
     let main = candidate.main() == usize::from(account);
-    if main && candidate.track == Some(Track::Migrate) && candidate.new.is_some() {
-        if let (Some(mapping), Some(entity)) = (&inputs.policy.mapping, &candidate.entity) {
-            // It was made once already, when names were compared; the same entry gives the same draft.
-            let made = draft(mapping, entry, entity, entry.stable_id.as_ref(), inputs.classes)
-                .map_err(|cause| PlanError::Source { what: entry.dn.to_string(), cause })?;
-            let mut attrs = Vec::with_capacity(made.attrs.len());
-            for (attr, values) in made.attrs {
-                attrs.push((attr, planned(&values, blobs)?));
-            }
-            facts.create = Some(attrs);
+    if main
+        && candidate.track == Some(Track::Migrate)
+        && candidate.new.is_some()
+        && let (Some(mapping), Some(entity)) = (&inputs.policy.mapping, &candidate.entity)
+    {
+        // It was made once already, when names were compared; the same entry gives the same draft.
+        let made = draft(mapping, entry, entity, entry.stable_id.as_ref(), inputs.classes)
+            .map_err(|cause| PlanError::Source { what: entry.dn.to_string(), cause })?;
+        let mut attrs = Vec::with_capacity(made.attrs.len());
+        for (attr, values) in made.attrs {
+            attrs.push((attr, planned(&values, blobs)?));
         }
+        facts.create = Some(attrs);
     }
     let account_facts = account_facts(inputs, candidate, entry, blobs)?;
     facts.accounts.insert(account, account_facts);
@@ -123,8 +124,7 @@ pub(super) fn is_retained(inputs: &Inputs<'_>, attr: &AttrName) -> bool {
 }
 
 fn scrub(inputs: &Inputs<'_>, entry: &SnapshotEntry, facts: &mut AccountFacts, blobs: &mut Blobs<'_>) -> Result<(), PlanError> {
-    let fallback = Schema::standard();
-    let schema = inputs.schemas.get(&Side::Shared).filter(|s| !s.is_empty()).unwrap_or(&fallback);
+    let schema = inputs.schemas.get(&Side::Shared).filter(|s| !s.is_empty());
     let classes = values(entry, "objectClass");
     let rdn = entry.dn.rdn();
     let names_it =

@@ -190,10 +190,11 @@ impl<'a> Pass<'a> {
                 if !candidate.is_planned() {
                     continue;
                 }
-                if candidate.track == Some(Track::Migrate) && usize::from(account.account) == candidate.main() {
-                    if let Some(maps) = maps {
-                        links.memberships.entry(account.candidate).or_default().extend(maps);
-                    }
+                if candidate.track == Some(Track::Migrate)
+                    && usize::from(account.account) == candidate.main()
+                    && let Some(maps) = maps
+                {
+                    links.memberships.entry(account.candidate).or_default().extend(maps);
                 }
                 if candidate.has_stage(Stage::Remove) && (!candidate.groups_only || protected) {
                     self.removal(links, holder, entry, attr, (account, by_login));

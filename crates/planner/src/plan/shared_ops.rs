@@ -194,10 +194,10 @@ fn admission(frame: &Frame<'_>, common: &Common<'_>, batch: &[u32], out: &mut Ve
     let (target, attr, exists) = group_target(common, dn);
     let mut members: BTreeMap<&SubjectId, Value> = BTreeMap::new();
     for candidate in batch.iter().filter_map(|n| common.candidates.get(*n as usize)) {
-        if candidate.track == Some(Track::Migrate) {
-            if let Some(value) = member_value(candidate, attr) {
-                members.insert(&candidate.id, value);
-            }
+        if candidate.track == Some(Track::Migrate)
+            && let Some(value) = member_value(candidate, attr)
+        {
+            members.insert(&candidate.id, value);
         }
     }
     if members.is_empty() {

@@ -8,7 +8,7 @@ use untether_model::auth::PolicyValues;
 use untether_model::operation::{Stage, Track};
 use untether_model::policy::{Admission, Hold, Keep};
 use untether_model::snapshot::{EntryRole, SnapshotEntry};
-use untether_model::{Dn, EntityId, Side, StableId, Value, keys};
+use untether_model::{Dn, EntityId, Side, StableId, SubjectId, Value, keys};
 
 use super::Inputs;
 use super::candidate::{Candidate, NewAccount, Out, today};
@@ -321,20 +321,21 @@ fn readable(name: &str) -> &str {
 
 /// Two subjects that would get the same name, login or address: the first by id goes, the others wait.
 fn clashes_within(candidates: &mut [Candidate], names: &HashMap<String, Vec<u32>>) {
-    let mut shared: BTreeMap<u32, BTreeSet<(&str, u32)>> = BTreeMap::new();
+    let mut shared: BTreeMap<u32, BTreeSet<&str>> = BTreeMap::new();
     for (name, numbers) in names.iter().filter(|(_, numbers)| numbers.len() > 1) {
         for number in numbers {
-            let others = numbers.iter().filter(|other| *other < number).map(|other| (name.as_str(), *other));
-            shared.entry(*number).or_default().extend(others);
+            shared.entry(*number).or_default().insert(name);
         }
     }
-    for (number, clashes) in shared {
-        let first = clashes
-            .iter()
-            .find(|(_, other)| candidates.get(*other as usize).is_some_and(|c| c.out.is_none()))
-            .and_then(|(name, other)| candidates.get(*other as usize).map(|c| (*name, c.id.clone())));
-        if let (Some((name, id)), Some(candidate)) = (first, candidates.get_mut(number as usize)) {
-            candidate.drop_for(Reason::NameClash, format!("its {} is that of subject {id} of this plan", readable(name)));
+    let mut owners: HashMap<&str, SubjectId> = HashMap::new();
+    for (number, names) in shared {
+        let Some(candidate) = candidates.get_mut(number as usize).filter(|c| c.out.is_none()) else { continue };
+        match names.iter().find_map(|name| owners.get(name).map(|id| (*name, id))) {
+            Some((name, id)) => {
+                let words = format!("its {} is that of subject {id} of this plan", readable(name));
+                candidate.drop_for(Reason::NameClash, words);
+            }
+            None => owners.extend(names.into_iter().map(|name| (name, candidate.id.clone()))),
         }
     }
 }

@@ -25,7 +25,7 @@ use crate::report::{Note, PointOfNoReturn, Remark};
 use crate::source::{PlanError, Sink};
 
 /// So many subjects' facts are in memory at once.
-const SUBJECTS_AT_ONCE: usize = 16_000;
+const SUBJECTS_AT_ONCE: usize = 8_000;
 
 /// What the files are made from.
 pub(super) struct Parts<'a> {

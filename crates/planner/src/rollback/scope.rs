@@ -41,21 +41,18 @@ pub(super) fn resolve(inputs: &RollbackInputs<'_>) -> Result<Scope, PlanError> {
         }
     };
     for batch in batches {
-        if !state.batches().contains_key(&batch) {
+        let Some(found) = state.batches().get(&batch) else {
             return Err(PlanError::Request(format!("batch {batch} is in no started wave: there is nothing to roll back")));
-        }
+        };
         let mut here = Vec::new();
-        for (id, subject) in state.subjects() {
-            if subject.batch == batch {
-                here.push(id.clone());
+        for id in &found.subjects {
+            match state.subjects().get(id) {
+                Some(subject) if subject.batch == batch => here.push(id.clone()),
+                Some(subject) => scope.elsewhere.push((id.clone(), subject.batch.clone())),
+                None => {}
             }
         }
-        let once = state.batches().get(&batch).into_iter().flat_map(|b| b.subjects.iter());
-        for id in once.filter(|id| !here.contains(id)) {
-            if let Some(subject) = state.subjects().get(id) {
-                scope.elsewhere.push((id.clone(), subject.batch.clone()));
-            }
-        }
+        here.sort();
         scope.concerns.insert(batch, here);
     }
     scope.elsewhere.sort();

@@ -1,5 +1,6 @@
 //! What is ours and still stands: the applied cells of the concerned subjects with their operations.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use untether_model::operation::{Action, Operation, UndoClass};
@@ -80,10 +81,9 @@ pub(super) fn timeline(inputs: &RollbackInputs<'_>, scope: &Scope) -> Result<Tim
         for (subject, cell) in cells {
             not_restored(inputs, &effect, &subject, &mut timeline.not_restored);
             let Some(seq) = cell.started else { continue };
-            if !effect.intents.contains_key(&seq) {
+            if let Entry::Vacant(place) = effect.intents.entry(seq) {
                 let read = inputs.intents.started(seq);
-                let intent = read.map_err(|cause| PlanError::Journal { what: format!("intent {seq}"), cause })?;
-                effect.intents.insert(seq, intent);
+                place.insert(read.map_err(|cause| PlanError::Journal { what: format!("intent {seq}"), cause })?);
             }
             effect.cells.insert(subject, seq);
         }

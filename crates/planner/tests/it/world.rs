@@ -311,6 +311,12 @@ impl World {
     }
 
     pub fn try_plan(&self) -> Result<(Planned, Kept), PlanError> {
+        let mut kept = Kept::default();
+        let planned = self.plan_into(&mut kept)?;
+        Ok((planned, kept))
+    }
+
+    pub fn plan_into(&self, sink: &mut dyn Sink) -> Result<Planned, PlanError> {
         let snapshot = SnapshotHeader {
             version: 1,
             taken_at: NOW.parse().unwrap(),
@@ -344,9 +350,7 @@ impl World {
             now: NOW.parse().unwrap(),
             seed: self.seed,
         };
-        let mut kept = Kept::default();
-        let planned = plan(&inputs, &mut kept)?;
-        Ok((planned, kept))
+        plan(&inputs, sink)
     }
 
     /// The reason why a subject is not planned; `None` if it is.
