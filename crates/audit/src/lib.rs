@@ -4,4 +4,13 @@
 //! where its results are stored: they go to sinks.
 
 pub mod collect;
+pub mod correlate;
+pub mod explain;
+pub mod links;
 pub mod roster;
+pub mod rules;
+pub mod run;
+pub mod source;
+pub mod spill;
+pub mod state;
+pub mod stored;

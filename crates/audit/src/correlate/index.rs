@@ -1,0 +1,348 @@
+//! The compact index of both stores, filled in one pass: accounts, names, keys.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use untether_model::roster::PersonIx;
+use untether_model::snapshot::MatchKey;
+use untether_model::{Dn, Side, SubjectId};
+
+use super::matching::{Outcome, Undecided, weigh};
+use super::{AccountKeys, Decisions, Flags, KeyTable, People, Row, RowIx};
+
+/// The hash of a comparable text. Only ever compared within one run.
+pub fn hash_text(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// The hash of a name.
+pub fn hash_dn(dn: &Dn) -> u64 {
+    hash_text(dn.key().as_str())
+}
+
+/// One account as the index takes it.
+pub struct Candidate<'a> {
+    /// The store.
+    pub side: Side,
+    /// Its name.
+    pub dn: &'a Dn,
+    /// Its keys.
+    pub keys: AccountKeys,
+    /// Marks, times and entity.
+    pub row: Row,
+    /// Its anchor: [`super::account_anchor`].
+    pub anchor: String,
+}
+
+/// Keys of an account that none of its own keys led to a person, as hashes.
+#[derive(Clone, Debug, Default)]
+pub(super) struct LooseKeys {
+    pub number: Option<u64>,
+    pub mails: Vec<u64>,
+    pub logins: Vec<u64>,
+}
+
+/// Tables of one store.
+#[derive(Clone, Debug, Default)]
+pub(super) struct SideTables {
+    /// Accounts by name.
+    pub names: KeyTable,
+    pub links: KeyTable,
+    pub numbers: KeyTable,
+    pub mails: KeyTable,
+    pub logins: KeyTable,
+}
+
+/// The index, filled.
+pub struct Index {
+    pub(super) rows: Vec<Row>,
+    pub(super) shared: SideTables,
+    pub(super) independent: SideTables,
+    pub(super) shared_rows: u32,
+    /// Subject ids of accounts that were nobody's when they were read.
+    pub(super) own_ids: BTreeMap<RowIx, SubjectId>,
+    pub(super) loose: Vec<(RowIx, LooseKeys)>,
+    /// Independent accounts with the shared accounts that their link points at.
+    pub(super) linked: Vec<(RowIx, RowIx)>,
+    /// Accounts that decisions name, by anchor.
+    pub(super) anchors: BTreeMap<String, RowIx>,
+    pub(super) owners: Vec<OwnerClaim>,
+    /// Number of people in the roster: the first subjects.
+    pub(super) people: u32,
+    /// For each subject that the roster does not know, the account that stands for it.
+    pub(super) roots: Vec<RowIx>,
+}
+
+impl Index {
+    /// Number of accounts.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there is no account at all.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// One account.
+    pub fn row(&self, row: RowIx) -> Option<&Row> {
+        self.rows.get(usize::try_from(row).ok()?)
+    }
+
+    /// The id that an account gives a subject which the roster does not know, where it was known at once that it is nobody's.
+    pub fn own_id(&self, row: RowIx) -> Option<SubjectId> {
+        self.own_ids.get(&row).cloned()
+    }
+
+    /// Where the accounts of a store begin.
+    pub fn first_row(&self, side: Side) -> RowIx {
+        match side {
+            Side::Shared => 0,
+            Side::Independent => self.shared_rows,
+        }
+    }
+
+    /// Sets marks of an account.
+    pub fn mark(&mut self, row: RowIx, flags: Flags) {
+        if let Some(row) = self.row_mut(row) {
+            row.flags.set(flags, true);
+        }
+    }
+
+    /// One account, to be marked.
+    pub(super) fn row_mut(&mut self, row: RowIx) -> Option<&mut Row> {
+        self.rows.get_mut(usize::try_from(row).ok()?)
+    }
+
+    /// All accounts with their places.
+    pub fn rows(&self) -> impl Iterator<Item = (RowIx, &Row)> {
+        (0u32..).zip(&self.rows)
+    }
+
+    /// The store of an account.
+    pub fn side_of(&self, row: RowIx) -> Side {
+        if row < self.shared_rows { Side::Shared } else { Side::Independent }
+    }
+
+    pub(super) fn tables(&self, side: Side) -> &SideTables {
+        match side {
+            Side::Shared => &self.shared,
+            Side::Independent => &self.independent,
+        }
+    }
+
+    /// The account of this name in a store.
+    pub fn row_of(&self, side: Side, dn: &Dn) -> Option<RowIx> {
+        self.tables(side).names.get(hash_dn(dn)).next()
+    }
+
+    /// The account that a name which an entry of `side` mentions leads to: in its own store first, then in the other one.
+    pub fn resolve(&self, side: Side, dn: &Dn) -> Option<RowIx> {
+        self.resolve_hash(side, hash_dn(dn))
+    }
+
+    pub(super) fn resolve_hash(&self, side: Side, hash: u64) -> Option<RowIx> {
+        [side, side.other()].into_iter().find_map(|s| self.tables(s).names.get(hash).next())
+    }
+
+    /// The accounts of a store with this login (comparable form).
+    pub fn by_login(&self, side: Side, login: &str) -> impl Iterator<Item = RowIx> + '_ {
+        // Services have a hash of their own in the table: they are matched with services only.
+        let tables = &self.tables(side).logins;
+        tables.get(login_hash(login, false)).chain(tables.get(login_hash(login, true)))
+    }
+}
+
+/// An owner that an account names.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OwnerClaim {
+    pub owned: RowIx,
+    /// Hash of the owner's name.
+    pub name: u64,
+    /// An entry of that name exists.
+    pub exists: bool,
+}
+
+fn tagged(kind: &str, text: &str, service: bool) -> u64 {
+    hash_text(&format!("{kind}\u{0}{}\u{0}{text}", u8::from(service)))
+}
+
+fn login_hash(login: &str, service: bool) -> u64 {
+    tagged("login", login, service)
+}
+
+/// Fills the index; the shared store first, because links point there.
+pub struct IndexBuilder<'a> {
+    index: Index,
+    people: &'a People<'a>,
+    decisions: &'a Decisions,
+    /// Roster anchors that decisions name.
+    named_people: BTreeMap<String, PersonIx>,
+    linking: bool,
+}
+
+impl<'a> IndexBuilder<'a> {
+    /// A builder for these people and decisions.
+    pub fn new(people: &'a People<'a>, decisions: &'a Decisions) -> Self {
+        let index = Index {
+            rows: Vec::new(),
+            shared: SideTables::default(),
+            independent: SideTables::default(),
+            shared_rows: 0,
+            own_ids: BTreeMap::new(),
+            loose: Vec::new(),
+            linked: Vec::new(),
+            anchors: BTreeMap::new(),
+            owners: Vec::new(),
+            people: people.count(),
+            roots: Vec::new(),
+        };
+        let named_people = if decisions.no_matches() { BTreeMap::new() } else { people.anchors() };
+        Self { index, people, decisions, named_people, linking: false }
+    }
+
+    fn tables_mut(&mut self, side: Side) -> &mut SideTables {
+        match side {
+            Side::Shared => &mut self.index.shared,
+            Side::Independent => &mut self.index.independent,
+        }
+    }
+
+    /// Ends the shared store: what comes now is independent.
+    pub fn end_shared(&mut self) {
+        self.index.shared.links.seal();
+        self.linking = true;
+    }
+
+    /// Takes down one account, with the names of its owners and whether such an entry exists.
+    pub fn account(&mut self, candidate: Candidate<'_>, owners: &[(Dn, bool)]) -> RowIx {
+        let Candidate { side, dn, keys, mut row, anchor } = candidate;
+        let place = u32::try_from(self.index.rows.len()).unwrap_or(u32::MAX);
+        let service = row.flags.has(Flags::SERVICE);
+        let loose = LooseKeys {
+            number: keys.number.as_deref().map(|n| tagged("number", n, service)),
+            mails: keys.mails.iter().map(|m| tagged("mail", m, service)).collect(),
+            logins: keys.logins.iter().map(|l| login_hash(l, service)).collect(),
+        };
+        let link = keys.link.as_deref().map(|l| tagged("link", l, service));
+        let target = match self.link_target(side, link) {
+            Target::One(shared) if self.is_denied(&anchor, shared) => Target::None,
+            target => target,
+        };
+        let outcome = match target {
+            Target::Several => Outcome::Undecided(Undecided::Ambiguous),
+            _ => self.decide(&keys, service, &anchor, target),
+        };
+        let mut nobodys = false;
+        match outcome {
+            Outcome::Decided(person, key) => {
+                row.subject = u32::try_from(person.index()).unwrap_or(Row::UNMATCHED);
+                row.matched_by = Some(key);
+                row.flags.set(Flags::DECIDED_BY_PERSON, key == MatchKey::Decision);
+            }
+            Outcome::Undecided(why) => {
+                row.flags.set(undecided_flag(why), true);
+                nobodys = true;
+            }
+            Outcome::Nobody => nobodys = true,
+        }
+        if nobodys {
+            self.index.own_ids.insert(place, SubjectId::from_anchor(&anchor));
+            if outcome == Outcome::Nobody {
+                self.index.loose.push((place, loose.clone()));
+            }
+        }
+        if let Target::One(shared) = target {
+            self.index.linked.push((place, shared));
+        }
+        if self.decisions.mentions(&anchor) {
+            self.index.anchors.insert(anchor, place);
+        }
+        let claims = owners.iter().map(|(owner, exists)| OwnerClaim { owned: place, name: hash_dn(owner), exists: *exists });
+        self.index.owners.extend(claims);
+        if side == Side::Shared {
+            self.index.shared_rows += 1;
+        }
+        let tables = self.tables_mut(side);
+        tables.names.insert(hash_dn(dn), place);
+        if let Some(hash) = link {
+            tables.links.insert(hash, place);
+        }
+        if let Some(hash) = loose.number {
+            tables.numbers.insert(hash, place);
+        }
+        loose.mails.iter().for_each(|hash| tables.mails.insert(*hash, place));
+        loose.logins.iter().for_each(|hash| tables.logins.insert(*hash, place));
+        self.index.rows.push(row);
+        place
+    }
+
+    fn link_target(&self, side: Side, link: Option<u64>) -> Target {
+        let (Some(hash), Side::Independent, true) = (link, side, self.linking) else { return Target::None };
+        let mut found = self.index.shared.links.get(hash);
+        match (found.next(), found.next()) {
+            (Some(only), None) => Target::One(only),
+            (Some(_), Some(_)) => Target::Several,
+            _ => Target::None,
+        }
+    }
+
+    fn is_denied(&self, anchor: &str, other: RowIx) -> bool {
+        self.decisions.denies_any(anchor)
+            && self.index.anchors.iter().any(|(name, row)| *row == other && self.decisions.is_denied(anchor, name))
+    }
+
+    fn decide(&self, keys: &AccountKeys, service: bool, anchor: &str, target: Target) -> Outcome<PersonIx> {
+        if let Some(person) = self.decisions.confirmed_with(anchor).find_map(|other| self.named_people.get(other)) {
+            return Outcome::Decided(*person, MatchKey::Decision);
+        }
+        if service {
+            return Outcome::Nobody;
+        }
+        let mut leads: Vec<(MatchKey, Vec<PersonIx>)> = Vec::new();
+        let linked = match target {
+            Target::One(shared) => self.index.row(shared).filter(|row| !row.is_undecided()),
+            _ => None,
+        };
+        if let Some(person) = linked.and_then(|row| self.people.person(row.subject)) {
+            leads.push((MatchKey::Link, vec![person]));
+        }
+        leads.extend(self.people.leads(keys).into_iter().map(|lead| (lead.key, lead.people)));
+        if self.decisions.denies_any(anchor) {
+            for (_, people) in &mut leads {
+                people.retain(|p| self.people.anchor(*p).is_none_or(|other| !self.decisions.is_denied(anchor, &other)));
+            }
+            leads.retain(|(_, people)| !people.is_empty());
+        }
+        weigh(&leads)
+    }
+
+    /// Seals the tables and settles what depends on the whole: links with several claimants, accounts that only the other store
+    /// explains, decisions between accounts.
+    pub fn finish(self) -> Index {
+        let Self { mut index, decisions, .. } = self;
+        for tables in [&mut index.shared, &mut index.independent] {
+            for table in [&mut tables.names, &mut tables.links, &mut tables.numbers, &mut tables.mails, &mut tables.logins] {
+                table.seal();
+            }
+        }
+        super::subjects::settle(&mut index, decisions);
+        index
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Target {
+    None,
+    One(RowIx),
+    Several,
+}
+
+pub(super) fn undecided_flag(why: Undecided) -> Flags {
+    match why {
+        Undecided::Ambiguous => Flags::AMBIGUOUS,
+        Undecided::Conflicting => Flags::CONFLICTING,
+    }
+}

@@ -1,0 +1,106 @@
+//! What an account is by name, pattern and filter: service, mailbox, test, secondary, protected, canary, kept.
+
+use std::collections::BTreeSet;
+
+use untether_directory::filter::{Filter, FilterError};
+use untether_model::policy::AuditPolicy;
+use untether_model::schema::Schema;
+use untether_model::snapshot::SnapshotEntry;
+use untether_model::{Dn, Entry, Side};
+
+use super::context::Sides;
+use crate::correlate::{Flags, KeyReader};
+
+/// A filter of the configuration that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("the filter {text} of {key} cannot be read; write it as RFC 4515 says")]
+pub struct BadFilter {
+    /// The key of the configuration.
+    pub key: &'static str,
+    /// The filter.
+    pub text: String,
+    /// What is wrong with it.
+    #[source]
+    pub source: FilterError,
+}
+
+fn parse(key: &'static str, text: &str) -> Result<Filter, BadFilter> {
+    Filter::parse(text).map_err(|source| BadFilter { key, text: text.to_owned(), source })
+}
+
+/// Recognizes identities.
+pub struct Identities<'a> {
+    policy: &'a AuditPolicy,
+    protected_filters: Sides<Vec<Filter>>,
+    factor: Option<Filter>,
+    /// Protected by name: configured, and what the servers' configurations name.
+    protected_names: BTreeSet<Dn>,
+}
+
+impl<'a> Identities<'a> {
+    /// From what is configured and the names that the servers' configurations mention.
+    pub fn new(policy: &'a AuditPolicy, named: BTreeSet<Dn>) -> Result<Self, BadFilter> {
+        let filters = |side| -> Result<Vec<Filter>, BadFilter> {
+            policy.protected.filters(side).iter().map(|text| parse("protected", text)).collect()
+        };
+        let mut protected_names = named;
+        protected_names.extend(policy.protected.dns.iter().cloned());
+        Ok(Self {
+            policy,
+            protected_filters: Sides { shared: filters(Side::Shared)?, independent: filters(Side::Independent)? },
+            factor: policy.mfa_filter.as_deref().map(|text| parse("mfa_filter", text)).transpose()?,
+            protected_names,
+        })
+    }
+
+    /// Whether a name is protected, whatever the entry holds.
+    pub fn is_protected_name(&self, dn: &Dn) -> bool {
+        self.protected_names.contains(dn)
+            || self.policy.protected.groups.contains(dn)
+            || self.policy.protected.subtrees.iter().any(|base| dn.is_within(base))
+    }
+
+    /// The marks that the account's name and attributes alone decide.
+    pub fn marks(&self, side: Side, entry: &mut SnapshotEntry, reader: &KeyReader<'_>, schema: &Schema) -> Flags {
+        let mut flags = Flags::default();
+        let policy = self.policy;
+        {
+            let entry = &*entry;
+            let logins: Vec<&str> = reader.logins(entry).collect();
+            let classes: Vec<&str> = crate::links::texts(entry, "objectClass").collect();
+            let is = |pattern: &untether_model::policy::AccountPattern| {
+                pattern.matches(&entry.dn, logins.iter().copied(), classes.iter().copied())
+            };
+            // An account is one of these; what is declared a service is nothing else.
+            if is(&policy.services) {
+                flags.set(Flags::SERVICE, true);
+            } else if is(&policy.mailboxes) {
+                flags.set(Flags::MAILBOX, true);
+            } else if is(&policy.tests) {
+                flags.set(Flags::TEST, true);
+            } else if is(&policy.secondary) {
+                flags.set(Flags::SECONDARY, true);
+            }
+            flags.set(Flags::KEEP, side == Side::Shared && policy.keep.iter().any(|rule| is(&rule.accounts)));
+            flags.set(Flags::CANARY, policy.store(side).canary.as_ref() == Some(&entry.dn));
+        }
+        let by_name = self.is_protected_name(&entry.dn);
+        let (by_filter, factor) = with_entry(entry, |entry| {
+            let protected = self.protected_filters.get(side).iter().any(|filter| filter.matches(entry, schema));
+            let factor = side == Side::Independent && self.factor.as_ref().is_some_and(|f| f.matches(entry, schema));
+            (protected, factor)
+        });
+        flags.set(Flags::PROTECTED, by_name || by_filter);
+        flags.set(Flags::FACTOR, factor);
+        flags.set(Flags::INDEPENDENT, side == Side::Independent);
+        flags
+    }
+}
+
+/// Filters are evaluated on entries as a directory has them: lends the attributes for that long.
+fn with_entry<T>(entry: &mut SnapshotEntry, ask: impl FnOnce(&Entry) -> T) -> T {
+    let lent = Entry { dn: entry.dn.clone(), attrs: std::mem::take(&mut entry.attrs) };
+    let answer = ask(&lent);
+    entry.attrs = lent.attrs;
+    answer
+}

@@ -1,0 +1,62 @@
+//! The collected snapshot as the rules see it: streams of entries that may be read several times.
+//!
+//! Knows neither files nor seals nor servers; a store is never held in memory by who reads through this.
+
+use untether_model::Side;
+use untether_model::snapshot::{CopyRecord, EntryRole, SnapshotEntry};
+
+/// Entries of one store, one after the other.
+pub type Entries<'a, E> = Box<dyn Iterator<Item = Result<SnapshotEntry, E>> + 'a>;
+
+/// What the areas of copies of one store hold, entry by entry.
+pub type Copies<'a, E> = Box<dyn Iterator<Item = Result<CopyRecord, E>> + 'a>;
+
+/// A collected snapshot.
+pub trait Source {
+    /// Why an entry could not be read back.
+    type Error: std::error::Error + Send + Sync + 'static;
+
+    /// The entries of one store that have one of these roles, in the same order at each call.
+    fn entries<'a>(&'a self, side: Side, roles: &'a [EntryRole]) -> Result<Entries<'a, Self::Error>, Self::Error>;
+
+    /// What the areas of copies of one store hold.
+    fn copies<'a>(&'a self, side: Side) -> Result<Copies<'a, Self::Error>, Self::Error>;
+}
+
+/// A snapshot in memory: for tests and for what is small anyway.
+#[derive(Clone, Debug, Default)]
+pub struct MemorySource {
+    shared: Vec<SnapshotEntry>,
+    independent: Vec<SnapshotEntry>,
+    copies: Vec<(Side, CopyRecord)>,
+}
+
+impl MemorySource {
+    /// A snapshot with these entries of the two stores.
+    pub fn new(shared: Vec<SnapshotEntry>, independent: Vec<SnapshotEntry>) -> Self {
+        Self { shared, independent, copies: Vec::new() }
+    }
+
+    /// With what areas of copies hold.
+    #[must_use]
+    pub fn with_copies(mut self, copies: Vec<(Side, CopyRecord)>) -> Self {
+        self.copies = copies;
+        self
+    }
+}
+
+impl Source for MemorySource {
+    type Error = std::convert::Infallible;
+
+    fn entries<'a>(&'a self, side: Side, roles: &'a [EntryRole]) -> Result<Entries<'a, Self::Error>, Self::Error> {
+        let entries = match side {
+            Side::Shared => &self.shared,
+            Side::Independent => &self.independent,
+        };
+        Ok(Box::new(entries.iter().filter(|entry| roles.contains(&entry.role)).cloned().map(Ok)))
+    }
+
+    fn copies<'a>(&'a self, side: Side) -> Result<Copies<'a, Self::Error>, Self::Error> {
+        Ok(Box::new(self.copies.iter().filter(move |(of, _)| *of == side).map(|(_, copy)| Ok(copy.clone()))))
+    }
+}

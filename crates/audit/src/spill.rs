@@ -1,0 +1,172 @@
+//! Sorting more records than fit into memory: sorted runs go to a scratch place and are merged on the way out.
+//!
+//! Where the runs are kept (memory, sealed temporary files) is the caller's business.
+
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+
+/// Records of a sorted run, read back in order.
+pub type Run<'a, E> = Box<dyn Iterator<Item = Result<Vec<u8>, E>> + 'a>;
+
+/// A place for sorted runs.
+pub trait Scratch {
+    /// Why a run could not be written or read back.
+    type Error: std::error::Error + Send + Sync + 'static;
+
+    /// Keeps one run: records in the order in which they are handed over.
+    fn keep(&mut self, records: &mut dyn Iterator<Item = Vec<u8>>) -> Result<(), Self::Error>;
+
+    /// The kept runs, in the order in which they were kept.
+    fn runs<'a>(&'a self) -> Result<Vec<Run<'a, Self::Error>>, Self::Error>;
+}
+
+/// Runs in memory.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryScratch {
+    runs: Vec<Vec<Vec<u8>>>,
+}
+
+impl Scratch for MemoryScratch {
+    type Error = std::convert::Infallible;
+
+    fn keep(&mut self, records: &mut dyn Iterator<Item = Vec<u8>>) -> Result<(), Self::Error> {
+        self.runs.push(records.collect());
+        Ok(())
+    }
+
+    fn runs<'a>(&'a self) -> Result<Vec<Run<'a, Self::Error>>, Self::Error> {
+        Ok(self.runs.iter().map(|run| Box::new(run.iter().cloned().map(Ok)) as Run<'a, Self::Error>).collect())
+    }
+}
+
+/// Takes records with their sort keys in any order; memory is bounded by one run.
+pub struct Sorter<'s, S: Scratch> {
+    scratch: &'s mut S,
+    buffer: Vec<Vec<u8>>,
+    buffered_bytes: usize,
+    limit_bytes: usize,
+}
+
+/// A record is its key's length (four bytes, big endian), the key, the payload; records sort by key, then payload.
+fn split(record: &[u8]) -> (&[u8], &[u8]) {
+    let Some((head, rest)) = record.split_first_chunk::<4>() else { return (&[], &[]) };
+    let length = usize::try_from(u32::from_be_bytes(*head)).unwrap_or(usize::MAX);
+    rest.split_at_checked(length).unwrap_or((rest, &[]))
+}
+
+fn order(left: &[u8], right: &[u8]) -> Ordering {
+    split(left).cmp(&split(right))
+}
+
+impl<'s, S: Scratch> Sorter<'s, S> {
+    /// A sorter that keeps at most about `limit_bytes` of records in memory.
+    pub fn new(scratch: &'s mut S, limit_bytes: usize) -> Self {
+        Self { scratch, buffer: Vec::new(), buffered_bytes: 0, limit_bytes }
+    }
+
+    /// Takes one record.
+    pub fn push(&mut self, key: &[u8], payload: &[u8]) -> Result<(), S::Error> {
+        let length = u32::try_from(key.len()).unwrap_or(u32::MAX);
+        let mut record = Vec::with_capacity(4 + key.len() + payload.len());
+        record.extend_from_slice(&length.to_be_bytes());
+        record.extend_from_slice(key);
+        record.extend_from_slice(payload);
+        self.buffered_bytes += record.len() + size_of::<Vec<u8>>();
+        self.buffer.push(record);
+        match self.buffered_bytes > self.limit_bytes {
+            true => self.spill(),
+            false => Ok(()),
+        }
+    }
+
+    fn spill(&mut self) -> Result<(), S::Error> {
+        self.buffer.sort_unstable_by(|a, b| order(a, b));
+        self.buffered_bytes = 0;
+        self.scratch.keep(&mut self.buffer.drain(..))
+    }
+
+    /// All records in order, as (key, payload). What was never spilled is not written to the scratch place.
+    pub fn finish(mut self) -> Result<Sorted<'s, S::Error>, S::Error> {
+        self.buffer.sort_unstable_by(|a, b| order(a, b));
+        let scratch: &'s S = self.scratch;
+        let mut runs = scratch.runs()?;
+        runs.push(Box::new(self.buffer.into_iter().map(Ok)));
+        let mut sorted = Sorted { runs, heads: BinaryHeap::new() };
+        for run in 0..sorted.runs.len() {
+            sorted.advance(run)?;
+        }
+        Ok(sorted)
+    }
+}
+
+/// The head of one run; the heap gives the least first.
+struct Head {
+    record: Vec<u8>,
+    run: usize,
+}
+
+impl PartialEq for Head {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Head {}
+
+impl PartialOrd for Head {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Head {
+    fn cmp(&self, other: &Self) -> Ordering {
+        order(&other.record, &self.record).then(other.run.cmp(&self.run))
+    }
+}
+
+/// Sorted records.
+pub struct Sorted<'a, E> {
+    runs: Vec<Run<'a, E>>,
+    heads: BinaryHeap<Head>,
+}
+
+impl<E> Sorted<'_, E> {
+    fn advance(&mut self, run: usize) -> Result<(), E> {
+        if let Some(record) = self.runs.get_mut(run).and_then(Iterator::next).transpose()? {
+            self.heads.push(Head { record, run });
+        }
+        Ok(())
+    }
+}
+
+impl<E> Iterator for Sorted<'_, E> {
+    type Item = Result<(Vec<u8>, Vec<u8>), E>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let Head { record, run } = self.heads.pop()?;
+        if let Err(error) = self.advance(run) {
+            return Some(Err(error));
+        }
+        let (key, payload) = split(&record);
+        Some(Ok((key.to_vec(), payload.to_vec())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_come_out_in_order_whether_they_were_spilled_or_not() {
+        for limit in [0, 100, 1 << 20] {
+            let mut scratch = MemoryScratch::default();
+            let mut sorter = Sorter::new(&mut scratch, limit);
+            for n in [5u8, 1, 4, 1, 9, 0] {
+                sorter.push(&[n], &[n, n]).unwrap();
+            }
+            let keys: Vec<u8> = sorter.finish().unwrap().map(|r| r.unwrap().0[0]).collect();
+            assert_eq!(keys, [0, 1, 1, 4, 5, 9], "limit {limit}");
+        }
+    }
+}
