@@ -4,3 +4,4 @@
 
 mod collect;
 mod support;
+mod truth;

@@ -1,4 +1,5 @@
 //! What the tests share.
 
+pub mod laboratory;
 pub mod server;
 pub mod sink;

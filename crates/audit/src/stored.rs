@@ -1,0 +1,12 @@
+//! The files of an audit in the state directory: sealed, compressed, named by their content. Entries and subjects are records in
+//! postcard, findings JSON Lines, the header one JSON object.
+
+mod read;
+mod results;
+mod scratch;
+mod write;
+
+pub use read::StoredAudit;
+pub use results::{Results, ResultsWritten};
+pub use scratch::SealedScratch;
+pub use write::{AuditFiles, CollectedFile, CollectedSource, EntryWriter};

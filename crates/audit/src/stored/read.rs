@@ -1,0 +1,66 @@
+//! Reading the files of an audit that ended.
+
+use untether_ledger::state_dir::Area;
+use untether_ledger::{JsonLinesReader, KeyStore, RecordReader, SealedReader, Shelf, StateDir};
+use untether_model::Side;
+use untether_model::digest::Digest;
+use untether_model::finding::Finding;
+use untether_model::snapshot::{SnapshotEntry, SnapshotHeader, Subject};
+
+use super::write::snapshots;
+use crate::collect::StoreFailure;
+
+/// A header has a few kilobytes; this bounds what a damaged state can cost.
+const HEADER_LIMIT_BYTES: usize = 16 << 20;
+
+/// An audit in the state directory.
+pub struct StoredAudit<'a> {
+    state: &'a StateDir,
+    keys: &'a KeyStore,
+    header: SnapshotHeader,
+}
+
+impl<'a> StoredAudit<'a> {
+    /// Opens the snapshot with this digest.
+    ///
+    /// # Errors
+    /// Its files or its key are gone (audit again), or damaged.
+    pub fn open(state: &'a StateDir, keys: &'a KeyStore, snapshot: &Digest) -> Result<Self, StoreFailure> {
+        let file = SealedReader::open(state, keys, &snapshots(), snapshot).map_err(StoreFailure::reading)?;
+        let bytes = file.read_all(HEADER_LIMIT_BYTES).map_err(StoreFailure::reading)?;
+        Ok(Self { state, keys, header: serde_json::from_slice(&bytes).map_err(StoreFailure::reading)? })
+    }
+
+    /// Its header.
+    pub fn header(&self) -> &SnapshotHeader {
+        &self.header
+    }
+
+    fn file(&self, digest: &Digest) -> Result<SealedReader, StoreFailure> {
+        SealedReader::open(self.state, self.keys, &snapshots(), digest).map_err(StoreFailure::reading)
+    }
+
+    /// The entries of one store.
+    pub fn entries(&self, side: Side) -> Result<impl Iterator<Item = Result<SnapshotEntry, StoreFailure>> + use<>, StoreFailure> {
+        let store = match side {
+            Side::Shared => &self.header.shared,
+            Side::Independent => &self.header.independent,
+        };
+        Ok(RecordReader::new(self.file(&store.file)?).map(|record| record.map_err(StoreFailure::reading)))
+    }
+
+    /// The subjects, sorted by id.
+    pub fn subjects(&self) -> Result<impl Iterator<Item = Result<Subject, StoreFailure>> + use<>, StoreFailure> {
+        Ok(RecordReader::new(self.file(&self.header.subjects)?).map(|record| record.map_err(StoreFailure::reading)))
+    }
+
+    /// The findings with this digest, sorted by rule, store and name.
+    pub fn findings(
+        state: &StateDir,
+        keys: &KeyStore,
+        findings: &Digest,
+    ) -> Result<impl Iterator<Item = Result<Finding, StoreFailure>> + use<>, StoreFailure> {
+        let file = SealedReader::open(state, keys, &Shelf::of(Area::Findings), findings).map_err(StoreFailure::reading)?;
+        Ok(JsonLinesReader::new(file).map(|record| record.map_err(StoreFailure::reading)))
+    }
+}
