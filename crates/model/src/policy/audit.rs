@@ -173,6 +173,12 @@ impl StoreAudit {
             max_age_hours: None,
         }
     }
+
+    /// Whether the name lies below a configured base: there a name that leads to no entry is a finding, elsewhere it is the other
+    /// company's affair.
+    pub fn covers(&self, dn: &Dn) -> bool {
+        self.accounts.iter().chain(&self.others).any(|scope| dn.is_within(&scope.base))
+    }
 }
 
 /// Recognizes accounts: any login pattern, subtree or object class that matches is enough.
