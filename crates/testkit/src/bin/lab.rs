@@ -6,7 +6,10 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use untether_testkit::generate;
-use untether_testkit::lab::{DESCRIPTION_FILE, DataSource, Laboratory, StoreDescription, StoreStatus, UpOptions, UpOutcome};
+use untether_testkit::lab::{
+    CONFIGURATION_FILE, DESCRIPTION_FILE, DataSource, Description, Laboratory, StoreDescription, StoreStatus, ToolConfiguration,
+    UpOptions, UpOutcome,
+};
 
 /// Two real OpenLDAP servers on loopback, with generated data
 #[derive(Parser)]
@@ -98,7 +101,9 @@ fn run(command: Command, out: &mut impl Write) -> Result<ExitCode, Box<dyn Error
                 UpOutcome::Running(_) => "laboratory is running already",
             };
             writeln!(out, "{done}: {data}")?;
+            let configuration = configure(&up.place.dir, &outcome)?;
             print_status(&laboratory, out)?;
+            writeln!(out, "configuration of the tool: {}", configuration.display())?;
             writeln!(out, "addresses, identities, files: {}", up.place.dir.join(DESCRIPTION_FILE).display())?;
             Ok(ExitCode::SUCCESS)
         }
@@ -118,6 +123,17 @@ fn run(command: Command, out: &mut impl Write) -> Result<ExitCode, Box<dyn Error
             Ok(if all_run { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
     }
+}
+
+/// Writes the tool's configuration; one that is there and still fits stays, with the changes that somebody made to it.
+fn configure(directory: &Path, outcome: &UpOutcome) -> Result<PathBuf, Box<dyn Error>> {
+    let path = directory.join(CONFIGURATION_FILE);
+    if !matches!(outcome, UpOutcome::Created(_)) && path.exists() {
+        return Ok(path);
+    }
+    let Description { shared, independent, ca_file, data_directory, .. } = outcome.description();
+    ToolConfiguration { directory, shared, independent, ca_file, data: data_directory }.write()?;
+    Ok(path)
 }
 
 fn generate_data(data: DataSource, directory: &Path) -> Result<(), String> {

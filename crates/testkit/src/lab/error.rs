@@ -118,6 +118,15 @@ pub enum Error {
         #[source]
         source: serde_json::Error,
     },
+    /// The manifest of the generated data cannot be understood.
+    #[error("{} is not the manifest of generated data; generate the data again", path.display())]
+    Manifest {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
     /// The laboratory runs with other data than was asked for.
     #[error(
         "the laboratory in {} was made with {made}, not with {asked}; \

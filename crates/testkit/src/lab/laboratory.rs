@@ -6,6 +6,7 @@
 use super::pair::start_both;
 use super::process::stop_marked;
 use super::server::Parts;
+use super::tool::{CONFIGURATION_FILE, PEOPLE_DIRECTORY, STATE_DIRECTORY};
 use super::{Authority, Error, Flavour, ProcessMark, Role, Server, StoreDescription};
 use serde::{Deserialize, Serialize};
 use std::fs::{DirBuilder, File, TryLockError};
@@ -368,7 +369,8 @@ fn clear(directory: &Path) -> Result<(), Error> {
         }
     }
     let names = Flavour::ALL.map(Flavour::name);
-    for name in names.into_iter().chain([DATA_DIRECTORY]) {
+    // What the tool knows of a laboratory that is gone would contradict the next one.
+    for name in names.into_iter().chain([DATA_DIRECTORY, STATE_DIRECTORY, PEOPLE_DIRECTORY]) {
         let path = directory.join(name);
         match std::fs::remove_dir_all(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -377,7 +379,7 @@ fn clear(directory: &Path) -> Result<(), Error> {
             _ => {}
         }
     }
-    for name in [CA_FILE, DESCRIPTION_FILE] {
+    for name in [CA_FILE, DESCRIPTION_FILE, CONFIGURATION_FILE] {
         let path = directory.join(name);
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {

@@ -18,6 +18,7 @@ mod pair;
 mod process;
 mod server;
 mod skeleton;
+mod tool;
 
 pub use authority::{Authority, CertificateKind};
 pub use builder::Builder;
@@ -28,3 +29,4 @@ pub use laboratory::{DESCRIPTION_FILE, DataSource, Description, Generate, Labora
 pub use pair::{Pair, PairBuilder};
 pub use process::ProcessMark;
 pub use server::{Server, StoreDescription};
+pub use tool::{APPROVERS, CONFIGURATION_FILE, IDENTITY_FILE, PEOPLE_DIRECTORY, STATE_DIRECTORY, ToolConfiguration};

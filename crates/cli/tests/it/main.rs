@@ -1,0 +1,4 @@
+//! The built program against real servers.
+
+mod doctor;
+mod support;

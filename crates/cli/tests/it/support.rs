@@ -1,0 +1,143 @@
+//! A laboratory pair with generated data, its configuration and an initialized state directory; the built program runs against it.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+use untether_testkit::generate::{Options, generate};
+use untether_testkit::lab::{APPROVERS, IDENTITY_FILE, PEOPLE_DIRECTORY, Pair, PairBuilder, STATE_DIRECTORY, ToolConfiguration};
+
+/// Two stores and everything that the program needs for them. Stops the servers when dropped.
+pub struct World {
+    /// The stores.
+    pub pair: Pair,
+    /// The configuration that `run` uses.
+    pub config: PathBuf,
+    directory: TempDir,
+}
+
+impl World {
+    /// So many generated people, seed 1.
+    pub fn new(people: u32) -> Self {
+        Self::bent(people, |pair| pair)
+    }
+
+    /// The same with servers that are bent as a test needs them.
+    pub fn bent(people: u32, bend: impl FnOnce(PairBuilder) -> PairBuilder) -> Self {
+        let world = Self::without_state(people, bend);
+        world.run(&["init"]).expect(0);
+        world
+    }
+
+    /// The same before `init`.
+    pub fn without_state(people: u32, bend: impl FnOnce(PairBuilder) -> PairBuilder) -> Self {
+        let directory = tempfile::Builder::new().prefix("untether-cli-").tempdir().unwrap();
+        let data = directory.path().join("data");
+        generate(&Options { people, big_entry: false, ..Options::default() }, &data).unwrap();
+        let pair = bend(Pair::builder().data(&data)).start().unwrap();
+        let config = ToolConfiguration {
+            directory: directory.path(),
+            shared: pair.shared.description(),
+            independent: pair.independent.description(),
+            ca_file: pair.ca_file(),
+            data: &data,
+        }
+        .write()
+        .unwrap();
+        Self { pair, config, directory }
+    }
+
+    /// Directory with configuration, keys, data and state.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The state directory.
+    pub fn state(&self) -> PathBuf {
+        self.directory().join(STATE_DIRECTORY)
+    }
+
+    /// Directory that the generator wrote: roster, ground truth, passwords.
+    pub fn data(&self) -> PathBuf {
+        self.directory().join("data")
+    }
+
+    /// `--as NAME --key FILE` of an approver, 0 or 1.
+    pub fn signer(&self, which: usize) -> [String; 4] {
+        let name = APPROVERS[which];
+        let key = self.directory().join(PEOPLE_DIRECTORY).join(name);
+        ["--as".to_owned(), name.to_owned(), "--key".to_owned(), key.display().to_string()]
+    }
+
+    /// The age identity that opens hand-over files.
+    pub fn handover_identity(&self) -> PathBuf {
+        self.directory().join(PEOPLE_DIRECTORY).join(IDENTITY_FILE)
+    }
+
+    /// Replaces a text in the configuration; it must be there.
+    pub fn configure(&self, from: &str, to: &str) {
+        let text = std::fs::read_to_string(&self.config).unwrap();
+        assert!(text.contains(from), "the configuration has no {from:?}");
+        std::fs::write(&self.config, text.replace(from, to)).unwrap();
+    }
+
+    /// The program with this configuration and these arguments, not yet started.
+    pub fn command<S: AsRef<std::ffi::OsStr>>(&self, arguments: &[S]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_untether"));
+        command.arg("--config").arg(&self.config).args(arguments).current_dir(self.directory()).stdin(Stdio::null());
+        command.env_remove("UNTETHER_CONFIG").env_remove("UNTETHER_LOG");
+        command
+    }
+
+    /// Runs the program to its end.
+    pub fn run<S: AsRef<std::ffi::OsStr>>(&self, arguments: &[S]) -> Ran {
+        let output = self.command(arguments).output().unwrap();
+        let words: Vec<String> = arguments.iter().map(|a| a.as_ref().to_string_lossy().into_owned()).collect();
+        Ran {
+            what: words.join(" "),
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// Starts the program and lets it run, with its output in pipes.
+    pub fn spawn<S: AsRef<std::ffi::OsStr>>(&self, arguments: &[S]) -> Child {
+        self.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    }
+}
+
+/// How the program ended, and what it said.
+#[derive(Debug)]
+pub struct Ran {
+    what: String,
+    /// Exit code; `None` after a signal.
+    pub code: Option<i32>,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+impl Ran {
+    /// Fails, with everything that was said, unless the program ended with this code.
+    #[track_caller]
+    pub fn expect(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "untether {}\n--- stdout\n{}\n--- stderr\n{}", self.what, self.stdout, self.stderr);
+        self
+    }
+
+    /// Standard output as JSON Lines.
+    #[track_caller]
+    pub fn rows(&self) -> Vec<Value> {
+        let parse =
+            |line: &str| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e} in {line:?} of untether {}", self.what));
+        self.stdout.lines().map(parse).collect()
+    }
+
+    /// Everything that was said.
+    pub fn said(&self) -> String {
+        format!("{}{}", self.stdout, self.stderr)
+    }
+}
