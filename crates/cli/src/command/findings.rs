@@ -1,0 +1,365 @@
+//! `untether findings`: the last audit's findings, filtered, and what the rules mean. Streams: a finding at a time.
+
+use std::collections::BTreeMap;
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use serde::Serialize;
+use untether_audit::explain::{catalog, explain as documentation};
+use untether_audit::rules::RuleDoc;
+use untether_ledger::{Area, JsonLinesReader, SealedReader, Shelf};
+use untether_model::finding::{Finding, Place, Severity};
+use untether_model::policy::Entity;
+use untether_model::run::{Decision, RunState};
+use untether_model::{FindingId, SubjectId};
+use untether_report::neutral;
+
+use crate::args::{FindingsArgs, Format};
+use crate::command::plan::last_snapshot;
+use crate::config::Config;
+use crate::error::{CliError, Exit, chain};
+use crate::output::Output;
+use crate::state::{Looked, clock};
+
+/// Values of a fact that a table shows; the rest is counted.
+const SHOWN_VALUES: usize = 20;
+/// Columns of a table.
+const WIDTH: usize = 80;
+
+/// A finding with what is known beside the audit.
+#[derive(Serialize)]
+pub struct Row {
+    /// The finding.
+    #[serde(flatten)]
+    pub finding: Finding,
+    /// An unfinished wave has the subject in hand.
+    pub planned: bool,
+    /// Until when a person waived it.
+    pub waived_until: Option<Date>,
+}
+
+/// What people and waves have to do with findings.
+pub struct Marks<'a> {
+    state: &'a RunState,
+    waived: BTreeMap<FindingId, Date>,
+    config: &'a Config,
+}
+
+impl<'a> Marks<'a> {
+    /// From the fold of the ledger.
+    pub fn new(state: &'a RunState, config: &'a Config) -> Self {
+        let mut waived: BTreeMap<FindingId, Date> = BTreeMap::new();
+        for (_, decided) in state.decisions() {
+            if let Decision::Waive { finding, until } = &decided.decision {
+                // The latest word counts.
+                waived.insert(finding.clone(), *until);
+            }
+        }
+        Self { state, waived, config }
+    }
+
+    /// The finding with its marks.
+    pub fn row(&self, finding: Finding) -> Row {
+        let subject = finding.subject.as_ref().map(|id| self.state.resolve_alias(id));
+        let planned = subject.and_then(|id| self.state.subjects().get(id)).is_some_and(|s| s.claimed);
+        let entity = finding.entity.as_ref().and_then(|id| self.config.audit.entities.get(id));
+        let zone = entity.and_then(Entity::zone).unwrap_or(TimeZone::UTC);
+        let today = zone.to_datetime(clock().wall()).date();
+        let waived_until = self.waived.get(&finding.id).copied().filter(|until| today <= *until);
+        Row { finding, planned, waived_until }
+    }
+}
+
+/// Hands each finding of the last audit to `each`.
+pub fn each_finding(looked: &Looked, mut each: impl FnMut(Finding) -> Result<(), CliError>) -> Result<(), CliError> {
+    let Some((_, digest)) = last_snapshot(&looked.state) else {
+        return Err(CliError::usage("there are no findings yet: nothing has been audited").hint("`untether audit`"));
+    };
+    let reader = SealedReader::open(&looked.dir, &looked.keys, &Shelf::of(Area::Findings), &digest).map_err(|e| {
+        let gone = if e.is_gone() { Exit::Resumable } else { Exit::State };
+        CliError::new(gone, format!("the last audit's findings cannot be read: {}", chain(&e))).hint("`untether audit` again")
+    })?;
+    for finding in JsonLinesReader::<Finding, _>::new(reader) {
+        each(finding.map_err(|e| CliError::state(chain(&e)))?)?;
+    }
+    Ok(())
+}
+
+/// `findings`.
+pub fn run(config: &Config, args: &FindingsArgs, output: &Output) -> Result<Exit, CliError> {
+    let filter = Filter::new(args)?;
+    let fail_on = args.fail_on.as_deref().map(severity).transpose()?;
+    let format = if output.is_json() { Format::Json } else { args.format };
+    if format == Format::Md {
+        return Err(CliError::usage("findings cannot be written as md").hint("formats are: table, json, csv"));
+    }
+    let looked = Looked::look(config)?;
+    let marks = Marks::new(&looked.state, config);
+    let mut totals = Totals::default();
+    let mut failed = false;
+    if format == Format::Csv {
+        output.raw(&csv_line(&CSV_COLUMNS.map(str::to_owned))?);
+    }
+    each_finding(&looked, |finding| {
+        if !filter.takes(&finding, &looked.state) {
+            return Ok(());
+        }
+        let row = marks.row(finding);
+        totals.count(&row);
+        failed |= row.waived_until.is_none() && fail_on.is_some_and(|least| row.finding.severity >= least);
+        match format {
+            Format::Json => output.raw(&serde_json::to_string(&row).map_err(CliError::failed)?),
+            Format::Csv => output.raw(&csv_line(&csv_fields(&row))?),
+            Format::Table | Format::Md => output.raw(&block(&row)),
+        }
+        Ok(())
+    })?;
+    if format == Format::Table {
+        output.raw(&totals.words());
+    }
+    Ok(if failed { Exit::Findings } else { Exit::Done })
+}
+
+fn severity(text: &str) -> Result<Severity, CliError> {
+    Severity::parse(text).ok_or_else(|| {
+        CliError::usage(format!("'{text}' is no severity")).hint("severities are: critical, high, medium, low, info")
+    })
+}
+
+/// What is listed.
+struct Filter<'a> {
+    args: &'a FindingsArgs,
+    severity: Option<Severity>,
+}
+
+impl<'a> Filter<'a> {
+    fn new(args: &'a FindingsArgs) -> Result<Self, CliError> {
+        for rule in &args.rule {
+            if !catalog().iter().any(|doc| is_rule(doc.id, rule)) {
+                return Err(unknown_rule(rule));
+            }
+        }
+        let places = [Place::Shared, Place::Independent, Place::Roster, Place::System];
+        if let Some(store) = args.store.as_deref().filter(|store| !places.iter().any(|p| p.as_str() == *store)) {
+            return Err(CliError::usage(format!("'{store}' is no store")).hint("stores are: shared, independent, roster, system"));
+        }
+        Ok(Self { args, severity: args.severity.as_deref().map(severity).transpose()? })
+    }
+
+    fn takes(&self, finding: &Finding, state: &RunState) -> bool {
+        let args = self.args;
+        let entity = finding.entity.as_ref().map_or("unassigned", |e| e.as_str());
+        let is_subject = |wanted: &str| {
+            let wanted = SubjectId::new(wanted);
+            finding.subject.as_ref().is_some_and(|id| state.resolve_alias(id) == state.resolve_alias(&wanted))
+        };
+        (args.rule.is_empty() || args.rule.iter().any(|rule| is_rule(&finding.rule, rule)))
+            && self.severity.is_none_or(|least| finding.severity >= least)
+            && (args.entity.is_empty() || args.entity.iter().any(|e| e == entity))
+            && args.store.as_deref().is_none_or(|store| finding.store.as_str() == store)
+            && args.subject.as_deref().is_none_or(is_subject)
+    }
+}
+
+/// Whether a rule is the one that was named, or of the family that was named (`residual`, `residual.*`).
+fn is_rule(id: &str, named: &str) -> bool {
+    let family = named.strip_suffix(".*").unwrap_or(named);
+    id == named || id.strip_prefix(family).is_some_and(|rest| rest.starts_with('.'))
+}
+
+fn unknown_rule(named: &str) -> CliError {
+    let all = catalog();
+    let near = all.iter().map(|doc| doc.id).max_by(|a, b| {
+        strsim::jaro_winkler(a, named).total_cmp(&strsim::jaro_winkler(b, named))
+    });
+    let hint = match near.filter(|id| strsim::jaro_winkler(id, named) > 0.75) {
+        Some(id) => format!("did you mean `{id}`?"),
+        None => "`untether findings --explain all` lists the rules".to_owned(),
+    };
+    CliError::usage(format!("'{named}' is neither a rule nor a family of rules")).hint(hint)
+}
+
+#[derive(Default)]
+struct Totals {
+    by_severity: BTreeMap<Severity, u64>,
+    planned: u64,
+    waived: u64,
+}
+
+impl Totals {
+    fn count(&mut self, row: &Row) {
+        if row.waived_until.is_some() {
+            self.waived += 1;
+        } else if row.planned {
+            self.planned += 1;
+        } else {
+            *self.by_severity.entry(row.finding.severity).or_default() += 1;
+        }
+    }
+
+    fn words(&self) -> String {
+        let open: u64 = self.by_severity.values().sum();
+        let each: Vec<String> = self.by_severity.iter().rev().map(|(severity, n)| format!("{n} {severity}")).collect();
+        let each = if each.is_empty() { String::new() } else { format!(" ({})", each.join(", ")) };
+        format!("{open} open{each}; {} in the hands of a wave; {} waived", self.planned, self.waived)
+    }
+}
+
+/// One finding in a terminal.
+fn block(row: &Row) -> String {
+    let f = &row.finding;
+    let entity = f.entity.as_ref().map_or("-", |e| e.as_str());
+    let mut lines = vec![format!("{:<8} {:<26} {:<11} {}", f.severity, f.rule, f.store, safe(entity))];
+    if let Some(dn) = &f.dn {
+        lines.push(format!("  {}", safe(dn.as_str())));
+    }
+    let subject = f.subject.as_ref().map_or_else(String::new, |id| format!("  subject {id}"));
+    let mut marks = Vec::new();
+    marks.extend(f.protected.then(|| "protected".to_owned()));
+    marks.extend(row.planned.then(|| "planned".to_owned()));
+    marks.extend(row.waived_until.map(|day| format!("waived until {day}")));
+    let marks = if marks.is_empty() { String::new() } else { format!("  [{}]", marks.join(", ")) };
+    lines.push(format!("  finding {}{subject}{marks}", f.id));
+    for (fact, values) in &f.evidence.facts {
+        let shown: Vec<String> = values.iter().take(SHOWN_VALUES).map(|v| safe(v)).collect();
+        let more = values.len().saturating_sub(SHOWN_VALUES);
+        let more = if more > 0 { format!(" … {more} more, {} in all", values.len()) } else { String::new() };
+        lines.extend(wrap(&format!("{}: {}{more}", safe(fact), shown.join("; "))));
+    }
+    lines.extend(wrap(&format!("remedy: {}", safe(&f.remedy))));
+    lines.join("\n")
+}
+
+/// Text from a directory without what would steer a terminal.
+pub fn safe(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+/// Lines of at most [`WIDTH`] columns, indented; a word that is longer stays whole.
+fn wrap(text: &str) -> Vec<String> {
+    let columns = |word: &str| word.chars().map(|c| if c.is_ascii() { 1 } else { 2 }).sum::<usize>();
+    let mut lines = Vec::new();
+    let mut line = "   ".to_owned();
+    let mut used = 3;
+    for word in text.split(' ') {
+        let wide = columns(word);
+        if used + 1 + wide > WIDTH && used > 5 {
+            lines.push(std::mem::replace(&mut line, "     ".to_owned()));
+            used = 5;
+        }
+        line.push(' ');
+        line.push_str(word);
+        used += 1 + wide;
+    }
+    lines.push(line);
+    lines
+}
+
+const CSV_COLUMNS: [&str; 12] = [
+    "id", "rule", "severity", "store", "dn", "subject", "entity", "protected", "planned", "waived_until", "evidence", "remedy",
+];
+
+fn csv_fields(row: &Row) -> [String; 12] {
+    let f = &row.finding;
+    let facts: Vec<String> = f.evidence.facts.iter().map(|(fact, values)| format!("{fact}: {}", values.join("; "))).collect();
+    [
+        f.id.to_string(),
+        f.rule.clone(),
+        f.severity.to_string(),
+        f.store.to_string(),
+        f.dn.as_ref().map(|dn| dn.as_str().to_owned()).unwrap_or_default(),
+        f.subject.as_ref().map(ToString::to_string).unwrap_or_default(),
+        f.entity.as_ref().map(ToString::to_string).unwrap_or_default(),
+        f.protected.to_string(),
+        row.planned.to_string(),
+        row.waived_until.map(|day| day.to_string()).unwrap_or_default(),
+        facts.join(" | "),
+        f.remedy.clone(),
+    ]
+    .map(|field| neutral(&field))
+}
+
+fn csv_line(fields: &[String]) -> Result<String, CliError> {
+    let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::Any(b'\n')).from_writer(Vec::new());
+    writer.write_record(fields).map_err(CliError::failed)?;
+    let bytes = writer.into_inner().map_err(CliError::failed)?;
+    let text = String::from_utf8(bytes).map_err(CliError::failed)?;
+    Ok(text.strip_suffix('\n').unwrap_or(&text).to_owned())
+}
+
+/// `findings --explain RULE`.
+pub fn explain(rule: &str, output: &Output) -> Result<Exit, CliError> {
+    if rule == "all" {
+        for doc in catalog() {
+            output.say(format!("{}\n  {}", doc.id, doc.raised));
+            output.row(&explained(doc));
+        }
+        return Ok(Exit::Done);
+    }
+    let doc = documentation(rule).ok_or_else(|| unknown_rule(rule))?;
+    output.say(format!(
+        "{}\n\nRaised when:  {}\nSeverity:     {}\nWhy:          {}\nWhat to do:   {}\nAnswers:      {}",
+        doc.id, doc.raised, doc.severity, doc.rationale, doc.remedy, doc.answers.join("; ")
+    ));
+    output.object("explain", &explained(doc));
+    Ok(Exit::Done)
+}
+
+fn explained(doc: &RuleDoc) -> serde_json::Value {
+    serde_json::json!({
+        "rule": doc.id, "raised": doc.raised, "severity": doc.severity, "rationale": doc.rationale, "remedy": doc.remedy,
+        "answers": doc.answers,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use untether_model::finding::Evidence;
+
+    use super::*;
+
+    fn row(values: usize) -> Row {
+        let mut evidence = Evidence::new();
+        (0..values).for_each(|n| evidence.add("member-of", format!("cn=g{n}")));
+        let finding = Finding {
+            id: FindingId::new("f"),
+            rule: "residual.departed".into(),
+            severity: Severity::High,
+            store: Place::Shared,
+            dn: None,
+            stable_id: None,
+            subject: None,
+            entity: None,
+            protected: false,
+            evidence: evidence.with("note", "\u{1b}[31m"),
+            remedy: "=cmd()".into(),
+        };
+        Row { finding, planned: false, waived_until: None }
+    }
+
+    #[test]
+    fn a_table_shows_the_first_values_and_their_number_and_stays_in_eighty_columns() {
+        let text = block(&row(25));
+        assert!(text.contains("cn=g19 … 5 more, 25 in all"), "{text}");
+        assert!(!text.contains("cn=g20"), "{text}");
+        assert!(!text.contains('\u{1b}'), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
+    }
+
+    #[test]
+    fn csv_holds_every_value_and_no_formula() {
+        let fields = csv_fields(&row(25));
+        assert!(fields[10].contains("cn=g24"));
+        assert_eq!(fields[11], "'=cmd()");
+        assert_eq!(csv_line(&["a\"b".to_owned(), "c,d".to_owned()]).unwrap(), "\"a\"\"b\",\"c,d\"");
+    }
+
+    #[test]
+    fn families_and_rules_are_told_apart() {
+        assert!(is_rule("residual.departed", "residual"));
+        assert!(is_rule("residual.departed", "residual.*"));
+        assert!(is_rule("residual.departed", "residual.departed"));
+        assert!(!is_rule("residual.departed", "resid"));
+        assert!(unknown_rule("residual.departd").hint.unwrap().contains("residual.departed"));
+    }
+}
