@@ -13,7 +13,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::args::Cli;
-use crate::error::{CliError, Exit};
+use crate::error::CliError;
 use crate::output::Output;
 
 fn main() -> ExitCode {
@@ -67,6 +67,6 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
-        assert_eq!(Exit::State as u8, 6);
+        assert_eq!(crate::error::Exit::State as u8, 6);
     }
 }

@@ -82,7 +82,7 @@ impl Opened {
         let mut state = RunState::new();
         let mut bad = None;
         if report.rebuilt.is_none() {
-            opened.each_part(b"", &mut |_, bytes| match part(bytes) {
+            opened.each_part(b"", &mut |_, bytes| match part(&bytes) {
                 Ok(part) => state.put(part),
                 Err(e) => bad = Some(e),
             })?;
@@ -149,12 +149,12 @@ impl Opened {
             .iter()
             .flat_map(|(id, o)| o.waves.iter().map(|w| (untether_model::WaveId::new(id.clone(), w.name.as_str()), w.digest)))
             .collect();
-        let (dir, keys) = (self.dir.clone(), self.keys.clone());
+        let (dir, keys) = (self.dir.clone(), KeyStore::open(&self.dir)?);
         let credential = config.plan.as_ref().map(|p| p.credential.clone()).unwrap_or_default();
         Ok(Ports {
             journal: self.journal.clone(),
             ledger: self.journal.clone(),
-            keys: Arc::new(StateKeyring::new(self.dir.clone(), self.keys.clone(), &state)),
+            keys: Arc::new(StateKeyring::new(self.dir.clone(), KeyStore::open(&self.dir)?, &state)),
             marks: Arc::new(self.keys.marks()),
             time: Arc::new(LiveTime(self.clock.clone())),
             stores,
@@ -244,7 +244,7 @@ pub fn directory(config: &Config) -> Result<StateDir, CliError> {
 }
 
 /// Who holds the state: process and since when.
-pub fn holder(config: &Config) -> Result<Option<(u32, Timestamp)>, CliError> {
+pub fn holder(config: &Config) -> Result<Option<(Option<u32>, Option<Timestamp>)>, CliError> {
     let dir = directory(config)?;
     Ok(StateLock::holder(&dir)?.map(|h| (h.pid, h.since)))
 }

@@ -44,7 +44,10 @@ fn show(config: &Config, summary: &Summary, output: &Output) -> Result<(), CliEr
     }
     let at = summary.at.map(|at| format!(", last record {at}")).unwrap_or_default();
     output.say(match holder {
-        Some((pid, since)) => format!("a command holds the state: process {pid} since {since} (record {}{at})", summary.seq),
+        Some((pid, since)) => format!(
+            "a command holds the state: process {} since {} (record {}{at})",
+            pid.map_or_else(|| "unknown".to_owned(), |p| p.to_string()), since.map_or_else(|| "unknown".to_owned(), |s| s.to_string()), summary.seq
+        ),
         None => format!("nothing runs (record {}{at})", summary.seq),
     });
     if let Some((by, reason)) = &summary.paused {

@@ -19,7 +19,8 @@ pub async fn probe(config: &Config, side: Side) -> Result<Option<Capabilities>, 
     let mut found = Capabilities {
         assertion: features.has_control(Control::ASSERTION),
         read_entry: features.has_control(Control::PRE_READ) && features.has_control(Control::POST_READ),
-        transactions: features.has_transactions(),
+        // OpenLDAP lists them, but a refused one can leave entries unreadable: the client does not carry them out.
+        transactions: false,
         usability: features.has_control(Control::ACCOUNT_USABILITY),
         no_op: false,
         manage: false,

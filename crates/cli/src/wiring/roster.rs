@@ -21,7 +21,7 @@ pub fn read(config: &Config) -> Result<(Table, Option<Timestamp>), CliError> {
     let refused = |why: String| CliError::usage(format!("the roster '{}' is refused: {why}", path.display()));
     let file = File::open(path).map_err(|e| refused(e.to_string()))?;
     let modified = file.metadata().and_then(|m| m.modified()).ok().and_then(|at| Timestamp::try_from(at).ok());
-    let table = read_roster(file, &config.roster.read, &config.audit.entities).map_err(|e| refused(chain(&e)))?;
+    let table = read_roster(&config.roster.read, &config.audit.entities, file).map_err(|e| refused(chain(&e)))?;
     Ok((table, modified))
 }
 
@@ -82,7 +82,7 @@ impl Roster for LiveRoster {
         let held = self.lock();
         let judged = held.as_ref().and_then(|h| {
             let person = h.people.get(reference)?;
-            h.table.judge(*person, &self.zones, When::Instant(now))
+            h.table.judge(*person, &self.zones, When::At(now))
         });
         PersonNow { presence: judged.map(|j| j.standing.presence) }
     }

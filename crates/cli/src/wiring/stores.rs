@@ -56,6 +56,7 @@ fn settings(config: &Config, store: &StoreConfig, side: Side, bind: &BindConfig,
         timeouts: Timeouts { connect, operation },
         limits: Limits { page_size: config.audit.page_size, connections: config.run.connections, ..Limits::default() },
         allow_plain_loopback: store.allow_plain_loopback,
+        transactions: false,
     })
 }
 
