@@ -47,9 +47,6 @@ pub enum Rebuilt {
     /// It could not be read.
     #[error("the state database could not be read ({0}); it was set aside as sled.broken")]
     Unreadable(String),
-    /// Power was lost while it was open: what it says is not relied on.
-    #[error("the machine went down while the state database was open")]
-    PowerLoss,
     /// It does not belong to this ledger.
     #[error("the state database belongs to another ledger")]
     Foreign,
@@ -83,7 +80,6 @@ pub struct OpenReport {
 /// A journal whose ledger and database are open. To be brought up to the ledger's head with [`Opened::replay`] and then started.
 pub struct Opened {
     state: StateDir,
-    clock: Arc<dyn Clock>,
     log: Log,
     database: Box<dyn Database>,
     mark: Option<Mark>,
@@ -136,7 +132,6 @@ impl Opened {
         report.lag = lag(&log, mark.as_ref());
         Ok(Self {
             state: how.state,
-            clock: how.clock,
             log,
             database: Box::new(database),
             mark,
@@ -159,7 +154,6 @@ impl Opened {
         report.lag = lag(&log, mark.as_ref());
         Ok(Self {
             state: how.state,
-            clock: how.clock,
             log,
             database: Box::new(database.clone()),
             mark,
@@ -239,14 +233,7 @@ impl Opened {
     }
 
     fn mark_at(&self, location: Location, head: Head) -> Mark {
-        Mark {
-            state: self.report.state.clone(),
-            parts_version: self.parts_version,
-            location,
-            hash: head.hash,
-            boot: self.clock.boot().to_owned(),
-            clean: false,
-        }
+        Mark { state: self.report.state.clone(), parts_version: self.parts_version, location, hash: head.hash }
     }
 
     /// Starts the writer's thread.
@@ -307,7 +294,6 @@ fn open_log(how: &OpenJournal<'_>, mark: Option<&Mark>, absent: Rebuilt) -> Resu
         Some(mark) if mark.parts_version != how.parts_version => Some(Rebuilt::OtherVersion),
         // Without an accepted loss, opening the ledger has refused this.
         Some(mark) if mark.location.seq > log.head().seq => Some(Rebuilt::Ahead),
-        Some(mark) if !mark.clean && mark.boot != how.clock.boot() => Some(Rebuilt::PowerLoss),
         Some(mark) => match Reader::read_at(log.disk(), log.dir(), mark.location) {
             Ok(frame) if frame.hash == mark.hash => None,
             Ok(_) | Err(LedgerError::Damaged { .. }) => Some(Rebuilt::Foreign),

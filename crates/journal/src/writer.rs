@@ -86,7 +86,6 @@ impl Writer {
         }
         self.appender.write(&pieces)?;
         self.appender.sync()?;
-        self.mark.clean = false;
         self.database.write(batch, &self.mark)?;
         self.unwitnessed += records;
         self.unsynced += records;
@@ -113,13 +112,9 @@ impl Writer {
         Ok(parts)
     }
 
-    /// Leaves everything durable, and says so in the database.
+    /// Leaves everything durable.
     pub(crate) fn close(&mut self) -> Result<(), JournalError> {
         self.witness()?;
-        // First what there is, then the word that it is all there.
-        self.sync_database()?;
-        self.mark.clean = true;
-        self.database.write(Batch::default(), &self.mark)?;
         self.sync_database()
     }
 

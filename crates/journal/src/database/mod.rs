@@ -25,10 +25,6 @@ pub(crate) struct Mark {
     pub location: Location,
     /// Its hash.
     pub hash: Digest,
-    /// The boot in which it was written.
-    pub boot: String,
-    /// Everything was made durable afterwards.
-    pub clean: bool,
 }
 
 /// What changes at once.

@@ -3,6 +3,9 @@
 //! One tree; the first byte of a key says what it is: `m` the mark, `p` a part, `c` a further chunk of a part, `x` the place of a
 //! frame. Values stay within 4 KiB, since sled keeps larger ones in files that it never syncs. sled's own `flush` does not sync
 //! either, so its file is synced here; what a power cut takes nevertheless comes back from the ledger.
+//!
+//! A damaged sled may open well and lack some of its newest or oldest entries. So the mark carries a sum over all entries, which is
+//! computed again on opening: what does not add up is made again from the ledger.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -11,9 +14,13 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use sled::{Batch as SledBatch, Db, IVec};
 use untether_ledger::Location;
+use untether_model::digest::Hasher;
 
 use super::{Batch, Database, EachPart, Mark};
 use crate::entry::Put;
@@ -30,6 +37,9 @@ const CHUNK_BYTES: usize = 4000;
 /// sled's page cache. The state is in memory anyway.
 const CACHE_BYTES: u64 = 64 << 20;
 
+/// How long a lock is waited for that should end at once.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+
 /// How a part's first value begins.
 const WHOLE: u8 = 0;
 const CHUNKED: u8 = 1;
@@ -39,8 +49,55 @@ pub(crate) struct SledDatabase {
     db: Db,
     path: PathBuf,
     file: File,
-    /// Keys of the parts that have further chunks, and how many.
-    chunked: BTreeMap<Vec<u8>, u32>,
+    sum: Sum,
+}
+
+/// The sum of the digests of all entries but the mark; in whatever order they came and went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Sum(u128);
+
+impl Sum {
+    fn of(key: &[u8], value: &[u8]) -> u128 {
+        let mut hasher = Hasher::new();
+        hasher.update(&(key.len() as u64).to_le_bytes());
+        hasher.update(key);
+        hasher.update(value);
+        let digest = hasher.finish();
+        digest.as_bytes().first_chunk().map_or(0, |half| u128::from_le_bytes(*half))
+    }
+
+    fn add(&mut self, key: &[u8], value: &[u8]) {
+        self.0 = self.0.wrapping_add(Self::of(key, value));
+    }
+
+    fn subtract(&mut self, key: &[u8], value: &[u8]) {
+        self.0 = self.0.wrapping_sub(Self::of(key, value));
+    }
+}
+
+/// The mark as stored. The sum is text, because JSON has no numbers of its size.
+#[derive(Serialize, Deserialize)]
+struct StoredMark {
+    mark: Mark,
+    sum: String,
+}
+
+/// A batch for sled, and what becomes of the sum.
+struct Changes {
+    batch: SledBatch,
+    sum: Sum,
+}
+
+impl Changes {
+    fn set(&mut self, key: Vec<u8>, value: Vec<u8>) {
+        self.sum.add(&key, &value);
+        self.batch.insert(key, value);
+    }
+
+    fn unset(&mut self, key: Vec<u8>, value: &[u8]) {
+        self.sum.subtract(&key, value);
+        self.batch.remove(key);
+    }
 }
 
 /// What came of opening.
@@ -58,7 +115,12 @@ impl SledDatabase {
     pub(crate) fn open(path: &Path) -> Result<Opening, JournalError> {
         let config = sled::Config::new().path(path).cache_capacity(CACHE_BYTES);
         // After power loss sled may panic in `open` ("tried to serialize Uninitialized").
-        let db = match catch_unwind(AssertUnwindSafe(|| config.open())) {
+        let open = || catch_unwind(AssertUnwindSafe(|| config.open()));
+        let opened = match open() {
+            Ok(Err(error)) if is_lock(&error) && becomes_free(&path.join("db")) => open(),
+            other => other,
+        };
+        let db = match opened {
             Ok(Ok(db)) => db,
             Ok(Err(error)) if is_lock(&error) => return Ok(Opening::InUse),
             Ok(Err(error)) if is_system(&error) => return Err(failed("open", path, error)),
@@ -66,7 +128,7 @@ impl SledDatabase {
             Err(panic) => return Ok(Opening::Unreadable(words(panic.as_ref()))),
         };
         let file = File::open(path.join("db")).map_err(|error| failed("open", path, error))?;
-        let mut database = Self { db, path: path.to_path_buf(), file, chunked: BTreeMap::new() };
+        let mut database = Self { db, path: path.to_path_buf(), file, sum: Sum::default() };
         match catch_unwind(AssertUnwindSafe(|| database.look_through())) {
             Ok(Ok(())) => Ok(Opening::Open(database)),
             Ok(Err(reason)) => Ok(Opening::Unreadable(reason)),
@@ -74,45 +136,68 @@ impl SledDatabase {
         }
     }
 
-    /// Finds the chunked parts, and reads everything once, so that damage shows now.
+    /// Reads everything once, and compares it with what the mark says.
     fn look_through(&mut self) -> Result<(), String> {
+        let mut sum = Sum::default();
+        let mut said = Sum::default();
         for item in self.db.iter() {
             let (key, value) = item.map_err(|error| error.to_string())?;
-            if let (Some((&PART, part)), Some((&CHUNKED, count))) = (key.split_first(), value.split_first()) {
-                let count =
-                    count.try_into().map(u32::from_be_bytes).map_err(|_| "a part's value is not well formed".to_owned())?;
-                self.chunked.insert(part.to_vec(), count);
+            if key == MARK {
+                // One of another form is told later from one that is not there.
+                let stored = serde_json::from_slice(&value).ok();
+                said = stored.and_then(|StoredMark { sum, .. }| sum.parse().ok()).map(Sum).unwrap_or_default();
+            } else {
+                sum.add(&key, &value);
+            }
+        }
+        if sum != said {
+            return Err("its entries do not add up to what it says of them".to_owned());
+        }
+        self.sum = sum;
+        Ok(())
+    }
+
+    /// Replaces a part, whatever it was before.
+    fn put(&self, key: &[u8], value: Option<Vec<u8>>, changes: &mut Changes) -> Result<(), JournalError> {
+        for (key, value) in self.entries(key)? {
+            changes.unset(key, &value);
+        }
+        match value {
+            None => {}
+            Some(value) if value.len() <= CHUNK_BYTES => {
+                let mut whole = Vec::with_capacity(value.len() + 1);
+                whole.push(WHOLE);
+                whole.extend_from_slice(&value);
+                changes.set(part_key(key), whole);
+            }
+            Some(value) => {
+                let mut count: u32 = 0;
+                for chunk in value.chunks(CHUNK_BYTES) {
+                    changes.set(chunk_key(key, count), chunk.to_vec());
+                    count += 1;
+                }
+                let mut first = vec![CHUNKED];
+                first.extend_from_slice(&count.to_be_bytes());
+                changes.set(part_key(key), first);
             }
         }
         Ok(())
     }
 
-    fn put(&mut self, put: Put, batch: &mut SledBatch) {
-        let Put { key, value } = put;
-        let chunks_before = self.chunked.remove(&key).unwrap_or(0);
-        let mut chunks = 0;
-        match value {
-            None => batch.remove(part_key(&key)),
-            Some(value) if value.len() <= CHUNK_BYTES => {
-                let mut whole = Vec::with_capacity(value.len() + 1);
-                whole.push(WHOLE);
-                whole.extend_from_slice(&value);
-                batch.insert(part_key(&key), whole);
-            }
-            Some(value) => {
-                for chunk in value.chunks(CHUNK_BYTES) {
-                    batch.insert(chunk_key(&key, chunks), chunk);
-                    chunks += 1;
-                }
-                let mut first = vec![CHUNKED];
-                first.extend_from_slice(&chunks.to_be_bytes());
-                batch.insert(part_key(&key), first);
-                self.chunked.insert(key.clone(), chunks);
+    /// The entries that a part has now.
+    fn entries(&self, key: &[u8]) -> Result<Vec<(Vec<u8>, IVec)>, JournalError> {
+        let read = |key: &[u8]| self.db.get(key).map_err(|error| failed("read", &self.path, error));
+        let first = part_key(key);
+        let Some(stored) = read(&first)? else { return Ok(Vec::new()) };
+        let mut entries = Vec::new();
+        for number in 0..chunks(&stored) {
+            let key = chunk_key(key, number);
+            if let Some(chunk) = read(&key)? {
+                entries.push((key, chunk));
             }
         }
-        for number in chunks..chunks_before {
-            batch.remove(chunk_key(&key, number));
-        }
+        entries.push((first, stored));
+        Ok(entries)
     }
 
     fn value(&self, key: &[u8], stored: &IVec) -> Result<Vec<u8>, JournalError> {
@@ -120,10 +205,9 @@ impl SledDatabase {
             || failed("read", &self.path, io::Error::new(io::ErrorKind::InvalidData, "a part's value is not well formed"));
         match stored.split_first() {
             Some((&WHOLE, value)) => Ok(value.to_vec()),
-            Some((&CHUNKED, count)) => {
-                let count = count.try_into().map(u32::from_be_bytes).map_err(|_| malformed())?;
+            Some((&CHUNKED, _)) => {
                 let mut value = Vec::new();
-                for number in 0..count {
+                for number in 0..chunks(stored) {
                     let chunk = self.db.get(chunk_key(key, number)).map_err(|error| failed("read", &self.path, error))?;
                     value.extend_from_slice(&chunk.ok_or_else(malformed)?);
                 }
@@ -138,24 +222,29 @@ impl Database for SledDatabase {
     fn mark(&self) -> Result<Option<Mark>, JournalError> {
         let stored = self.db.get(MARK).map_err(|error| failed("read", &self.path, error))?;
         // A mark that does not read is one of another version: the database is made again.
-        Ok(stored.and_then(|stored| serde_json::from_slice(&stored).ok()))
+        Ok(stored.and_then(|stored| serde_json::from_slice(&stored).ok()).map(|StoredMark { mark, .. }| mark))
     }
 
     fn write(&mut self, batch: Batch, mark: &Mark) -> Result<(), JournalError> {
-        let mut changes = SledBatch::default();
-        for put in batch.puts {
-            self.put(put, &mut changes);
+        let mut changes = Changes { batch: SledBatch::default(), sum: self.sum };
+        // The last one of a key counts; the ones before were never stored.
+        let puts: BTreeMap<Vec<u8>, Option<Vec<u8>>> = batch.puts.into_iter().map(|Put { key, value }| (key, value)).collect();
+        for (key, value) in puts {
+            self.put(&key, value, &mut changes)?;
         }
         for place in batch.places {
             let mut key = vec![PLACE];
             key.extend_from_slice(&place.seq.to_be_bytes());
             let mut value = place.segment.to_be_bytes().to_vec();
             value.extend_from_slice(&place.offset.to_be_bytes());
-            changes.insert(key, value);
+            changes.set(key, value);
         }
-        let mark = serde_json::to_vec(mark).map_err(|error| failed("write", &self.path, error))?;
-        changes.insert(MARK, mark);
-        self.db.apply_batch(changes).map_err(|error| failed("write", &self.path, error))
+        let stored = StoredMark { mark: mark.clone(), sum: changes.sum.0.to_string() };
+        let stored = serde_json::to_vec(&stored).map_err(|error| failed("write", &self.path, error))?;
+        changes.batch.insert(MARK, stored);
+        self.db.apply_batch(changes.batch).map_err(|error| failed("write", &self.path, error))?;
+        self.sum = changes.sum;
+        Ok(())
     }
 
     fn each_part(&self, prefix: &[u8], each: EachPart<'_>) -> Result<(), JournalError> {
@@ -186,6 +275,14 @@ impl Database for SledDatabase {
     }
 }
 
+/// How many further chunks a part's first value announces.
+fn chunks(stored: &[u8]) -> u32 {
+    match stored.split_first() {
+        Some((&CHUNKED, count)) => count.try_into().map_or(0, u32::from_be_bytes),
+        Some(_) | None => 0,
+    }
+}
+
 fn part_key(key: &[u8]) -> Vec<u8> {
     let mut full = Vec::with_capacity(key.len() + 1);
     full.push(PART);
@@ -203,6 +300,21 @@ fn chunk_key(key: &[u8], number: u32) -> Vec<u8> {
 
 fn failed(operation: &'static str, path: &Path, source: impl std::error::Error + Send + Sync + 'static) -> JournalError {
     JournalError::Database { operation, path: path.to_path_buf(), source: Arc::new(source) }
+}
+
+/// Waits for a lock to end that a database of this process still holds: sled lets go of it in the background after it was closed.
+fn becomes_free(file: &Path) -> bool {
+    let Ok(file) = File::open(file) else { return false };
+    let (free, waiting) = channel();
+    // It ends with the lock, whoever has it.
+    let waiter = std::thread::Builder::new().name("journal-lock".to_owned()).spawn(move || {
+        if file.lock().is_ok() {
+            drop(file);
+            // Whoever asked may have lost patience.
+            let _ = free.send(());
+        }
+    });
+    waiter.is_ok() && waiting.recv_timeout(LOCK_PATIENCE).is_ok()
 }
 
 /// sled reports a lock that another process holds as an error of no particular kind.

@@ -1,13 +1,15 @@
 //! Crash points and full disks, in memory: after an error nothing more is acknowledged, and what was is there.
 
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write as _};
+use std::process::Command;
+use std::sync::Arc;
 
-use untether_journal::{Journal, JournalError};
-use untether_ledger::LedgerError;
+use untether_journal::{Journal, JournalError, Opened};
 use untether_ledger::storage::{Crash, Fault};
+use untether_ledger::{Clock, Disk, LedgerError, StateDir, SystemClock, create_state};
 
-use crate::support::{MemoryWorld, note, parts, runtime};
+use crate::support::{MemoryWorld, fold, how, note, parts, runtime};
 
 async fn work(journal: &Journal, acknowledged: &mut BTreeMap<String, String>) -> Result<(), JournalError> {
     for n in 0..20 {
@@ -107,5 +109,66 @@ fn a_database_that_lost_its_latest_writes_is_brought_up_to_the_ledger() {
         assert!(matches!(opened.start_inside(), Err(JournalError::Lagging(2))));
         let journal = world.start(1 << 20).unwrap();
         assert_eq!(parts(&journal).await, BTreeMap::from([("a".to_owned(), "2".to_owned()), ("b".to_owned(), "1".to_owned())]));
+    });
+}
+
+/// A small file system of its own, until dropped.
+struct Tmpfs(tempfile::TempDir);
+
+impl Tmpfs {
+    fn mount(size: &str) -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let mounted =
+            Command::new("mount").args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]).arg(dir.path()).output();
+        mounted.is_ok_and(|output| output.status.success()).then(|| Self(dir))
+    }
+
+    fn grow(&self, size: &str) {
+        let grown = Command::new("mount").args(["-o", &format!("remount,size={size}")]).arg(self.0.path()).status().unwrap();
+        assert!(grown.success());
+    }
+}
+
+impl Drop for Tmpfs {
+    fn drop(&mut self) {
+        // Lazily: threads of a database that failed may still hold its files.
+        let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
+    }
+}
+
+#[test]
+fn a_full_file_system_stops_the_run_and_it_goes_on_with_room() {
+    let Some(tmpfs) = Tmpfs::mount("6m") else {
+        writeln!(std::io::stderr(), "SKIPPED a_full_file_system…: a tmpfs can only be mounted as root").unwrap();
+        return;
+    };
+    let root = tmpfs.0.path().join("state");
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    create_state(&root, clock.clone()).unwrap();
+    let open = || {
+        let mut opened = Opened::open(how(StateDir::open(Disk::real(), &root).unwrap(), clock.clone(), 1 << 20)).unwrap();
+        opened.replay(fold).unwrap();
+        opened.start().unwrap()
+    };
+    runtime().block_on(async {
+        let journal = open();
+        let mut acknowledged = BTreeMap::new();
+        let error = loop {
+            let (key, value) = (format!("k{:05}", acknowledged.len()), "v".repeat(700));
+            match journal.append(vec![note(&key, &value)]).await {
+                Ok(_) => drop(acknowledged.insert(key, value)),
+                Err(error) => break error,
+            }
+        };
+        assert!(acknowledged.len() > 500, "{}: {error}", acknowledged.len());
+        assert!(!error.is_state(), "{error}");
+        assert!(journal.append(vec![note("more", "x")]).await.is_err());
+        drop(journal);
+        tmpfs.grow("64m");
+        let journal = open();
+        let there = parts(&journal).await;
+        assert!(acknowledged.iter().all(|(key, value)| there.get(key) == Some(value)));
+        journal.append(vec![note("more", "x")]).await.unwrap();
+        journal.close().await.unwrap();
     });
 }

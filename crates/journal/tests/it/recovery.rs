@@ -3,9 +3,9 @@
 use std::fs;
 
 use untether_journal::{JournalError, OpenJournal, Opened, Put, Rebuilt, ReplayError};
-use untether_ledger::{Disk, LedgerError, StateDir};
+use untether_ledger::LedgerError;
 
-use crate::support::{RealWorld, ToldClock, fold, note, parts, runtime};
+use crate::support::{RealWorld, fold, note, parts, runtime};
 
 /// A state with some notes in it, closed well.
 fn filled() -> RealWorld {
@@ -60,21 +60,42 @@ fn an_emptied_database_is_made_again() {
 #[test]
 fn a_damaged_database_is_brought_up_or_made_again() {
     let mut made_again = 0;
-    for place in 0..8 {
+    for place in 0..12 {
         let world = filled();
         let path = world.path("sled/db");
         let mut bytes = fs::read(&path).unwrap();
-        let from = bytes.len() * place / 8;
-        bytes.iter_mut().skip(from).take(2000).for_each(|byte| *byte ^= 0x5a);
+        let from = bytes.len() * place / 12;
+        bytes.iter_mut().skip(from).take(3000).for_each(|byte| *byte ^= 0x5a);
         fs::write(&path, bytes).unwrap();
         made_again += u32::from(expect_all(&world).0.is_some());
     }
-    for length in [100, 5000, 200_000] {
+    for length in [100, 5000, 200_000, 400_000] {
         let world = filled();
         fs::OpenOptions::new().write(true).open(world.path("sled/db")).unwrap().set_len(length).unwrap();
         made_again += u32::from(expect_all(&world).0.is_some());
     }
     assert!(made_again > 0);
+}
+
+#[test]
+fn an_entry_that_is_missing_or_stale_is_found_on_opening() {
+    for tamper in [
+        (|db: &sled::Db| drop(db.remove(b"pk150").unwrap())) as fn(&sled::Db),
+        |db| drop(db.insert(b"pk150", b"\0older").unwrap()),
+        |db| drop(db.insert(b"pk999", b"\0from nowhere").unwrap()),
+        |db| drop(db.remove(b"ck250\0\0\0\x01").unwrap()),
+    ] {
+        let world = filled();
+        let db = sled::open(world.path("sled")).unwrap();
+        let before = db.checksum().unwrap();
+        tamper(&db);
+        assert_ne!(db.checksum().unwrap(), before, "there was something to tamper with");
+        db.flush().unwrap();
+        drop(db);
+        let (rebuilt, replayed) = expect_all(&world);
+        assert!(matches!(rebuilt, Some(Rebuilt::Unreadable(_))), "{rebuilt:?}");
+        assert_eq!(replayed, 301);
+    }
 }
 
 #[test]
@@ -109,47 +130,6 @@ fn parts_in_another_form_are_made_again() {
 }
 
 #[test]
-fn after_power_loss_the_database_is_not_relied_on() {
-    let mut world = RealWorld::new();
-    world.clock = ToldClock::new("one");
-    // The state was made at the system's time, which is later.
-    let how = |world: &RealWorld| OpenJournal { clock_policy: untether_ledger::ClockPolicy::HoldHead, ..world.how() };
-    let mut opened = Opened::open(how(&world)).unwrap();
-    opened.replay(fold).unwrap();
-    let journal = opened.start().unwrap();
-    runtime().block_on(journal.append(vec![note("k", "1")])).unwrap();
-    // What a power cut leaves: the files as they are, never closed.
-    let copied = world.root.with_extension("copy");
-    copy(&world.root, &copied);
-    drop(journal);
-
-    let state = || StateDir::open(Disk::real(), &copied).unwrap();
-    let opened = Opened::open(OpenJournal { state: state(), ..how(&world) }).unwrap();
-    assert_eq!(opened.report().rebuilt, None, "the same boot: only the process ended");
-    drop(opened);
-    world.clock = ToldClock::new("two");
-    let opened = Opened::open(OpenJournal { state: state(), ..how(&world) }).unwrap();
-    assert_eq!((opened.report().rebuilt.clone(), opened.report().lag), (Some(Rebuilt::PowerLoss), 2));
-    drop(opened);
-    // The one that was closed is relied on in the next boot too.
-    assert_eq!(Opened::open(how(&world)).unwrap().report().rebuilt, None);
-}
-
-fn copy(from: &std::path::Path, to: &std::path::Path) {
-    use std::os::unix::fs::DirBuilderExt as _;
-    fs::DirBuilder::new().mode(0o700).create(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
-        }
-    }
-}
-
-#[test]
 fn a_database_ahead_of_the_ledger_means_a_lost_tail_until_a_person_accepts_it() {
     let world = filled();
     let ledger = world.path("ledger/00000001.log");
@@ -177,7 +157,7 @@ fn a_database_ahead_of_the_ledger_means_a_lost_tail_until_a_person_accepts_it() 
 }
 
 #[test]
-fn two_openers_and_a_database_held_by_somebody_else() {
+fn a_second_opener_is_told_who_has_the_state() {
     let world = filled();
     let first = world.open().unwrap();
     let error = world.open().unwrap_err();
@@ -186,6 +166,16 @@ fn two_openers_and_a_database_held_by_somebody_else() {
     );
     drop(first);
     world.open().unwrap();
+}
+
+#[test]
+fn a_database_that_somebody_else_has_open_is_in_use() {
+    let world = filled();
+    let db = sled::open(world.path("sled")).unwrap();
+    let error = world.open().unwrap_err();
+    assert!(matches!(&error, JournalError::Ledger(error) if matches!(**error, LedgerError::InUse { .. })), "{error}");
+    drop(db);
+    assert_eq!(expect_all(&world), (None, 0));
 }
 
 #[test]
