@@ -88,14 +88,8 @@ impl<'a> Context<'a> {
         // Outside our scope nobody is said to be missing: what is there is the other company's business.
         let missing = [side, side.other()]
             .into_iter()
-            .any(|s| self.is_in_scope(s, dn) && (self.inputs.store(s).exists)(dn) == Some(false));
+            .any(|s| self.policy().store(s).covers(dn) && (self.inputs.store(s).exists)(dn) == Some(false));
         if missing { Named::Nothing } else { Named::Elsewhere }
-    }
-
-    /// Whether a name lies below one of our bases in a store.
-    fn is_in_scope(&self, side: Side, dn: &Dn) -> bool {
-        let store = self.policy().store(side);
-        store.accounts.iter().chain(&store.others).any(|scope| dn.is_within(&scope.base))
     }
 
     /// The entity of an account's subject: the roster's, else what the account says.
