@@ -1,5 +1,7 @@
-//! Tests of the laboratory against real servers.
+//! Tests of the laboratory against real servers, and of the architecture of the workspace.
 
+#[cfg(test)]
+mod architecture;
 #[cfg(test)]
 mod lab;
 #[cfg(test)]
