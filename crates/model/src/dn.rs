@@ -499,7 +499,7 @@ mod tests {
         assert!(dn("uid=a,ou=People,dc=x").is_within(&base));
         assert!(!dn("uid=a,ou=people2,dc=x").is_within(&base));
         assert!(base.is_within(&base));
-        let mut names = vec![dn("uid=a,ou=people,dc=x"), dn("ou=people2,dc=x"), dn("ou=people,dc=x"), dn("dc=x")];
+        let mut names = [dn("uid=a,ou=people,dc=x"), dn("ou=people2,dc=x"), dn("ou=people,dc=x"), dn("dc=x")];
         names.sort();
         assert_eq!(
             names.iter().map(Dn::as_str).collect::<Vec<_>>(),

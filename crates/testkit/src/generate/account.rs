@@ -3,7 +3,7 @@
 
 use super::ldif::escape;
 use super::secret::Secret;
-use super::world::Store;
+use super::world::{Entity, Store};
 
 /// What kind of identity an account is, as the audit's configuration would recognize it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -221,6 +221,13 @@ impl Account {
     /// Whether somebody who knows the password gets in.
     pub(super) fn is_open(&self) -> bool {
         self.secret.is_some() && self.access.lets_in()
+    }
+
+    /// The entity that the account's place says, else its attribute.
+    pub(super) fn stated_entity(&self) -> Option<&'static str> {
+        let of_unit = |entity: &Entity| self.parent.eq_ignore_ascii_case(&format!("ou={},ou=accounts", entity.unit()));
+        let place = [Entity::Own, Entity::Domestic, Entity::Overseas, Entity::Contractor].into_iter().find(of_unit);
+        place.map(Entity::id).or(self.entity)
     }
 
     /// Value of `cn`, as the form of the DN asks for it.

@@ -110,8 +110,9 @@ struct Found<'a> {
 
 impl Found<'_> {
     fn add(&mut self, rule: &'static str, severity: &'static str, note: &'static str) {
-        let entity = match self.person.fate {
-            Fate::Unlisted => self.account.entity,
+        let entity = match (self.person.fate, self.account.undecided) {
+            // Nobody knows whose it is: the account speaks for itself.
+            (Fate::Unlisted, _) | (_, Some(_)) => self.account.stated_entity(),
             _ => Some(self.person.entity.id()),
         };
         self.labels.push(Label {
