@@ -347,3 +347,17 @@ fn run_command(words: &[String], of: &str) -> Result<Vec<u8>, CliError> {
     }
     Ok(output.stdout)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documented_example_is_accepted_and_uses_every_section() {
+        let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../config/untether.toml"));
+        let config = Config::load(path).unwrap();
+        assert_eq!(config.audit.entities.len(), 4);
+        assert!(config.plan_policy().unwrap().mapping.is_some());
+        assert!(config.state.is_absolute() && config.approvers.len() == 2 && !config.handover.recipients.is_empty());
+    }
+}

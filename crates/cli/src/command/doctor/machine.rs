@@ -1,0 +1,164 @@
+//! This machine: state directory, disk, roster, approvers' keys, hand-over recipients.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use crate::command::doctor::rows::Checks;
+use crate::config::{Approver, Config};
+use crate::error::CliError;
+use crate::state;
+use crate::wiring::roster;
+
+/// Free space below which a long run may end in the middle.
+const FREE_BYTES: u64 = 1 << 30;
+
+/// All of it.
+pub fn check(config: &Config) -> Checks {
+    let mut checks = Checks::of("system");
+    state_directory(config, &mut checks);
+    disk(&config.state, &mut checks);
+    read_roster(config, &mut checks);
+    for approver in &config.approvers {
+        let name = format!("approver {}", approver.name);
+        match key_type(approver) {
+            Ok(kind) => checks.ok(&name, kind),
+            Err(why) => {
+                checks.fail(&name, why, "give an SSH public key line (ssh-keygen -t ed25519 makes a pair; the .pub file)")
+            }
+        }
+    }
+    match config.approvers.len() {
+        0 | 1 if config.plan.is_some() => checks.fail(
+            "approvers",
+            format!("{} configured; orders that cannot be taken back need two people", config.approvers.len()),
+            "add [[approvers]] with their SSH public keys",
+        ),
+        number => checks.ok("approvers", format!("{number} configured")),
+    }
+    handover(config, &mut checks);
+    checks
+}
+
+fn error(check: &str, error: CliError, checks: &mut Checks) {
+    checks.fail(check, error.message, error.hint.unwrap_or_else(|| "see the message".to_owned()));
+}
+
+fn state_directory(config: &Config, checks: &mut Checks) {
+    let dir = match state::directory(config) {
+        Ok(dir) => dir,
+        Err(e) => return error("state", e, checks),
+    };
+    let key = untether_ledger::KeyStore::state_key_path(&dir);
+    for path in [config.state.as_path(), key.as_path()] {
+        match std::fs::metadata(path) {
+            Err(e) => {
+                return checks.fail(
+                    "state",
+                    format!("'{}' cannot be read: {e}", path.display()),
+                    "restore it from its copy; without the state key nothing sealed can be opened",
+                );
+            }
+            Ok(found) if found.permissions().mode() & 0o077 != 0 => {
+                let fix = format!("chmod go= '{}'", path.display());
+                return checks.fail("state", format!("'{}' is open to others", path.display()), fix);
+            }
+            Ok(_) => {}
+        }
+    }
+    match untether_ledger::KeyStore::open(&dir) {
+        Ok(_) => checks.ok("state", format!("'{}' and its key are ours alone", config.state.display())),
+        Err(e) => error("state", e.into(), checks),
+    }
+}
+
+fn disk(state: &Path, checks: &mut Checks) {
+    let there = state.ancestors().find(|path| path.exists()).unwrap_or(Path::new("."));
+    match rustix::fs::statvfs(there) {
+        Ok(space) => {
+            let free = space.f_bavail.saturating_mul(space.f_frsize);
+            let told = format!("{} MiB free for the state", free >> 20);
+            if free >= FREE_BYTES {
+                checks.ok("disk", told);
+            } else {
+                checks.fail("disk", told, "make room: at least 1024 MiB; a full disk stops a run, though nothing is lost");
+            }
+        }
+        Err(e) => checks.unknown(
+            "disk",
+            format!("free space below '{}' cannot be asked: {e}", there.display()),
+            "check it by hand (df)",
+        ),
+    }
+}
+
+fn read_roster(config: &Config, checks: &mut Checks) {
+    let (table, modified) = match roster::read(config) {
+        Ok(read) => read,
+        Err(e) => {
+            let hint = e
+                .hint
+                .clone()
+                .unwrap_or_else(|| "correct the file or [roster.read]; `untether roster check` tells more".to_owned());
+            return checks.fail("roster", e.message, hint);
+        }
+    };
+    let limit = i64::from(config.roster.read.max_age_hours);
+    let age = modified.map(|at| state::clock().wall().duration_since(at).as_hours());
+    match age {
+        Some(hours) if hours > limit => checks.fail(
+            "roster",
+            format!("{} rows, but {hours} hours old ({limit} are tolerated)", table.row_count()),
+            "fetch a new export, or raise roster.read.max_age_hours",
+        ),
+        Some(hours) => checks.ok("roster", format!("{} rows, {hours} hours old", table.row_count())),
+        None => checks.unknown(
+            "roster",
+            format!("{} rows; the file's age is not known", table.row_count()),
+            "keep the file on a file system with times",
+        ),
+    }
+}
+
+/// The key's type, after its base64 part was found to name the same (RFC 4253, section 6.6).
+fn key_type(approver: &Approver) -> Result<String, String> {
+    let text = match (&approver.key, &approver.key_file) {
+        (Some(key), _) => key.clone(),
+        (None, Some(path)) => std::fs::read_to_string(path).map_err(|e| format!("'{}' cannot be read: {e}", path.display()))?,
+        (None, None) => return Err("no key is configured".to_owned()),
+    };
+    let mut words = text.split_whitespace();
+    let (Some(kind), Some(encoded)) = (words.next(), words.next()) else {
+        return Err("not an SSH public key".to_owned());
+    };
+    let blob = data_encoding::BASE64
+        .decode(encoded.as_bytes())
+        .map_err(|_| "not an SSH public key: its second word is no base64".to_owned())?;
+    let length = blob.first_chunk::<4>().map(|bytes| u32::from_be_bytes(*bytes)).and_then(|n| usize::try_from(n).ok());
+    let named = length.and_then(|n| blob.get(4..4_usize.checked_add(n)?));
+    if named == Some(kind.as_bytes()) {
+        Ok(kind.to_owned())
+    } else {
+        Err("not an SSH public key: it is cut off or of another type than it says".to_owned())
+    }
+}
+
+fn handover(config: &Config, checks: &mut Checks) {
+    let check = "hand-over";
+    let handover = &config.handover;
+    for recipient in &handover.recipients {
+        if let Err(why) = recipient.parse::<age::x25519::Recipient>() {
+            return checks.fail(check, format!("'{recipient}' is not an age recipient: {why}"), "age-keygen prints one (age1…)");
+        }
+    }
+    match (&handover.hook, handover.recipients.len()) {
+        (Some(words), _) => match words.first() {
+            Some(program) => checks.ok(check, format!("by '{program}'")),
+            None => checks.fail(check, "handover.hook is empty", "name a program, or leave the key away"),
+        },
+        (None, 0) if config.plan.as_ref().is_some_and(|plan| plan.mapping.is_some()) => {
+            checks.fail(check, "one-time credentials would have nowhere to go", "set handover.recipients or handover.hook")
+        }
+        (None, 0) => checks.skipped(check, "not configured, and no wave makes credentials"),
+        (None, number) => checks.ok(check, format!("encrypted for {number} recipients")),
+    }
+}
