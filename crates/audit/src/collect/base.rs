@@ -13,7 +13,8 @@ pub(super) struct Request<'a> {
     pub(super) base: &'a Dn,
     pub(super) filter: &'a str,
     pub(super) attrs: &'a [&'a str],
-    pub(super) page_size: u32,
+    /// Entries a page. `None` for `cn=config`: it is small, and slapd refuses both paging and ManageDsaIT there (result code 12).
+    pub(super) page_size: Option<u32>,
 }
 
 /// How reading a base ended.
@@ -65,8 +66,8 @@ impl Reader<'_> {
             scope: Scope::Subtree,
             filter: request.filter.to_owned(),
             attrs: request.attrs.iter().map(AttrName::new).collect(),
-            page_size: Some(request.page_size.max(1)),
-            manage_dsa_it: true,
+            page_size: request.page_size.map(|size| size.max(1)),
+            manage_dsa_it: request.page_size.is_some(),
         };
         match self.read.search(search).await {
             Err(error) => note(&mut ended, error)?,

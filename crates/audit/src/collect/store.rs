@@ -200,7 +200,8 @@ impl Collector<'_> {
     /// Reads one base into the sink.
     async fn base(&mut self, scope: &ScopeBase, part: Part, role: EntryRole) -> Result<Ended, CollectError> {
         let Self { store, page_size, reader, converter, sink, taken, out, .. } = self;
-        let request = Request { part, base: &scope.base, filter: &scope.filter, attrs: ALL_ATTRIBUTES, page_size: *page_size };
+        let request =
+            Request { part, base: &scope.base, filter: &scope.filter, attrs: ALL_ATTRIBUTES, page_size: Some(*page_size) };
         let ended = reader
             .stream(request, |entry| {
                 out.existence.add(&entry.dn);
@@ -306,7 +307,8 @@ impl Collector<'_> {
 
     async fn names_below(&mut self, base: &Dn) -> Result<Ended, CollectError> {
         let existence = &mut self.out.existence;
-        let request = Request { part: Part::Names, base, filter: EVERYTHING, attrs: NO_ATTRIBUTES, page_size: self.page_size };
+        let request =
+            Request { part: Part::Names, base, filter: EVERYTHING, attrs: NO_ATTRIBUTES, page_size: Some(self.page_size) };
         self.reader
             .stream(request, |entry| {
                 existence.add(&entry.dn);
@@ -332,7 +334,7 @@ impl Collector<'_> {
             for entry in page.entries {
                 let ours = entry.texts("namingContexts").filter_map(|t| Dn::parse(t).ok()).any(|dn| dn == self.store.suffix);
                 if ours {
-                    count = entry.text("olmMDBEntries").and_then(|text| text.parse().ok());
+                    count = entry.text("olmMDBEntries").and_then(|text| text.parse().ok()).or(count);
                 }
             }
         }
@@ -430,10 +432,10 @@ whose password is hidden";
             return Ok(());
         };
         let Ok(base) = Dn::parse("cn=config") else { return Ok(()) };
-        let Self { page_size, reader, converter, sink, out, .. } = self;
+        let Self { reader, converter, sink, out, .. } = self;
         let reader = Reader { read, progress: reader.progress };
         let request =
-            Request { part: Part::Configuration, base: &base, filter: EVERYTHING, attrs: ALL_ATTRIBUTES, page_size: *page_size };
+            Request { part: Part::Configuration, base: &base, filter: EVERYTHING, attrs: ALL_ATTRIBUTES, page_size: None };
         let streamed = reader
             .stream(request, |entry| {
                 out.entries += 1;
@@ -463,7 +465,7 @@ whose password is hidden";
                 base: &area.base,
                 filter: EVERYTHING,
                 attrs: wanted(area.kind),
-                page_size: self.page_size,
+                page_size: Some(self.page_size),
             };
             let streamed = reader
                 .stream(request, |entry| {

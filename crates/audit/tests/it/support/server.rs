@@ -116,6 +116,11 @@ impl Read for Server {
         if !self.visible().any(|e| e.dn.is_within(&search.base)) {
             return Err(self.error(Failure::NoSuchObject, Some(32), &search.base));
         }
+        let configuration = search.base.is_within(&dn("cn=config"));
+        if configuration && (search.page_size.is_some() || search.manage_dsa_it) {
+            // What slapd 2.5 answers.
+            return Err(self.error(Failure::Refused, Some(12), &search.base));
+        }
         let in_scope = |e: &&Entry| match search.scope {
             Scope::Base => e.dn == search.base,
             Scope::One => e.dn.is_within(&search.base) && e.dn.key().depth() == search.base.key().depth() + 1,
