@@ -228,7 +228,8 @@ impl Config {
             store.ca_files.iter_mut().for_each(fix);
             store.ldif.iter_mut().for_each(fix);
             store.config_ldif.iter_mut().for_each(fix);
-            let binds = [&mut store.read, &mut store.write, &mut store.undo, &mut store.config, &mut store.probe, &mut store.control];
+            let binds =
+                [&mut store.read, &mut store.write, &mut store.undo, &mut store.config, &mut store.probe, &mut store.control];
             for bind in binds.into_iter().flatten() {
                 if let Some(SecretRef::File(path)) = &mut bind.password {
                     fix(path);

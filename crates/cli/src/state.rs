@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use untether_cutover::ports::SecretPolicy;
 use untether_cutover::{Ports, Recorder, Stores};
 use untether_journal::{OpenJournal, Opened as JournalOpened};
-use untether_ledger::{ClockPolicy, Clock, Disk, KeyStore, Reader, StateDir, StateLock, SystemClock};
+use untether_ledger::{Clock, ClockPolicy, Disk, KeyStore, Reader, StateDir, StateLock, SystemClock};
 use untether_model::event::Event;
 use untether_model::run::{Record, RunState, Summary};
 use untether_model::{Side, StateId};
@@ -88,7 +88,9 @@ impl Opened {
             })?;
         }
         if let Some(error) = bad {
-            return Err(CliError::state(format!("a part of the state database cannot be read: {error}")).hint("`untether state rebuild`"));
+            return Err(
+                CliError::state(format!("a part of the state database cannot be read: {error}")).hint("`untether state rebuild`")
+            );
         }
         opened
             .replay(|frame| fold(&mut state, frame.seq(), frame.wall, &frame.kind, frame.body()))
@@ -129,7 +131,8 @@ impl Opened {
 
     /// The state directory's identity.
     pub fn state_id(&self) -> Result<StateId, CliError> {
-        self.look(|state| state.general().state.clone()).ok_or_else(|| CliError::state("the ledger does not begin with its state's identity"))
+        self.look(|state| state.general().state.clone())
+            .ok_or_else(|| CliError::state("the ledger does not begin with its state's identity"))
     }
 
     /// A display for a run.
@@ -224,21 +227,13 @@ impl Looked {
         }
         Ok(Self { dir, keys, state })
     }
-
-    /// An intent or image in the ledger.
-    pub fn record(&self, seq: u64) -> Result<Option<Record>, CliError> {
-        let mut reader = Reader::open_after(self.dir.disk(), &self.dir.ledger(), seq.saturating_sub(1))?;
-        Ok(match reader.next_frame()? {
-            Some(frame) => Some(Record::from_parts(&frame.kind, frame.body()).map_err(CliError::state)?),
-            None => None,
-        })
-    }
 }
 
 /// The state directory of a configuration.
 pub fn directory(config: &Config) -> Result<StateDir, CliError> {
     if !config.state.exists() {
-        return Err(CliError::usage(format!("there is no state directory '{}'", config.state.display())).hint("make one with `untether init`"));
+        return Err(CliError::usage(format!("there is no state directory '{}'", config.state.display()))
+            .hint("make one with `untether init`"));
     }
     Ok(StateDir::open(Disk::real(), &config.state)?)
 }

@@ -77,7 +77,10 @@ pub async fn approve(
             let by = signed.approver.clone();
             let seq = opened.record(Record::Approved { signed: *signed }).await?;
             let id = &request.order;
-            output.say(format!("{by} approved {id}/{wave}, round {round}, through {}, until {not_after} (record {seq})", request.through));
+            output.say(format!(
+                "{by} approved {id}/{wave}, round {round}, through {}, until {not_after} (record {seq})",
+                request.through
+            ));
             output.object("approve", &serde_json::json!({
                 "order": id, "wave": wave, "round": round, "through": request.through, "by": by, "until": not_after, "record": seq,
             }));
@@ -162,7 +165,8 @@ pub fn until(text: Option<&str>, now: Timestamp) -> Result<Timestamp, CliError> 
     };
     let parsed = text.parse::<Timestamp>().ok().or_else(|| format!("{text}T23:59:59Z").parse().ok());
     let at = parsed.ok_or_else(|| {
-        CliError::usage(format!("'{text}' is neither a date nor a timestamp")).hint("write 2026-12-31 or 2026-12-31T18:00:00+09:00")
+        CliError::usage(format!("'{text}' is neither a date nor a timestamp"))
+            .hint("write 2026-12-31 or 2026-12-31T18:00:00+09:00")
     })?;
     if at <= now {
         return Err(CliError::usage(format!("'{text}' is in the past")));

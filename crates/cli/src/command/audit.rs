@@ -105,11 +105,20 @@ pub async fn run(config: &Config, as_of: Option<Date>, output: &Output) -> Resul
     };
     let seq = opened.record(record).await?;
     let accounts: Vec<String> = outcome.in_scope.iter().map(|(side, n)| format!("{side}: {n} accounts")).collect();
-    output.say(format!("audit of {} (record {seq}): {}; {} subjects", outcome.header.taken_at, accounts.join(", "), outcome.header.subject_count));
+    output.say(format!(
+        "audit of {} (record {seq}): {}; {} subjects",
+        outcome.header.taken_at,
+        accounts.join(", "),
+        outcome.header.subject_count
+    ));
     let count = |severity| outcome.severities.get(&severity).copied().unwrap_or(0);
     output.say(format!(
         "{} findings: {} critical, {} high, {} medium, {} low",
-        outcome.finding_count, count(Severity::Critical), count(Severity::High), count(Severity::Medium), count(Severity::Low)
+        outcome.finding_count,
+        count(Severity::Critical),
+        count(Severity::High),
+        count(Severity::Medium),
+        count(Severity::Low)
     ));
     for gap in outcome.gaps.iter().filter(|gap| gap.kind.concerns_entries()) {
         output.say(format!("  INCOMPLETE: {}: {}", gap.kind.rule(), gap.reason));

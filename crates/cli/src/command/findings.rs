@@ -169,9 +169,8 @@ fn is_rule(id: &str, named: &str) -> bool {
 
 fn unknown_rule(named: &str) -> CliError {
     let all = catalog();
-    let near = all.iter().map(|doc| doc.id).max_by(|a, b| {
-        strsim::jaro_winkler(a, named).total_cmp(&strsim::jaro_winkler(b, named))
-    });
+    let near =
+        all.iter().map(|doc| doc.id).max_by(|a, b| strsim::jaro_winkler(a, named).total_cmp(&strsim::jaro_winkler(b, named)));
     let hint = match near.filter(|id| strsim::jaro_winkler(id, named) > 0.75) {
         Some(id) => format!("did you mean `{id}`?"),
         None => "`untether findings --explain all` lists the rules".to_owned(),
@@ -255,9 +254,8 @@ fn wrap(text: &str) -> Vec<String> {
     lines
 }
 
-const CSV_COLUMNS: [&str; 12] = [
-    "id", "rule", "severity", "store", "dn", "subject", "entity", "protected", "planned", "waived_until", "evidence", "remedy",
-];
+const CSV_COLUMNS: [&str; 12] =
+    ["id", "rule", "severity", "store", "dn", "subject", "entity", "protected", "planned", "waived_until", "evidence", "remedy"];
 
 fn csv_fields(row: &Row) -> [String; 12] {
     let f = &row.finding;
@@ -299,7 +297,12 @@ pub fn explain(rule: &str, output: &Output) -> Result<Exit, CliError> {
     let doc = documentation(rule).ok_or_else(|| unknown_rule(rule))?;
     output.say(format!(
         "{}\n\nRaised when:  {}\nSeverity:     {}\nWhy:          {}\nWhat to do:   {}\nAnswers:      {}",
-        doc.id, doc.raised, doc.severity, doc.rationale, doc.remedy, doc.answers.join("; ")
+        doc.id,
+        doc.raised,
+        doc.severity,
+        doc.rationale,
+        doc.remedy,
+        doc.answers.join("; ")
     ));
     output.object("explain", &explained(doc));
     Ok(Exit::Done)

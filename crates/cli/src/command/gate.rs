@@ -18,9 +18,8 @@ pub async fn run(config: &Config, command: &GateCommand, output: &Output) -> Res
     match command {
         GateCommand::List { wave } => list(config, wave.as_deref(), output),
         GateCommand::Accept { gate, wave, batch, subject, until: till, reason, sign: sign_args } => {
-            let gate = GateKind::parse(gate).ok_or_else(|| {
-                CliError::usage(format!("'{gate}' is no gate")).hint("gates are: mfa, own-account, silence")
-            })?;
+            let gate = GateKind::parse(gate)
+                .ok_or_else(|| CliError::usage(format!("'{gate}' is no gate")).hint("gates are: mfa, own-account, silence"))?;
             let wave: WaveId = wave.parse().map_err(|e: untether_model::ids::BadId| CliError::usage(e.to_string()))?;
             let scope = match (batch, subject) {
                 (_, Some(subject)) => GateScope::Subject(SubjectId::new(subject.as_str())),
@@ -54,7 +53,9 @@ pub async fn run(config: &Config, command: &GateCommand, output: &Output) -> Res
                 Signing::Signed(signed) => {
                     let by = signed.approver.clone();
                     opened.record(Record::GateAccepted { gate, scope: scope.clone(), signed: *signed }).await?;
-                    output.say(format!("{by} answers for passing gate {gate} of {scope} until {till}; it counts as accepted, never as passed"));
+                    output.say(format!(
+                        "{by} answers for passing gate {gate} of {scope} until {till}; it counts as accepted, never as passed"
+                    ));
                 }
             }
             Ok(Exit::Done)
@@ -94,7 +95,11 @@ fn list(config: &Config, wave: Option<&str>, output: &Output) -> Result<Exit, Cl
         let statement = &acceptance.signed.statement;
         output.say(format!(
             "{:<12} {}: accepted by {} until {} — {}",
-            acceptance.gate.as_str(), acceptance.scope, acceptance.signed.approver, statement.not_after, statement.reason
+            acceptance.gate.as_str(),
+            acceptance.scope,
+            acceptance.signed.approver,
+            statement.not_after,
+            statement.reason
         ));
         output.row(&serde_json::json!({ "gate": acceptance.gate, "scope": acceptance.scope, "accepted": acceptance.signed }));
     }

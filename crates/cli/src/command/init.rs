@@ -33,11 +33,17 @@ pub fn run(cli: &Cli, output: &Output) -> Result<Exit, CliError> {
     output.say(format!("state directory {} with its key: {}", state.display(), told(made_state)));
     if wrote_config {
         output.say("Next: edit the configuration (every key is explained in it), then `untether doctor`.");
-        output.say(format!("Keep a copy of {} in a safe place: without it nothing sealed can be opened.", state.join("keys/state.key").display()));
+        output.say(format!(
+            "Keep a copy of {} in a safe place: without it nothing sealed can be opened.",
+            state.join("keys/state.key").display()
+        ));
     }
-    output.object("init", &serde_json::json!({
-        "config": cli.config, "config_written": wrote_config, "state": state, "state_written": made_state,
-    }));
+    output.object(
+        "init",
+        &serde_json::json!({
+            "config": cli.config, "config_written": wrote_config, "state": state, "state_written": made_state,
+        }),
+    );
     Ok(Exit::Done)
 }
 

@@ -43,7 +43,10 @@ pub async fn retry(config: &Config, args: &RetryArgs, output: &Output) -> Result
         let record = Record::Unparked { subject, batch, by: operator(), reason: args.reason.clone() };
         opened.record(record).await?;
     }
-    output.say(format!("{count} subjects are taken up again; `untether run --plan {} --wave {} --execute` goes on with them", wave.plan, wave.wave));
+    output.say(format!(
+        "{count} subjects are taken up again; `untether run --plan {} --wave {} --execute` goes on with them",
+        wave.plan, wave.wave
+    ));
     output.object("retry", &serde_json::json!({ "wave": wave, "unparked": count }));
     Ok(Exit::Done)
 }
@@ -56,9 +59,9 @@ fn candidates(state: &untether_model::run::RunState, wave: &WaveId, only: &[Stri
         .filter(|(id, s)| s.claimed && s.batch.wave == *wave && (only.is_empty() || only.iter().any(|o| o == id.as_str())))
         .filter_map(|(id, s)| s.parked.as_ref().map(|p| (id, s, p)))
         .filter(|(id, _, parked)| {
-            let undecided = state
-                .cells_of(id)
-                .any(|(op, c)| op.batch.wave == *wave && !c.forced && c.status == CellStatus::Ended(OutcomeKind::Conflict) && !c.undone);
+            let undecided = state.cells_of(id).any(|(op, c)| {
+                op.batch.wave == *wave && !c.forced && c.status == CellStatus::Ended(OutcomeKind::Conflict) && !c.undone
+            });
             parked.reason != ParkReason::Aborted && !undecided
         })
         .map(|(id, s, parked)| (id.clone(), s.batch.clone(), format!("{}: {}", parked.reason.as_str(), parked.details)))
@@ -78,13 +81,13 @@ pub async fn resolve(config: &Config, args: &ResolveArgs, output: &Output) -> Re
     let cells: Vec<(Option<SubjectId>, String)> = opened.look(|state| {
         let in_conflict = |kind| matches!(kind, CellStatus::Ended(OutcomeKind::Conflict | OutcomeKind::Refused));
         let found = state.cells().iter().filter(|(key, cell)| key.op == op && (in_conflict(cell.status) || cell.drift.is_some()));
-        let wanted = found.filter(|(key, _)| {
-            args.subject.as_ref().is_none_or(|s| key.subject.as_ref().is_some_and(|id| id.as_str() == s))
-        });
+        let wanted = found
+            .filter(|(key, _)| args.subject.as_ref().is_none_or(|s| key.subject.as_ref().is_some_and(|id| id.as_str() == s)));
         wanted.map(|(key, cell)| (key.subject.clone(), cell.message.clone())).collect()
     });
     if cells.is_empty() {
-        return Err(CliError::usage(format!("operation {op} is not in conflict")).hint("`untether status` counts conflicts, `untether subject show` tells them"));
+        return Err(CliError::usage(format!("operation {op} is not in conflict"))
+            .hint("`untether status` counts conflicts, `untether subject show` tells them"));
     }
     let shown = untether_model::digest::Digest::of(format!("{op}:{cells:?}").as_bytes());
     for (subject, message) in &cells {
@@ -121,7 +124,8 @@ pub async fn resolve(config: &Config, args: &ResolveArgs, output: &Output) -> Re
     }
     let count = cells.len();
     for (subject, _) in cells {
-        let record = Record::Resolved { op: op.clone(), subject, verb: verb.to_owned(), by: operator(), reason: args.reason.clone() };
+        let record =
+            Record::Resolved { op: op.clone(), subject, verb: verb.to_owned(), by: operator(), reason: args.reason.clone() };
         opened.record(record).await?;
     }
     output.say(format!("{verb}: recorded for {count} cells of {op}; `untether retry` takes the subjects up again"));
@@ -138,8 +142,7 @@ pub async fn pause(config: &Config, reason: &str, output: &Output) -> Result<Exi
 
 /// `resume`.
 pub async fn resume(config: &Config, batch: Option<&str>, reason: &str, output: &Output) -> Result<Exit, CliError> {
-    let batch: Option<BatchId> =
-        batch.map(|b| b.parse().map_err(|e: BadId| CliError::usage(e.to_string()))).transpose()?;
+    let batch: Option<BatchId> = batch.map(|b| b.parse().map_err(|e: BadId| CliError::usage(e.to_string()))).transpose()?;
     let opened = Opened::open(config).await?;
     let fits = opened.look(|state| match &batch {
         Some(id) => state.batches().get(id).is_some_and(|b| b.halted.is_some()),
@@ -178,9 +181,13 @@ fn needs_round(state: &untether_model::run::RunState, id: &BatchId, now: jiff::T
 pub async fn throttle(config: &Config, limit: &str, output: &Output) -> Result<Exit, CliError> {
     let limit = match limit {
         "off" => None,
-        number => Some(number.parse::<u32>().ok().filter(|n| *n > 0).ok_or_else(|| {
-            CliError::usage(format!("'{number}' is neither a positive number nor off"))
-        })?),
+        number => Some(
+            number
+                .parse::<u32>()
+                .ok()
+                .filter(|n| *n > 0)
+                .ok_or_else(|| CliError::usage(format!("'{number}' is neither a positive number nor off")))?,
+        ),
     };
     let opened = Opened::open(config).await?;
     opened.record(Record::Throttled { limit, by: operator() }).await?;
@@ -231,13 +238,19 @@ pub async fn forget(config: &Config, wave: &str, execute: bool, output: &Output)
     });
     if found.status == WaveStatus::Running || !in_the_way.is_empty() {
         let listed: Vec<&str> = in_the_way.iter().take(20).map(String::as_str).collect();
-        return Err(CliError::new(Exit::Resumable, format!(
-            "the key of wave {wave} is still needed: the wave runs, or {} of its subjects are not finished: {}", in_the_way.len(), listed.join(", ")
-        )));
+        return Err(CliError::new(
+            Exit::Resumable,
+            format!(
+                "the key of wave {wave} is still needed: the wave runs, or {} of its subjects are not finished: {}",
+                in_the_way.len(),
+                listed.join(", ")
+            ),
+        ));
     }
     let now = opened.now();
     let approved: std::collections::BTreeSet<String> = opened.look(|state| {
-        let fits = |s: &Subject| matches!(s, Subject::Object { kind, object, .. } if kind == "forget" && *object == wave.to_string());
+        let fits =
+            |s: &Subject| matches!(s, Subject::Object { kind, object, .. } if kind == "forget" && *object == wave.to_string());
         let valid = state.approvals().values().filter(|a| !a.revoked && now <= a.signed.statement.not_after);
         valid.filter(|a| fits(&a.signed.statement.subject)).map(|a| a.signed.approver.clone()).collect()
     });
@@ -248,9 +261,11 @@ pub async fn forget(config: &Config, wave: &str, execute: bool, output: &Output)
         ));
         return Ok(if execute { Exit::Resumable } else { Exit::Done });
     }
-    let key = SealedReader::key_of(&opened.dir, &Shelf::of(Area::Plans), &found.digest).map_err(|e| CliError::failed(crate::error::chain(&e)))?;
+    let key = SealedReader::key_of(&opened.dir, &Shelf::of(Area::Plans), &found.digest)
+        .map_err(|e| CliError::failed(crate::error::chain(&e)))?;
     // The record first: after a crash the key is destroyed by running this again.
-    let record = Record::Forgotten { wave: wave.clone(), key: key.as_str().to_owned(), approved_by: approved.into_iter().collect() };
+    let record =
+        Record::Forgotten { wave: wave.clone(), key: key.as_str().to_owned(), approved_by: approved.into_iter().collect() };
     opened.record(record).await?;
     opened.keys.destroy(&key)?;
     output.say(format!("the key of wave {wave} is destroyed"));

@@ -26,7 +26,9 @@ use crate::wiring::planning::{Filters, PlanFiles, SnapshotFiles, last_plan, load
 pub async fn run(config: &Config, args: &PlanArgs, output: &Output) -> Result<Exit, CliError> {
     match &args.command {
         None => make(config, args.seed, output).await,
-        Some(PlanCommand::Show { plan, not_planned, wave }) => show(config, plan.as_deref(), (*not_planned, wave.as_deref()), output),
+        Some(PlanCommand::Show { plan, not_planned, wave }) => {
+            show(config, plan.as_deref(), (*not_planned, wave.as_deref()), output)
+        }
         Some(PlanCommand::Lint { plan }) => lint(config, plan.as_deref(), output),
         Some(PlanCommand::Approve { plan, wave, through, until, reason, sign }) => {
             let opened = Opened::open(config).await?;
@@ -65,7 +67,8 @@ pub fn last_snapshot(state: &RunState) -> Option<(Digest, Digest)> {
 /// The files of an audit.
 pub fn stored_audit<'a>(dir: &'a StateDir, keys: &'a KeyStore, snapshot: &Digest) -> Result<StoredAudit<'a>, CliError> {
     StoredAudit::open(dir, keys, snapshot).map_err(|e| {
-        CliError::new(Exit::Resumable, format!("the snapshot is not there any more: {}", chain(&e))).hint("`untether audit` again")
+        CliError::new(Exit::Resumable, format!("the snapshot is not there any more: {}", chain(&e)))
+            .hint("`untether audit` again")
     })
 }
 
@@ -80,7 +83,11 @@ async fn make(config: &Config, seed: u64, output: &Output) -> Result<Exit, CliEr
     let age = opened.now().duration_since(snapshot.taken_at);
     let max = i64::try_from(policy.snapshot_max_age.seconds).unwrap_or(i64::MAX);
     if age > SignedDuration::from_secs(max) {
-        return Err(CliError::new(Exit::Resumable, format!("the last audit, of {}, is older than plan.snapshot_max_age", snapshot.taken_at)).hint("`untether audit` again"));
+        return Err(CliError::new(
+            Exit::Resumable,
+            format!("the last audit, of {}, is older than plan.snapshot_max_age", snapshot.taken_at),
+        )
+        .hint("`untether audit` again"));
     }
     let capabilities = ask(config, &opened).await?;
     let files = SnapshotFiles(&stored);
@@ -130,7 +137,12 @@ async fn make(config: &Config, seed: u64, output: &Output) -> Result<Exit, CliEr
         opened.record(record).await?;
     }
     let errors = planned.lint.iter().filter(|n| n.level == Level::Error).count();
-    output.say(format!("plan {} (digest {}): {} subjects planned", planned.id, planned.digest, planned.report.planned_subjects()));
+    output.say(format!(
+        "plan {} (digest {}): {} subjects planned",
+        planned.id,
+        planned.digest,
+        planned.report.planned_subjects()
+    ));
     for reason in &planned.header.not_executable {
         output.say(format!("  cannot be run, only rehearsed: {reason}"));
     }
@@ -141,10 +153,13 @@ async fn make(config: &Config, seed: u64, output: &Output) -> Result<Exit, CliEr
         output.say(format!("  {note}"));
     }
     output.say(format!("Next: `untether plan show --plan {}`, then `untether plan approve`.", planned.id));
-    output.object("plan", &serde_json::json!({
-        "plan": planned.id, "digest": planned.digest, "executable": planned.header.executable && errors == 0,
-        "waves": planned.header.waves, "report": planned.report, "lint": planned.lint,
-    }));
+    output.object(
+        "plan",
+        &serde_json::json!({
+            "plan": planned.id, "digest": planned.digest, "executable": planned.header.executable && errors == 0,
+            "waves": planned.header.waves, "report": planned.report, "lint": planned.lint,
+        }),
+    );
     Ok(if errors > 0 { Exit::Resumable } else { Exit::Done })
 }
 
@@ -193,7 +208,12 @@ fn protected(config: &Config, files: &SnapshotFiles<'_>) -> Result<BTreeMap<Side
     Ok(found.into_iter().map(|(side, set)| (side, set.into_iter().collect())).collect())
 }
 
-fn show(config: &Config, plan: Option<&str>, (not_planned, wave): (bool, Option<&str>), output: &Output) -> Result<Exit, CliError> {
+fn show(
+    config: &Config,
+    plan: Option<&str>,
+    (not_planned, wave): (bool, Option<&str>),
+    output: &Output,
+) -> Result<Exit, CliError> {
     let looked = Looked::look(config)?;
     let id = last_plan(&looked.state, plan)?;
     let header = load_header(&looked.dir, &looked.keys, &looked.state, &id)?;
@@ -223,7 +243,10 @@ fn show(config: &Config, plan: Option<&str>, (not_planned, wave): (bool, Option<
             ReportLine::Wave(w) => {
                 let deadline = w.deadline.map(|d| format!(", deadline {d}")).unwrap_or_default();
                 let late = if w.late { "  LATE" } else { "" };
-                output.say(format!("forecast {}: {} operations, earliest end {}{deadline}{late}", w.wave, w.operations, w.earliest_end));
+                output.say(format!(
+                    "forecast {}: {} operations, earliest end {}{deadline}{late}",
+                    w.wave, w.operations, w.earliest_end
+                ));
             }
             ReportLine::Entity(e) => {
                 let deadline = e.deadline.map(|d| format!(", deadline {d}")).unwrap_or_default();
@@ -246,13 +269,11 @@ fn show(config: &Config, plan: Option<&str>, (not_planned, wave): (bool, Option<
 }
 
 /// One wave as a tree: batches, operations by stage with their undo classes, the point of no return.
-fn tree(
-    looked: &Looked,
-    wave: &untether_model::plan::WaveRef,
-    each: bool,
-    output: &Output,
-) -> Result<(), CliError> {
-    output.say(format!("└─ wave {}: {} subjects, {} batches, {} operations", wave.name, wave.subjects, wave.batches, wave.operations));
+fn tree(looked: &Looked, wave: &untether_model::plan::WaveRef, each: bool, output: &Output) -> Result<(), CliError> {
+    output.say(format!(
+        "└─ wave {}: {} subjects, {} batches, {} operations",
+        wave.name, wave.subjects, wave.batches, wave.operations
+    ));
     let mut batches: Vec<String> = Vec::new();
     let mut counts: BTreeMap<(String, Stage), (u64, u64, u64)> = BTreeMap::new();
     for line in wave_lines(&looked.dir, &looked.keys, &wave.digest)? {
@@ -272,7 +293,15 @@ fn tree(
                     UndoClass::None(_) => count.2 += 1,
                 }
                 if each {
-                    output.say(format!("   │    {}/{} {} {} {}: {}", op.batch, op.n, op.stage, op.store, op.target.dn(), op.reason));
+                    output.say(format!(
+                        "   │    {}/{} {} {} {}: {}",
+                        op.batch,
+                        op.n,
+                        op.stage,
+                        op.store,
+                        op.target.dn(),
+                        op.reason
+                    ));
                 }
             }
         }

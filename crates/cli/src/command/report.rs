@@ -31,8 +31,7 @@ pub fn run(config: &Config, (format, lang): (Format, Lang), output: &Output) -> 
         state.commit(change);
         history.take(frame.seq(), frame.wall, &record);
     }
-    let inputs =
-        Inputs { state: &state, history: &history, entities: &config.audit.entities, policy: config.plan.as_ref() };
+    let inputs = Inputs { state: &state, history: &history, entities: &config.audit.entities, policy: config.plan.as_ref() };
     let report = compute(&inputs);
     let language = match lang {
         Lang::Ja => untether_report::Lang::Ja,

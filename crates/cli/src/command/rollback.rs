@@ -10,8 +10,8 @@ use untether_model::operation::{Operation, UndoClass};
 use untether_model::plan::{OrderKind, PlannedSubject, RollbackScope, Wave};
 use untether_model::run::{OrderStatus, Record, RunState, Started};
 use untether_model::{BatchId, OpId, PlanId, SubjectId, WaveId};
-use untether_planner::rollback::{Intents, Operations, RollbackInputs, RollbackOrder, RollbackRequest, rollback};
 use untether_planner::Sink;
+use untether_planner::rollback::{Intents, Operations, RollbackInputs, RollbackOrder, RollbackRequest, rollback};
 
 use crate::args::RollbackArgs;
 use crate::command::approve::stage;
@@ -41,7 +41,9 @@ pub async fn run(config: &Config, args: &RollbackArgs, output: &Output) -> Resul
         None => record_order(config, &opened, &request, output).await?,
     };
     if !args.execute {
-        output.say(format!("Nothing was changed. Approve it with `untether approve {id}`, then run the same command with --execute."));
+        output.say(format!(
+            "Nothing was changed. Approve it with `untether approve {id}`, then run the same command with --execute."
+        ));
         return Ok(Exit::Done);
     }
     let header = load_header(&opened.dir, &opened.keys, &opened.state_now(), &id)?;
@@ -75,8 +77,11 @@ fn tell(id: &PlanId, ended: untether_cutover::Rollback, output: &Output) -> Resu
         }
         Rollback::Unapproved { have, needed } => {
             let have: Vec<String> = have.into_iter().collect();
-            Err(CliError::new(Exit::Resumable, format!("rollback {id} needs the approval of {needed} people; so far: [{}]", have.join(", ")))
-                .hint(format!("untether approve {id}")))
+            Err(CliError::new(
+                Exit::Resumable,
+                format!("rollback {id} needs the approval of {needed} people; so far: [{}]", have.join(", ")),
+            )
+            .hint(format!("untether approve {id}")))
         }
         Rollback::Refused(reason) => Err(CliError::new(Exit::Resumable, reason)),
     }
@@ -133,7 +138,10 @@ fn show(order: &RollbackOrder, request: &RollbackRequest, output: &Output) {
     let subjects: usize = order.concerns.iter().map(|(_, s)| s.len()).sum();
     output.say(format!(
         "rollback {}: {subjects} subjects to the state before {}, {} operations, {} approval(s) needed",
-        order.id, request.to, order.operations.len(), order.approvals_needed
+        order.id,
+        request.to,
+        order.operations.len(),
+        order.approvals_needed
     ));
     for op in &order.operations {
         let undo = match &op.undo {
@@ -227,9 +235,8 @@ impl RecordedWaves<'_> {
 
 impl Operations for RecordedWaves<'_> {
     fn operation(&self, id: &OpId) -> Result<Operation, String> {
-        let found = self.with(id.wave(), |wave| {
-            wave.operations.iter().find(|op| op.batch == id.batch.batch && op.n == id.n).cloned()
-        })?;
+        let found =
+            self.with(id.wave(), |wave| wave.operations.iter().find(|op| op.batch == id.batch.batch && op.n == id.n).cloned())?;
         found.ok_or_else(|| format!("operation {id} is not in its wave's file"))
     }
 

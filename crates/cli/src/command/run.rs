@@ -86,10 +86,13 @@ fn exit_of(ended: &Ended) -> Exit {
 
 fn tell(ended: &Ended, wave: &WaveId, output: &Output) {
     let standstills: Vec<String> = ended.standstills.iter().map(words).collect();
-    output.object("run", &serde_json::json!({
-        "wave": wave, "complete": ended.complete, "stopped": ended.stopped, "halted": ended.halted,
-        "parked": ended.parked, "conflicts": ended.conflicts, "standstills": standstills,
-    }));
+    output.object(
+        "run",
+        &serde_json::json!({
+            "wave": wave, "complete": ended.complete, "stopped": ended.stopped, "halted": ended.halted,
+            "parked": ended.parked, "conflicts": ended.conflicts, "standstills": standstills,
+        }),
+    );
     if ended.complete {
         output.say(format!("wave {wave}: everything that was asked for is done"));
     } else if ended.stopped {
@@ -141,7 +144,8 @@ fn preview(config: &Config, args: &RunArgs, through: Option<Stage>, output: &Out
         let mark = if stage.is_irreversible() { " (irreversible: two approvals)" } else { "" };
         output.say(format!("  {stage:<10} {operations:>7} operations, {cells:>7} cells{mark}"));
     }
-    let rows: BTreeMap<&str, _> = counts.iter().map(|(s, c)| (s.as_str(), serde_json::json!({"operations": c.0, "cells": c.1}))).collect();
+    let rows: BTreeMap<&str, _> =
+        counts.iter().map(|(s, c)| (s.as_str(), serde_json::json!({"operations": c.0, "cells": c.1}))).collect();
     output.object("run", &serde_json::json!({ "wave": id, "executed": false, "stages": rows }));
     Ok(Exit::Done)
 }

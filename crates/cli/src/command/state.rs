@@ -11,7 +11,7 @@ use untether_model::run::{Record, RunState};
 use untether_model::{Side, WaveId};
 
 use crate::args::StateCommand;
-use crate::command::plan::snapshot_header;
+use crate::command::plan::stored_audit;
 use crate::config::Config;
 use crate::error::{CliError, Exit, chain};
 use crate::output::Output;
@@ -48,13 +48,21 @@ async fn check(config: &Config, output: &Output) -> Result<Exit, CliError> {
     let walked = walk(dir.disk(), &dir.ledger(), |_| {})?;
     let mut found = Found { problems: walked.problems.clone(), ..Found::default() };
     if let Some(torn) = &walked.torn {
-        found.notes.push(format!("the ledger ends with bytes that are no whole record ({torn:?}): the next command cuts them off"));
+        found
+            .notes
+            .push(format!("the ledger ends with bytes that are no whole record ({torn:?}): the next command cuts them off"));
     }
     let sound = walked.is_sound();
     found.ledger = Some(walked);
     match (sound, holder(config)?) {
         (false, _) => found.database = "not compared: the ledger is not sound".to_owned(),
-        (true, Some((pid, since))) => found.database = format!("not compared: in use by process {pid} since {since}"),
+        (true, Some((pid, since))) => {
+            found.database = {
+                let pid = pid.map_or_else(|| "unknown".to_owned(), |p| p.to_string());
+                let since = since.map_or_else(|| "unknown".to_owned(), |s| s.to_string());
+                format!("not compared: in use by process {pid} since {since}")
+            }
+        }
         (true, None) => database(config, &mut found, output).await,
     }
     match Looked::look(config) {
@@ -103,7 +111,7 @@ fn files(looked: &Looked, found: &mut Found) {
         let name = format!("of the audit of {} (record {seq})", audit.taken_at);
         let mut wanted = vec![(Area::Findings, audit.findings, "findings")];
         if file(looked, (Area::Snapshots, audit.snapshot), &format!("snapshot {name}"), is_newest, found) {
-            match snapshot_header(&looked.dir, &looked.keys, &audit.snapshot) {
+            match stored_audit(&looked.dir, &looked.keys, &audit.snapshot).map(|stored| stored.header().clone()) {
                 Ok(header) => wanted.extend([
                     (Area::Snapshots, header.subjects, "subjects"),
                     (Area::Snapshots, header.shared.file, Side::Shared.as_str()),

@@ -28,17 +28,23 @@ pub async fn run(config: &Config, watch: bool, output: &Output) -> Result<Exit, 
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the summary on disk is replaced each second: this is its display's period, not a synchronization")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the summary on disk is replaced each second: this is its display's period, not a synchronization"
+)]
 async fn wait_a_second() {
     tokio::time::sleep(Duration::from_secs(1)).await;
 }
 
 fn show(config: &Config, summary: &Summary, output: &Output) -> Result<(), CliError> {
     let holder = holder(config)?;
-    output.object("status", &serde_json::json!({
-        "holder": holder.as_ref().map(|(pid, since)| serde_json::json!({ "pid": pid, "since": since })),
-        "summary": summary,
-    }));
+    output.object(
+        "status",
+        &serde_json::json!({
+            "holder": holder.as_ref().map(|(pid, since)| serde_json::json!({ "pid": pid, "since": since })),
+            "summary": summary,
+        }),
+    );
     if output.is_json() {
         return Ok(());
     }
@@ -46,7 +52,9 @@ fn show(config: &Config, summary: &Summary, output: &Output) -> Result<(), CliEr
     output.say(match holder {
         Some((pid, since)) => format!(
             "a command holds the state: process {} since {} (record {}{at})",
-            pid.map_or_else(|| "unknown".to_owned(), |p| p.to_string()), since.map_or_else(|| "unknown".to_owned(), |s| s.to_string()), summary.seq
+            pid.map_or_else(|| "unknown".to_owned(), |p| p.to_string()),
+            since.map_or_else(|| "unknown".to_owned(), |s| s.to_string()),
+            summary.seq
         ),
         None => format!("nothing runs (record {}{at})", summary.seq),
     });

@@ -19,7 +19,7 @@ use untether_planner::Source;
 use crate::args::{SignArgs, SubjectCommand};
 use crate::command::approve::until as until_time;
 use crate::command::findings::{Marks, Row, each_finding, safe};
-use crate::command::plan::{last_snapshot, snapshot_header};
+use crate::command::plan::{last_snapshot, stored_audit};
 use crate::config::Config;
 use crate::error::{CliError, Exit};
 use crate::output::Output;
@@ -46,9 +46,10 @@ struct Wanted<'a> {
 }
 
 async fn decide(config: &Config, wanted: &Wanted<'_>, sign_args: &SignArgs, output: &Output) -> Result<Exit, CliError> {
-    let track = [Track::Retire, Track::Keep, Track::Hold].into_iter().find(|t| t.as_str() == wanted.track).ok_or_else(|| {
-        CliError::usage(format!("'{}' cannot be decided", wanted.track)).hint("tracks are: retire, keep, hold")
-    })?;
+    let track = [Track::Retire, Track::Keep, Track::Hold]
+        .into_iter()
+        .find(|t| t.as_str() == wanted.track)
+        .ok_or_else(|| CliError::usage(format!("'{}' cannot be decided", wanted.track)).hint("tracks are: retire, keep, hold"))?;
     if wanted.reason.trim().is_empty() {
         return Err(CliError::usage("a decision needs a reason").hint("give --reason TEXT"));
     }
@@ -78,9 +79,12 @@ async fn decide(config: &Config, wanted: &Wanted<'_>, sign_args: &SignArgs, outp
             let record = opened.record(Record::Decision { decision, signed: *signed }).await?;
             output.say(format!("{by} decided: {track} for subject {id} until {} (record {record})", wanted.until));
             output.say("Next: `untether audit`, then `untether plan`.");
-            output.object("subject.decide", &serde_json::json!({
-                "subject": id, "track": track, "until": wanted.until, "by": by, "record": record,
-            }));
+            output.object(
+                "subject.decide",
+                &serde_json::json!({
+                    "subject": id, "track": track, "until": wanted.until, "by": by, "record": record,
+                }),
+            );
         }
     }
     Ok(Exit::Done)
@@ -98,8 +102,8 @@ fn find(config: &Config, looked: &Looked, text: &str) -> Result<Found, CliError>
     let id = state.resolve_alias(&SubjectId::new(text)).clone();
     let mut found: BTreeMap<SubjectId, Subject> = BTreeMap::new();
     if let Some((snapshot, _)) = last_snapshot(state) {
-        let header = snapshot_header(&looked.dir, &looked.keys, &snapshot)?;
-        let files = SnapshotFiles { dir: &looked.dir, keys: &looked.keys, header: &header };
+        let stored = stored_audit(&looked.dir, &looked.keys, &snapshot)?;
+        let files = SnapshotFiles(&stored);
         let dn = Dn::parse(text).ok();
         let number = keys::number(text);
         collect(state, &files, &mut found, |subject| {
@@ -124,13 +128,16 @@ fn find(config: &Config, looked: &Looked, text: &str) -> Result<Found, CliError>
                 (None, _) => s.id.to_string(),
             })
             .collect();
-        return Err(CliError::usage(format!("'{text}' is several subjects")).hint(format!("give one of the ids: {}", ids.join(", "))));
+        return Err(
+            CliError::usage(format!("'{text}' is several subjects")).hint(format!("give one of the ids: {}", ids.join(", ")))
+        );
     }
     match found.into_iter().next() {
         Some((id, subject)) => Ok(Found { id, subject: Some(subject) }),
         None if state.subjects().contains_key(&id) => Ok(Found { id, subject: None }),
-        None => Err(CliError::usage(format!("no subject is known by '{text}'"))
-            .hint("give a subject's id, the DN of an account, a login or an employee number; `untether audit` reads the stores anew")),
+        None => Err(CliError::usage(format!("no subject is known by '{text}'")).hint(
+            "give a subject's id, the DN of an account, a login or an employee number; `untether audit` reads the stores anew",
+        )),
     }
 }
 
@@ -164,9 +171,10 @@ fn named(config: &Config, files: &SnapshotFiles<'_>, text: &str) -> Result<BTree
                 entry.attrs.iter().any(|(name, values)| name.is(attr) && values.iter().filter_map(|v| v.as_str()).any(matches))
             };
             let by_login = has(attributes.login.as_str(), &|v| login.is_some() && keys::login(v) == login);
-            let by_number = attributes.number.as_ref().is_some_and(|attr| {
-                has(attr.as_str(), &|v| number.is_some() && keys::number(v) == number)
-            });
+            let by_number = attributes
+                .number
+                .as_ref()
+                .is_some_and(|attr| has(attr.as_str(), &|v| number.is_some() && keys::number(v) == number));
             if by_login || by_number {
                 found.insert((side, entry.dn.key().as_str().to_owned()));
             }
@@ -233,7 +241,9 @@ fn show(config: &Config, text: &str, output: &Output) -> Result<Exit, CliError> 
     let decisions: Vec<_> = looked
         .state
         .decisions()
-        .filter(|(_, d)| matches!(&d.decision, Decision::Track { subject, .. } if *looked.state.resolve_alias(subject) == found.id))
+        .filter(
+            |(_, d)| matches!(&d.decision, Decision::Track { subject, .. } if *looked.state.resolve_alias(subject) == found.id),
+        )
         .collect();
     if output.is_json() {
         output.object("subject.show", &serde_json::json!({
@@ -258,7 +268,11 @@ fn show(config: &Config, text: &str, output: &Output) -> Result<Exit, CliError> 
             output.say(format!("track {}; {hands} batch {}: {ended}{next}, round {}", p.track, p.batch, p.round));
             if let Some(parked) = &p.parked {
                 output.say(format!(
-                    "PARKED since {} at {} ({}): {}", parked.at, parked.stage, parked.reason.as_str(), safe(&parked.details)
+                    "PARKED since {} at {} ({}): {}",
+                    parked.at,
+                    parked.stage,
+                    parked.reason.as_str(),
+                    safe(&parked.details)
                 ));
             }
         }
@@ -313,7 +327,11 @@ fn who(found: &Found, output: &Output) {
         (Some(standing), reference) => {
             let day = standing.last_day.map_or(String::new(), |d| format!(", last day {d}"));
             let disagrees = if standing.disagrees { " (word and date disagree; the date counts)" } else { "" };
-            format!("{}{day}{disagrees}{}", word(&standing.presence), reference.as_ref().map_or(String::new(), |r| format!(", {}", safe(r))))
+            format!(
+                "{}{day}{disagrees}{}",
+                word(&standing.presence),
+                reference.as_ref().map_or(String::new(), |r| format!(", {}", safe(r)))
+            )
         }
         (None, _) => "no row".to_owned(),
     };
@@ -325,7 +343,13 @@ fn who(found: &Found, output: &Output) {
         output.say(format!("not planned, undecided: {}", s.undecided.join(", ")));
     }
     for a in &s.accounts {
-        let sort = if a.primary { "primary" } else if a.secondary { "secondary" } else { "further" };
+        let sort = if a.primary {
+            "primary"
+        } else if a.secondary {
+            "secondary"
+        } else {
+            "further"
+        };
         let by = a.matched_by.as_ref().map_or_else(|| "its anchor".to_owned(), |key| format!("matched by {}", word(key)));
         let locked = if a.state.locked { ", locked" } else { "" };
         output.say(format!("  {}: {} — {}{locked} ({sort}, {by})", a.side, safe(a.dn.as_str()), word(&a.state.overall())));
@@ -436,13 +460,22 @@ fn told(record: &Record, id: &SubjectId) -> Option<(String, Option<Stage>, Optio
             let (claim, subject) = claim?;
             plain(format!("claimed by wave {wave}, batch {}, track {}", claim.batch, subject.track), None, "")
         }
-        Record::Released { wave, subjects, reason } if subjects.contains(id) => plain(format!("released by wave {wave}"), None, reason),
+        Record::Released { wave, subjects, reason } if subjects.contains(id) => {
+            plain(format!("released by wave {wave}"), None, reason)
+        }
         Record::Outcome { outcome } => {
             let cell = outcome.cells.iter().find(|c| c.subject.as_ref() == Some(id))?;
             let code = outcome.code.map_or(String::new(), |code| format!(" (result {code})"));
-            Some((format!("{}{code}", cell.kind.as_str()), Some(outcome.stage), Some(outcome.op.clone()), outcome.message.clone()))
+            Some((
+                format!("{}{code}", cell.kind.as_str()),
+                Some(outcome.stage),
+                Some(outcome.op.clone()),
+                outcome.message.clone(),
+            ))
         }
-        Record::CaughtUp { subject, stage, .. } if subject == id => plain("caught up with its batch".to_owned(), Some(*stage), ""),
+        Record::CaughtUp { subject, stage, .. } if subject == id => {
+            plain("caught up with its batch".to_owned(), Some(*stage), "")
+        }
         Record::Parked { subject, reason, stage, details, .. } if subject == id => {
             plain(format!("parked ({})", reason.as_str()), Some(*stage), details)
         }

@@ -51,9 +51,9 @@ impl LiveJournal {
 
     /// The summary only saves `status` a walk: losing it loses nothing.
     fn write(&self, summary: &Summary) {
-        let written = serde_json::to_vec(summary).map_err(|e| e.to_string()).and_then(|bytes| {
-            self.dir.write_summary(&bytes).map_err(|e| chain(&e))
-        });
+        let written = serde_json::to_vec(summary)
+            .map_err(|e| e.to_string())
+            .and_then(|bytes| self.dir.write_summary(&bytes).map_err(|e| chain(&e)));
         if let Err(error) = written {
             tracing::warn!("the summary for `status` was not written: {error}");
         }
@@ -127,4 +127,3 @@ pub fn fold(state: &mut RunState, seq: u64, at: Timestamp, kind: &str, body: &st
     state.commit(change);
     Ok(puts)
 }
-

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read as _, Write as _};
 
-use untether_directory::filter::Filter;
 use untether_audit::collect::StoreFailure;
 use untether_audit::stored::StoredAudit;
+use untether_directory::filter::Filter;
 use untether_ledger::{Area, Key, KeyId, KeyStore, SealedReader, SealedWriter, Shelf, StateDir, keys::KeySort};
 use untether_model::digest::Digest;
 use untether_model::plan::{PlanHeader, Wave, WaveLine};
@@ -26,8 +26,10 @@ pub fn last_plan(state: &RunState, named: Option<&str>) -> Result<PlanId, CliErr
     match named {
         Some(name) => {
             let id = PlanId::new(name);
-            plans.map(|(id, _)| id).find(|found| **found == id).cloned()
-                .ok_or_else(|| CliError::usage(format!("'{name}' is no recorded plan")).hint("`untether status` and `untether plan show` name them"))
+            plans.map(|(id, _)| id).find(|found| **found == id).cloned().ok_or_else(|| {
+                CliError::usage(format!("'{name}' is no recorded plan"))
+                    .hint("`untether status` and `untether plan show` name them")
+            })
         }
         None => plans
             .max_by_key(|(_, order)| order.recorded_at)
@@ -57,7 +59,8 @@ pub fn load_header(dir: &StateDir, keys: &KeyStore, state: &RunState, id: &PlanI
     let order = state.orders().get(id).ok_or_else(|| CliError::usage(format!("'{id}' is no recorded order")))?;
     let bytes = read_file(dir, keys, Area::Plans, &order.digest)?;
     serde_json::from_slice(&bytes).map_err(|e| {
-        CliError::state(format!("the head of order {id} cannot be read: {e}")).hint("it was written by a newer version, or is damaged: `untether state check`")
+        CliError::state(format!("the head of order {id} cannot be read: {e}"))
+            .hint("it was written by a newer version, or is damaged: `untether state check`")
     })
 }
 
@@ -106,9 +109,7 @@ pub fn blob(dir: &StateDir, keys: &KeyStore, wave_file: &Digest, digest: &Digest
 /// A snapshot's files, for the planner.
 pub struct SnapshotFiles<'a>(pub &'a StoredAudit<'a>);
 
-fn stream<'a, T: 'a>(
-    opened: Result<impl Iterator<Item = Result<T, StoreFailure>> + 'a, StoreFailure>,
-) -> Stream<'a, T> {
+fn stream<'a, T: 'a>(opened: Result<impl Iterator<Item = Result<T, StoreFailure>> + 'a, StoreFailure>) -> Stream<'a, T> {
     match opened {
         Ok(records) => Box::new(records.map(|r| r.map_err(|e| chain(&e)))),
         Err(e) => Box::new(std::iter::once(Err(chain(&e)))),
