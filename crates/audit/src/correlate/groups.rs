@@ -28,15 +28,24 @@ pub fn members(entry: &SnapshotEntry) -> impl Iterator<Item = (&'static str, Mem
         values.filter_map(move |text| {
             let member = match attr {
                 "memberUid" => Membership::Login(text.to_owned()),
-                // RFC 4517, section 3.3.21: an optional UID behind `#`.
-                "uniqueMember" => Membership::Entry(
-                    Dn::parse(text).or_else(|_| Dn::parse(text.rsplit_once('#').map_or(text, |(dn, _)| dn))).ok()?,
-                ),
+                "uniqueMember" => Membership::Entry(Dn::parse(without_uid(text)).ok()?),
                 _ => Membership::Entry(Dn::parse(text).ok()?),
             };
             Some((attr, member))
         })
     })
+}
+
+/// The name of a value with an optional UID behind it: `…#'0101'B` (RFC 4517, section 3.3.21).
+fn without_uid(text: &str) -> &str {
+    let is_uid = |uid: &str| {
+        let bits = uid.strip_prefix('\'').and_then(|rest| rest.strip_suffix("'B"));
+        bits.is_some_and(|bits| bits.bytes().all(|b| matches!(b, b'0' | b'1')))
+    };
+    match text.rsplit_once('#') {
+        Some((name, uid)) if is_uid(uid) => name,
+        _ => text,
+    }
 }
 
 fn is_group(entry: &SnapshotEntry) -> bool {
