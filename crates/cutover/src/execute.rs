@@ -27,12 +27,15 @@ use crate::throttle::Throttle;
 /// How often an entry is observed and tried again when a condition fails because something else moved, or the server was busy.
 const TRIES: u32 = 6;
 
+/// One lock an entry that is being worked on.
+type EntryLocks = BTreeMap<(Side, DnKey), Weak<tokio::sync::Mutex<()>>>;
+
 /// Carries out single operations.
 pub struct Executor {
     pub(crate) ports: Ports,
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) throttles: BTreeMap<Side, Arc<Throttle>>,
-    entries: Mutex<BTreeMap<(Side, DnKey), Weak<tokio::sync::Mutex<()>>>>,
+    entries: Mutex<EntryLocks>,
 }
 
 /// One operation with the cells that are to be worked on.

@@ -168,6 +168,9 @@ pub struct SecretPolicy {
     pub length: u8,
 }
 
+/// Reads a blob of a wave.
+pub type Blobs = Arc<dyn Fn(&WaveId, &Digest) -> Result<Vec<u8>, String> + Send + Sync>;
+
 /// Everything that cutover is handed.
 #[derive(Clone)]
 pub struct Ports {
@@ -192,7 +195,7 @@ pub struct Ports {
     /// Where events go; must not block.
     pub events: Arc<dyn Fn(Event) + Send + Sync>,
     /// Blobs of a wave by digest.
-    pub blobs: Arc<dyn Fn(&WaveId, &Digest) -> Result<Vec<u8>, String> + Send + Sync>,
+    pub blobs: Blobs,
     /// Where the state stands when the run begins.
     pub initial: RunState,
 }

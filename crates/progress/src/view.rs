@@ -53,12 +53,22 @@ pub struct Speed {
     pub why: String,
 }
 
+/// What was told of a store's rate within the last seconds.
+#[derive(Clone, Debug, Default)]
+struct Rate {
+    /// When, and how many operations had ended by then.
+    seen: Vec<(Timestamp, u64)>,
+    in_flight: u32,
+    limit: u32,
+    why: String,
+}
+
 /// What a display knows.
 #[derive(Clone, Debug, Default)]
 pub struct View {
     summary: Summary,
     waiting: BTreeMap<BatchId, String>,
-    rates: BTreeMap<Side, (Vec<(Timestamp, u64)>, u32, u32, String)>,
+    rates: BTreeMap<Side, Rate>,
     only: Option<WaveId>,
 }
 
@@ -83,10 +93,10 @@ impl View {
                 }
             }
             Event::Rate { store, in_flight, limit, ended, reason } => {
-                let rate = self.rates.entry(*store).or_insert_with(|| (Vec::new(), 0, 0, String::new()));
-                rate.0.push((now, *ended));
-                rate.0.retain(|(at, _)| now.duration_since(*at) <= SignedDuration::from_secs(10));
-                (rate.1, rate.2, rate.3) = (*in_flight, *limit, reason.clone());
+                let rate = self.rates.entry(*store).or_default();
+                rate.seen.push((now, *ended));
+                rate.seen.retain(|(at, _)| now.duration_since(*at) <= SignedDuration::from_secs(10));
+                (rate.in_flight, rate.limit, rate.why) = (*in_flight, *limit, reason.clone());
             }
             Event::Waiting { batch, reason, .. } => drop(self.waiting.insert(batch.clone(), reason.clone())),
             Event::Collected { .. } => {}
@@ -162,8 +172,8 @@ impl View {
     pub fn speeds(&self) -> Vec<(Side, Speed)> {
         self.rates
             .iter()
-            .map(|(side, (seen, in_flight, limit, why))| {
-                let per_second = match (seen.first(), seen.last()) {
+            .map(|(side, rate)| {
+                let per_second = match (rate.seen.first(), rate.seen.last()) {
                     (Some((from, first)), Some((to, last))) => {
                         let seconds = to.duration_since(*from).as_secs_f64();
                         let count = last.saturating_sub(*first);
@@ -174,7 +184,7 @@ impl View {
                     }
                     _ => 0.0,
                 };
-                (*side, Speed { per_second, in_flight: *in_flight, limit: *limit, why: why.clone() })
+                (*side, Speed { per_second, in_flight: rate.in_flight, limit: rate.limit, why: rate.why.clone() })
             })
             .collect()
     }

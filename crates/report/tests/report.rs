@@ -1,4 +1,5 @@
 //! Reports of journals that were made record by record: the figures, the records that they name, and the text.
+#![expect(clippy::unwrap_used, reason = "a test says by panicking what went wrong")]
 
 use std::collections::BTreeMap;
 
