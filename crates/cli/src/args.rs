@@ -307,6 +307,7 @@ pub struct ApproveArgs {
 }
 
 /// `gate`.
+#[expect(clippy::large_enum_variant, reason = "made once a process, from the command line")]
 #[derive(Subcommand, Debug)]
 pub enum GateCommand {
     /// Gates with what was observed.

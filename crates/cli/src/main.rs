@@ -67,6 +67,6 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
-        assert_eq!(crate::error::Exit::State as u8, 6);
+        assert_eq!(error::Exit::State as u8, 6);
     }
 }

@@ -74,10 +74,10 @@ impl Opened {
         if let Some(torn) = &report.torn {
             output.note(format!("the ledger's last frame was torn and has been cut off: {torn:?}"));
         }
-        if let Some(why) = &report.rebuilt {
-            if report.head.seq > 1 {
-                output.note(format!("{why}: it is made again from the ledger"));
-            }
+        if let Some(why) = &report.rebuilt
+            && report.head.seq > 1
+        {
+            output.note(format!("{why}: it is made again from the ledger"));
         }
         let mut state = RunState::new();
         let mut bad = None;
@@ -192,7 +192,6 @@ impl untether_cutover::Time for LiveTime {
         self.0.wall()
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the timer of live runs: gates and soak times are waited for here")]
     async fn sleep_until(&self, until: Timestamp) {
         let left = until.duration_since(self.0.wall());
         if let Ok(left) = std::time::Duration::try_from(left) {
@@ -238,8 +237,11 @@ pub fn directory(config: &Config) -> Result<StateDir, CliError> {
     Ok(StateDir::open(Disk::real(), &config.state)?)
 }
 
+/// The process that holds a state and since when, as far as they can be told.
+type HeldBy = (Option<u32>, Option<Timestamp>);
+
 /// Who holds the state: process and since when.
-pub fn holder(config: &Config) -> Result<Option<(Option<u32>, Option<Timestamp>)>, CliError> {
+pub fn holder(config: &Config) -> Result<Option<HeldBy>, CliError> {
     let dir = directory(config)?;
     Ok(StateLock::holder(&dir)?.map(|h| (h.pid, h.since)))
 }

@@ -49,7 +49,7 @@ impl Source {
         let open = |paths: &[PathBuf]| LdifStore::open(side, paths).map_err(|e| CliError::usage(chain(&e)));
         let read = open(&store.ldif)?;
         let mut export = Export { truncated: read.truncation(), ..Export::default() };
-        export.written_at = store.ldif.iter().filter_map(|path| written_at(path)).min();
+        export.written_at = store.ldif.iter().filter_map(written_at).min();
         let extra = if store.config_ldif.is_empty() { None } else { Some(Box::new(open(&store.config_ldif)?) as Box<dyn Read>) };
         let names = store.ldif.iter().map(|p| p.display().to_string()).collect();
         Ok(Self { read: Box::new(read), config: extra, source: StoreSource::Ldif(names), export: Some(export) })

@@ -28,10 +28,7 @@ pub async fn run(config: &Config, watch: bool, output: &Output) -> Result<Exit, 
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the summary on disk is replaced each second: this is its display's period, not a synchronization"
-)]
+/// The display's period: the engine replaces the summary each second.
 async fn wait_a_second() {
     tokio::time::sleep(Duration::from_secs(1)).await;
 }

@@ -413,7 +413,10 @@ fn cells<'a>(looked: &'a Looked, id: &SubjectId) -> Vec<Cell<'a>> {
     cells
 }
 
-fn operations(looked: &Looked, wave: &WaveId, wanted: &BTreeSet<&OpId>) -> Result<Vec<(OpId, (String, UndoClass))>, CliError> {
+/// An operation with what it does in words and what undoing it gives back.
+type Undoable = (OpId, (String, UndoClass));
+
+fn operations(looked: &Looked, wave: &WaveId, wanted: &BTreeSet<&OpId>) -> Result<Vec<Undoable>, CliError> {
     let state = &looked.state;
     if let Some(at) = state.waves().get(wave).and_then(|w| w.forgotten) {
         return Err(CliError::failed(format!("the key of wave {wave} was destroyed at {at}")));

@@ -3,6 +3,8 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use untether_ledger::KeyStore;
+
 use crate::command::doctor::rows::Checks;
 use crate::config::{Approver, Config};
 use crate::error::CliError;
@@ -44,30 +46,36 @@ fn error(check: &str, error: CliError, checks: &mut Checks) {
 }
 
 fn state_directory(config: &Config, checks: &mut Checks) {
+    // Before it is opened, which refuses such a directory: here its fix is told.
+    if config.state.exists() && !is_private(&config.state, checks) {
+        return;
+    }
     let dir = match state::directory(config) {
         Ok(dir) => dir,
         Err(e) => return error("state", e, checks),
     };
-    let key = untether_ledger::KeyStore::state_key_path(&dir);
-    for path in [config.state.as_path(), key.as_path()] {
-        match std::fs::metadata(path) {
-            Err(e) => {
-                return checks.fail(
-                    "state",
-                    format!("'{}' cannot be read: {e}", path.display()),
-                    "restore it from its copy; without the state key nothing sealed can be opened",
-                );
-            }
-            Ok(found) if found.permissions().mode() & 0o077 != 0 => {
-                let fix = format!("chmod go= '{}'", path.display());
-                return checks.fail("state", format!("'{}' is open to others", path.display()), fix);
-            }
-            Ok(_) => {}
-        }
+    if !is_private(&KeyStore::state_key_path(&dir), checks) {
+        return;
     }
-    match untether_ledger::KeyStore::open(&dir) {
+    match KeyStore::open(&dir) {
         Ok(_) => checks.ok("state", format!("'{}' and its key are ours alone", config.state.display())),
         Err(e) => error("state", e.into(), checks),
+    }
+}
+
+fn is_private(path: &Path, checks: &mut Checks) -> bool {
+    match std::fs::metadata(path) {
+        Err(e) => {
+            let fix = "restore it from its copy; without the state key nothing sealed can be opened";
+            checks.fail("state", format!("'{}' cannot be read: {e}", path.display()), fix);
+            false
+        }
+        Ok(found) if found.permissions().mode() & 0o077 != 0 => {
+            let fix = format!("chmod go= '{}', and look who could read it", path.display());
+            checks.fail("state", format!("'{}' is open to others", path.display()), fix);
+            false
+        }
+        Ok(_) => true,
     }
 }
 

@@ -157,7 +157,7 @@ pub async fn features(read: &Client, checks: &mut Checks) {
                 format!("not offered: {purpose}"),
                 "let everybody read the root DSE, or use a server that has it",
             ),
-            (false, false) => checks.skipped(&check, format!("not offered, done without: {purpose}")),
+            (false, false) => checks.skipped(&check, format!("not offered or not used, done without: {purpose}")),
         }
     };
     let control = |oid: &str| features.has_control(oid);
