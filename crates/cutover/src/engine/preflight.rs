@@ -168,7 +168,11 @@ fn over_threshold(wave: &Wave) -> Option<String> {
                 .collect();
             u64::try_from(names.len()).unwrap_or(u64::MAX)
         };
-        let changed = count(&|op| !matches!(op.action, Action::Attest { .. } | Action::Deliver { .. } | Action::Create { .. }));
+        // What is created is not changed; the linter counts the same way.
+        let changed = count(&|op| {
+            matches!(op.target, Target::Existing { .. })
+                && !matches!(op.action, Action::Attest { .. } | Action::Deliver { .. } | Action::Create { .. })
+        });
         let disabled = count(&|op| op.stage == Stage::Disable && matches!(op.action, Action::Set { .. }));
         let removed = count(&|op| op.action == Action::Delete);
         let checks = [
