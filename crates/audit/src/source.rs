@@ -2,8 +2,14 @@
 //!
 //! Knows neither files nor seals nor servers; a store is never held in memory by who reads through this.
 
-use untether_model::Side;
 use untether_model::snapshot::{CopyRecord, EntryRole, SnapshotEntry};
+use untether_model::{Side, Value};
+
+/// The text values of an attribute, by its name in lower case; values that are not UTF-8 are left out.
+pub(crate) fn texts<'e>(entry: &'e SnapshotEntry, folded: &str) -> impl Iterator<Item = &'e str> + use<'e> {
+    debug_assert!(!folded.bytes().any(|b| b.is_ascii_uppercase()), "{folded} must be in lower case");
+    entry.attrs.get(folded).into_iter().flatten().filter_map(Value::as_str)
+}
 
 /// Entries of one store, one after the other.
 pub type Entries<'a, E> = Box<dyn Iterator<Item = Result<SnapshotEntry, E>> + 'a>;

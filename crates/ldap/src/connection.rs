@@ -4,6 +4,7 @@
 //! task (in the worst case by a panic, which stays inside that task): every operation in flight then reads as "outcome unknown".
 
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -72,6 +73,8 @@ pub(crate) struct Connection {
     driver: AbortHandle,
     ended: watch::Receiver<Option<String>>,
     last_used: Mutex<Instant>,
+    /// It is to be closed, or is closed: nothing more is sent on it.
+    given_up: AtomicBool,
 }
 
 /// A connection that lay idle for longer is replaced: a firewall may have forgotten it, and what is sent into it would be lost.
@@ -205,7 +208,7 @@ impl Connection {
             };
             tell.send_replace(Some(reason));
         });
-        Self { ldap, driver, ended, last_used: Mutex::new(Instant::now()) }
+        Self { ldap, driver, ended, last_used: Mutex::new(Instant::now()), given_up: AtomicBool::new(false) }
     }
 
     /// A handle for one operation.
@@ -215,7 +218,7 @@ impl Connection {
 
     /// Whether operations can still be sent.
     pub(crate) fn is_open(&self) -> bool {
-        self.ended.borrow().is_none() && !self.driver.is_finished()
+        !self.given_up.load(Ordering::SeqCst) && self.ended.borrow().is_none() && !self.driver.is_finished()
     }
 
     /// Whether it was used a short while ago.
@@ -225,7 +228,7 @@ impl Connection {
 
     /// Ends the driving task, and with it the socket, and waits until that is done.
     pub(crate) async fn close(&self) -> String {
-        self.driver.abort();
+        self.abort();
         let mut ended = self.ended.clone();
         let reason = ended.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());
         reason.unwrap_or_else(|| "the connection was closed".to_owned())
@@ -233,6 +236,7 @@ impl Connection {
 
     /// Ends the driving task without waiting.
     pub(crate) fn abort(&self) {
+        self.given_up.store(true, Ordering::SeqCst);
         self.driver.abort();
     }
 

@@ -86,8 +86,14 @@ impl Place<'_> {
         let seen = slot.attempts.load(SeqCst);
         let mut state = slot.state.lock().await;
         // Only the slot itself holds a connection that nothing is in flight on.
-        if let Some(connection) = state.connection.as_ref().filter(|c| c.is_open() && (c.is_fresh() || Arc::strong_count(c) > 1))
-        {
+        if state.connection.as_ref().is_some_and(|connection| Arc::strong_count(connection) == 1) {
+            // Lets the driving task see that the server has closed an idle connection, before something is sent into it.
+            tokio::task::yield_now().await;
+            if state.connection.as_ref().is_some_and(|connection| !connection.is_fresh()) {
+                state.connection = None;
+            }
+        }
+        if let Some(connection) = state.connection.as_ref().filter(|connection| connection.is_open()) {
             return Ok(Arc::clone(connection));
         }
         // Whoever waited while somebody else tried in vain shares that answer: a silent server costs one timeout, not one each.
@@ -147,6 +153,7 @@ impl Exclusive {
             Ok(Ok(permit)) => permit,
             Ok(Err(_)) | Err(_) => return Err(no_place(subject, self.wait)),
         };
+        tokio::task::yield_now().await;
         let idle = {
             let mut idle = lock(&self.idle);
             idle.retain(|connection| connection.is_open() && connection.is_fresh());

@@ -13,6 +13,8 @@ use crate::decode;
 use crate::outcome::{COMPARE_FALSE, COMPARE_TRUE, NO_SUCH_ATTRIBUTE, NO_SUCH_OBJECT};
 use crate::search::PagedSearch;
 
+/// Structural class of slapd's root DSE.
+const OPENLDAP: &str = "OpenLDAProotDSE";
 /// Values that one matched-values request lists.
 const LISTED: usize = 500;
 
@@ -152,9 +154,13 @@ impl Inner {
             }),
             None => dse.text("structuralObjectClass").map(str::to_owned),
         };
+        let mut extensions = texts("supportedExtension");
+        if vendor.as_deref() == Some(OPENLDAP) && !self.settings.transactions {
+            extensions.retain(|oid| oid != Control::TRANSACTION_START);
+        }
         Ok(Features {
             controls: texts("supportedControl"),
-            extensions: texts("supportedExtension"),
+            extensions,
             sasl_mechanisms: texts("supportedSASLMechanisms"),
             naming_contexts: dse.texts("namingContexts").filter_map(|name| Dn::parse(name).ok()).collect(),
             vendor,

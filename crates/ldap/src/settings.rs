@@ -32,6 +32,9 @@ pub struct Settings {
     pub timeouts: Timeouts,
     /// Bounds in number.
     pub limits: Limits,
+    /// Carries out transactions (RFC 5805) on OpenLDAP. Leave it off: there a transaction that the server refuses can make entries
+    /// unreadable for good (see the crate's cases on transactions), and one that is ended too fast crashes the server.
+    pub transactions: bool,
     /// Allows `ldap://` without TLS, to a loopback address only. For laboratories: passwords cross the socket as they are.
     pub allow_plain_loopback: bool,
 }
@@ -54,7 +57,7 @@ pub enum Bind {
     Simple {
         /// The name.
         dn: Dn,
-        /// The password.
+        /// The password. (ldap3 copies it into the request that it sends; that copy is freed, not wiped.)
         secret: Secret,
     },
     /// SASL EXTERNAL: on `ldapi://` the server takes the identity of our process.
@@ -250,6 +253,7 @@ mod tests {
             timeouts: Timeouts::default(),
             limits: Limits::default(),
             allow_plain_loopback: false,
+            transactions: false,
         }
     }
 

@@ -72,6 +72,14 @@ impl std::hash::Hash for AttrName {
     }
 }
 
+/// Equality, order and hash are those of [`AttrName::folded`], so a map of attributes can be searched with a name in lower case
+/// without making an [`AttrName`] of it.
+impl std::borrow::Borrow<str> for AttrName {
+    fn borrow(&self) -> &str {
+        self.folded()
+    }
+}
+
 impl From<&str> for AttrName {
     fn from(text: &str) -> Self {
         Self::new(text)
@@ -112,5 +120,7 @@ mod tests {
         assert_eq!(AttrName::new("cn;lang-JA").to_string(), "cn;lang-JA");
         assert!(AttrName::new("cn;lang-ja").is_covered_by(&AttrName::new("CN")));
         assert!(!AttrName::new("cn").is_covered_by(&AttrName::new("cn;lang-ja")));
+        let map = std::collections::BTreeMap::from([(AttrName::new("employeeNumber"), 1), (AttrName::new("UID"), 2)]);
+        assert_eq!((map.get("employeenumber"), map.get("uid"), map.get("UID")), (Some(&1), Some(&2), None));
     }
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::snapshot::{AccountState, AuthPath, CredentialKind, CredentialMark, PathState, SnapshotEntry};
 use crate::time::{PERMANENT_LOCK, generalized};
 use crate::value::Value;
-use crate::{AttrMap, AttrName, Entry};
+use crate::{AttrMap, Entry};
 
 /// Schemes whose value is not a secret but names where the password is checked.
 const PASS_THROUGH: [&str; 4] = ["SASL", "KERBEROS", "RADIUS", "UNIX"];
@@ -150,12 +150,12 @@ impl AccountFacts {
     }
 
     fn from_times(attrs: &AttrMap) -> Self {
-        let first = |name: &str| attrs.get(&AttrName::new(name)).and_then(|values| values.first());
+        let first = |name: &str| attrs.get(name).and_then(|values| values.first());
         let validity = |name| first(name).map(|v| generalized(v).map_or(Validity::Unreadable, Validity::At));
         Self {
-            lock: first("pwdAccountLockedTime").map(read_lock),
-            starts: validity("pwdStartTime"),
-            ends: validity("pwdEndTime"),
+            lock: first("pwdaccountlockedtime").map(read_lock),
+            starts: validity("pwdstarttime"),
+            ends: validity("pwdendtime"),
             ..Self::default()
         }
     }
@@ -207,14 +207,13 @@ pub struct PolicyValues {
 impl PolicyValues {
     /// The values of a `pwdPolicy` entry; what is absent has its default (`FALSE`, 0).
     pub fn from_attrs(attrs: &AttrMap) -> Self {
-        let text =
-            |name: &str| attrs.get(&AttrName::new(name)).and_then(|v| v.first()).and_then(Value::as_str).unwrap_or_default();
+        let text = |name: &str| attrs.get(name).and_then(|v| v.first()).and_then(Value::as_str).unwrap_or_default();
         let flag = |name| text(name).trim().eq_ignore_ascii_case("TRUE");
         Self {
-            lockout: flag("pwdLockout"),
+            lockout: flag("pwdlockout"),
             // A value that is no number is none: the lock then has no end, which is what slapd makes of it.
-            lockout_duration_secs: text("pwdLockoutDuration").trim().parse().unwrap_or(0),
-            must_change: flag("pwdMustChange"),
+            lockout_duration_secs: text("pwdlockoutduration").trim().parse().unwrap_or(0),
+            must_change: flag("pwdmustchange"),
         }
     }
 }
@@ -369,6 +368,7 @@ fn open_reason(facts: &AccountFacts, values: &PolicyValues, locked: bool, now: T
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::AttrName;
 
     const LOCKING: EffectivePolicy =
         EffectivePolicy::Resolved(PolicyValues { lockout: true, lockout_duration_secs: 600, must_change: false });

@@ -3,14 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use untether_model::snapshot::{EntryRole, SnapshotEntry};
-use untether_model::{AttrName, Dn, Side, Value, keys};
+use untether_model::{Dn, Side, keys};
 
 use super::index::{Index, hash_dn};
 use super::{KeyTable, RowIx};
-use crate::source::Source;
+use crate::source::{Source, texts};
 
-/// Attributes that name members: three by DN, one by login.
-pub const MEMBER_ATTRIBUTES: [&str; 4] = ["member", "uniqueMember", "roleOccupant", "memberUid"];
+/// Attributes that name members, as they are written and in lower case: three by DN, one by login.
+pub const MEMBER_ATTRIBUTES: [(&str, &str); 4] =
+    [("member", "member"), ("uniqueMember", "uniquemember"), ("roleOccupant", "roleoccupant"), ("memberUid", "memberuid")];
 
 /// A member as a group names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,9 +24,8 @@ pub enum Membership {
 
 /// What a group-like entry names; values that are no names are left out.
 pub fn members(entry: &SnapshotEntry) -> impl Iterator<Item = (&'static str, Membership)> + '_ {
-    MEMBER_ATTRIBUTES.into_iter().flat_map(|attr| {
-        let values = entry.attrs.get(&AttrName::new(attr)).into_iter().flatten().filter_map(Value::as_str);
-        values.filter_map(move |text| {
+    MEMBER_ATTRIBUTES.into_iter().flat_map(|(attr, folded)| {
+        texts(entry, folded).filter_map(move |text| {
             let member = match attr {
                 "memberUid" => Membership::Login(text.to_owned()),
                 "uniqueMember" => Membership::Entry(Dn::parse(without_uid(text)).ok()?),
@@ -49,12 +49,12 @@ fn without_uid(text: &str) -> &str {
 }
 
 fn is_group(entry: &SnapshotEntry) -> bool {
-    MEMBER_ATTRIBUTES.iter().any(|attr| entry.attrs.contains_key(&AttrName::new(attr)))
+    MEMBER_ATTRIBUTES.iter().any(|(_, folded)| entry.attrs.contains_key(*folded))
 }
 
 /// Whether the members are computed from a search (`groupOfURLs`, dynamic lists): they cannot be seen in the entry.
 pub fn is_dynamic(entry: &SnapshotEntry) -> bool {
-    entry.attrs.contains_key(&AttrName::new("memberURL"))
+    entry.attrs.contains_key("memberurl")
 }
 
 /// The groups of one store that lead down from a set of roots, and the accounts in them.

@@ -64,6 +64,13 @@ impl<'a> KeyReader<'a> {
         self.attributes.owner.iter().flat_map(|name| Self::texts(entry, name))
     }
 
+    /// The entities that the account itself says: by attribute, by subtree.
+    pub fn said_entities(&self, entry: &SnapshotEntry) -> (Option<&'a EntityId>, Option<&'a EntityId>) {
+        let value = self.attributes.entity.as_ref().and_then(|name| Self::texts(entry, name).next());
+        let by_attribute = value.and_then(|v| self.policy.entity_of_value(self.side, v));
+        (by_attribute, self.policy.entity_of_subtree(self.side, &entry.dn))
+    }
+
     /// The keys.
     pub fn keys(&self, entry: &SnapshotEntry) -> AccountKeys {
         let attributes = self.attributes;
@@ -72,7 +79,7 @@ impl<'a> KeyReader<'a> {
             (None, Side::Shared) => entry.stable_id.as_ref().and_then(|id| keys::link(id.as_str())),
             (None, Side::Independent) => None,
         };
-        let entity_value = attributes.entity.as_ref().and_then(|name| Self::texts(entry, name).next());
+        let (attribute_entity, subtree_entity) = self.said_entities(entry);
         let mut mails: Vec<String> =
             attributes.mail.iter().flat_map(|name| Self::texts(entry, name)).filter_map(keys::mail).collect();
         mails.sort();
@@ -83,8 +90,8 @@ impl<'a> KeyReader<'a> {
         AccountKeys {
             link,
             number: attributes.number.as_ref().and_then(|name| Self::texts(entry, name).find_map(keys::number)),
-            attribute_entity: entity_value.and_then(|v| self.policy.entity_of_value(self.side, v)).cloned(),
-            subtree_entity: self.policy.entity_of_subtree(self.side, &entry.dn).cloned(),
+            attribute_entity: attribute_entity.cloned(),
+            subtree_entity: subtree_entity.cloned(),
             mails,
             logins,
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use untether_model::EntityId;
-use untether_model::roster::{Judgement, PersonIx, Presence, Roster, RowView, When, Zones};
+use untether_model::roster::{Judgement, PersonIx, Presence, Roster, RowIx, RowView, When, Zones};
 
 use super::AccountKeys;
 use untether_model::snapshot::MatchKey;
@@ -23,16 +23,23 @@ pub struct People<'a> {
     when: When,
     people: Vec<PersonIx>,
     presences: Vec<Presence>,
+    /// The row that describes each person.
+    rows: Vec<Option<RowIx>>,
 }
 
 impl<'a> People<'a> {
     /// Judges everybody once.
     pub fn new(roster: &'a Roster, zones: Zones, when: When) -> Self {
-        // Somebody who cannot be judged is not called gone.
-        let judged = |p| roster.judge(p, &zones, when).map_or(Presence::NotYetStarted, |j| j.standing.presence);
         let people: Vec<PersonIx> = roster.people().collect();
-        let presences = people.iter().map(|p| judged(*p)).collect();
-        Self { roster, zones, when, people, presences }
+        let mut presences = Vec::with_capacity(people.len());
+        let mut rows = Vec::with_capacity(people.len());
+        for person in &people {
+            let judgement = roster.judge(*person, &zones, when);
+            // Somebody who cannot be judged is not called gone.
+            presences.push(judgement.as_ref().map_or(Presence::NotYetStarted, |j| j.standing.presence));
+            rows.push(judgement.map(|j| j.row));
+        }
+        Self { roster, zones, when, people, presences, rows }
     }
 
     /// Number of people.
@@ -67,7 +74,8 @@ impl<'a> People<'a> {
 
     /// The person's entity.
     pub fn entity(&self, person: PersonIx) -> Option<&'a EntityId> {
-        self.judgement(person).and_then(|j| self.roster.row(j.row)).and_then(|row| row.entity())
+        let row = self.rows.get(person.index()).copied().flatten()?;
+        self.roster.row(row)?.entity()
     }
 
     /// What the account's own keys lead to, the strongest first; keys that lead nowhere are left out, and each mail address and login

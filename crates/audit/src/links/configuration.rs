@@ -6,12 +6,12 @@ use std::collections::BTreeSet;
 
 use untether_model::auth::RemoteBind;
 use untether_model::snapshot::SnapshotEntry;
-use untether_model::{AttrName, Dn, Value};
+use untether_model::{Dn, Side};
 
 use super::servers::Servers;
 use super::words::{key_values, without_order, words};
 use super::{identities_in_access, uris};
-use untether_model::Side;
+use crate::source::texts;
 
 /// One `olcDatabase` entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,18 +48,13 @@ pub struct Configuration {
     overlays: Vec<Overlay>,
 }
 
-/// Text values of an attribute of a snapshot's entry.
-pub(crate) fn texts<'a>(entry: &'a SnapshotEntry, name: &str) -> impl Iterator<Item = &'a str> {
-    entry.attrs.get(&AttrName::new(name)).into_iter().flatten().filter_map(Value::as_str)
-}
-
 fn is_true(entry: &SnapshotEntry, name: &str) -> bool {
     texts(entry, name).any(|v| v.trim().eq_ignore_ascii_case("TRUE"))
 }
 
 /// Whether the entry is switched off (`olcDisabled: TRUE`): it can be switched on again.
 pub(crate) fn is_disabled(entry: &SnapshotEntry) -> bool {
-    is_true(entry, "olcDisabled")
+    is_true(entry, "olcdisabled")
 }
 
 impl Configuration {
@@ -71,15 +66,15 @@ impl Configuration {
         let databases: Vec<Database> = entries
             .iter()
             .filter_map(|entry| {
-                let suffixes = texts(entry, "olcSuffix").filter_map(|s| Dn::parse(without_order(s)).ok()).collect();
-                let kind = kind(entry, "olcDatabase")?;
+                let suffixes = texts(entry, "olcsuffix").filter_map(|s| Dn::parse(without_order(s)).ok()).collect();
+                let kind = kind(entry, "olcdatabase")?;
                 Some(Database { dn: entry.dn.clone(), kind, suffixes, remote: RemoteBind::None, default_policy: None })
             })
             .collect();
         let overlays = entries
             .iter()
             .filter_map(|entry| {
-                let kind = kind(entry, "olcOverlay")?;
+                let kind = kind(entry, "olcoverlay")?;
                 // `olcChainDatabase` and the like stand below an overlay; the overlay itself below its database.
                 let database = databases
                     .iter()
@@ -140,7 +135,7 @@ impl Configuration {
 
     fn policy_over(&self, database: &Database) -> Option<Option<Dn>> {
         let overlay = self.overlays_over(database, "ppolicy").next()?;
-        Some(self.entry(&overlay.dn).and_then(|e| texts(e, "olcPPolicyDefault").find_map(|d| Dn::parse(d).ok())))
+        Some(self.entry(&overlay.dn).and_then(|e| texts(e, "olcppolicydefault").find_map(|d| Dn::parse(d).ok())))
     }
 
     fn remote_over(&self, database: &Database) -> RemoteBind {
@@ -155,7 +150,7 @@ impl Configuration {
 
     /// Suffixes of logs that overlays write (`olcAccessLogDB`).
     pub fn log_areas(&self) -> BTreeSet<Dn> {
-        self.entries.iter().flat_map(|e| texts(e, "olcAccessLogDB")).filter_map(|d| Dn::parse(d).ok()).collect()
+        self.entries.iter().flat_map(|e| texts(e, "olcaccesslogdb")).filter_map(|d| Dn::parse(d).ok()).collect()
     }
 
     /// Identities that the configuration names: those that replication, chaining and proxies bind as, those with limits or the right
@@ -163,14 +158,14 @@ impl Configuration {
     pub fn identities(&self) -> BTreeSet<Dn> {
         let mut found = BTreeSet::new();
         for entry in &self.entries {
-            for attr in ["olcRootDN", "olcUpdateDN"] {
+            for attr in ["olcrootdn", "olcupdatedn"] {
                 found.extend(texts(entry, attr).filter_map(|d| Dn::parse(d).ok()));
             }
-            for attr in ["olcSyncrepl", "olcDbIDAssertBind", "olcDbACLBind", "olcDbPseudoRootBind"] {
+            for attr in ["olcsyncrepl", "olcdbidassertbind", "olcdbaclbind", "olcdbpseudorootbind"] {
                 let bound = texts(entry, attr).filter_map(|text| key_values(text).remove("binddn"));
                 found.extend(bound.filter_map(|d| Dn::parse(&d).ok()));
             }
-            for limit in texts(entry, "olcLimits") {
+            for limit in texts(entry, "olclimits") {
                 // `dn.exact="…" size=…`; patterns name nobody in particular.
                 let named = words(&limit.replace('\\', r"\\")).into_iter().next();
                 let exact = named
@@ -179,7 +174,7 @@ impl Configuration {
                     .filter(|(style, _)| ["dn", "dn.exact", "dn.base"].contains(&style.to_ascii_lowercase().as_str()));
                 found.extend(exact.and_then(|(_, d)| Dn::parse(d).ok()));
             }
-            found.extend(texts(entry, "olcAccess").flat_map(identities_in_access));
+            found.extend(texts(entry, "olcaccess").flat_map(identities_in_access));
         }
         found.retain(|dn| !dn.is_root());
         found
@@ -188,7 +183,7 @@ impl Configuration {
     /// The servers that a proxy entry names: its own URLs and those of the target entries below it.
     pub fn proxied_servers(&self, dn: &Dn) -> Vec<String> {
         let below = self.entries.iter().filter(|e| e.dn.is_within(dn));
-        let mut found: Vec<String> = below.flat_map(|e| texts(e, "olcDbURI")).flat_map(uris).collect();
+        let mut found: Vec<String> = below.flat_map(|e| texts(e, "olcdburi")).flat_map(uris).collect();
         found.retain(|url| url.contains(':'));
         found.sort();
         found.dedup();
@@ -197,7 +192,7 @@ impl Configuration {
 
     /// The database that a relay database relays to.
     pub fn relay_target(&self, entry: &SnapshotEntry) -> Option<&Database> {
-        let target = texts(entry, "olcRelay").find_map(|d| Dn::parse(d).ok())?;
+        let target = texts(entry, "olcrelay").find_map(|d| Dn::parse(d).ok())?;
         self.database_of(&target).filter(|d| d.dn != entry.dn)
     }
 

@@ -7,7 +7,6 @@ mod syncrepl;
 pub(crate) mod words;
 
 pub use access::{dns_in_access, identities_in_access};
-pub(crate) use configuration::texts;
 pub use configuration::{Configuration, Database, Overlay};
 pub use servers::{Servers, uris};
 pub use syncrepl::Syncrepl;

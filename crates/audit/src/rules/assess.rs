@@ -45,7 +45,7 @@ where
     Filter(#[from] BadFilter),
     /// A subject's record could not be written or read back.
     #[error("running the rules: an account could not be written to the scratch files")]
-    Record(#[source] serde_json::Error),
+    Record(#[source] postcard::Error),
 }
 
 /// What came out, in numbers.
@@ -252,7 +252,7 @@ impl<'a, K: Sink> Run<'a, '_, K> {
             self.account(&case).map_err(AssessError::Sink)?;
             if let Some(id) = case.subject.clone() {
                 let piece = self.piece(&case, anchor, state.clone());
-                let payload = serde_json::to_vec(&piece).map_err(AssessError::Record)?;
+                let payload = postcard::to_stdvec(&piece).map_err(AssessError::Record)?;
                 let key = format!("{id}\u{0}{place:010}");
                 sorter.push(key.as_bytes(), &payload).map_err(AssessError::Scratch)?;
             }
@@ -356,7 +356,7 @@ impl<'a, K: Sink> Run<'a, '_, K> {
         for record in sorter.finish().map_err(AssessError::Scratch)? {
             let (key, payload) = record.map_err(AssessError::Scratch)?;
             let id = key.split(|b| *b == 0).next().unwrap_or_default().to_vec();
-            let piece: Piece = serde_json::from_slice(&payload).map_err(AssessError::Record)?;
+            let piece: Piece = postcard::from_bytes(&payload).map_err(AssessError::Record)?;
             let Some(row) = self.context.index.row(piece.place).copied() else { continue };
             match &mut current {
                 Some((known, pieces)) if *known == id => pieces.push((piece, row)),

@@ -66,10 +66,10 @@ pub fn check_entity(case: &AccountCase<'_>) -> Option<Draft> {
     }
     let person = case.context.people.person(case.row.subject)?;
     let listed = case.context.people.entity(person)?;
-    let keys = case.context.readers.get(case.side).keys(case.entry);
+    let (by_attribute, by_subtree) = case.context.readers.get(case.side).said_entities(case.entry);
     let mut evidence = Evidence::new();
-    for (source, said) in [("attribute", &keys.attribute_entity), ("subtree", &keys.subtree_entity)] {
-        if let Some(said) = said.as_ref().filter(|said| *said != listed) {
+    for (source, said) in [("attribute", by_attribute), ("subtree", by_subtree)] {
+        if let Some(said) = said.filter(|said| *said != listed) {
             evidence.add(source, said.as_str());
         }
     }

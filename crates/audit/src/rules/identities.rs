@@ -10,6 +10,7 @@ use untether_model::{Dn, Entry, Side};
 
 use super::context::Sides;
 use crate::correlate::{Flags, KeyReader};
+use crate::source::texts;
 
 /// A filter of the configuration that cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -67,7 +68,7 @@ impl<'a> Identities<'a> {
         {
             let entry = &*entry;
             let logins: Vec<&str> = reader.logins(entry).collect();
-            let classes: Vec<&str> = crate::links::texts(entry, "objectClass").collect();
+            let classes: Vec<&str> = texts(entry, "objectclass").collect();
             let is = |pattern: &untether_model::policy::AccountPattern| {
                 pattern.matches(&entry.dn, logins.iter().copied(), classes.iter().copied())
             };

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use untether_model::auth::PolicyValues;
 use untether_model::snapshot::{AccountState, CredentialKind, EntryRole, PathState, SnapshotEntry};
 use untether_model::time::generalized;
-use untether_model::{AttrName, Dn, EntityId, Side};
+use untether_model::{Dn, EntityId, Side};
 
 use super::context::Sides;
 use super::identities::Identities;
@@ -16,13 +16,13 @@ use super::{Context, Inputs, Skips};
 use crate::correlate::{
     AccountKeys, Candidate, Flags, Index, IndexBuilder, KeyReader, People, Row, RowIx, Subjects, account_anchor, is_dynamic,
 };
-use crate::links::{Configuration, texts};
-use crate::source::Source;
+use crate::links::Configuration;
+use crate::source::{Source, texts};
 use crate::state::{StateInputs, StoreState};
 
-/// Attributes that say when somebody last logged in, on the servers that have them.
+/// Attributes that say when somebody last logged in, on the servers that have them; in lower case.
 const LOGIN_TIMES: [&str; 5] =
-    ["pwdLastSuccess", "authTimestamp", "lastLoginTime", "krbLastSuccessfulAuth", "ds-pwp-last-login-time"];
+    ["pwdlastsuccess", "authtimestamp", "lastlogintime", "krblastsuccessfulauth", "ds-pwp-last-login-time"];
 
 /// The servers' configurations, where they were read.
 pub(super) fn configurations<S: Source>(source: &S, inputs: &Inputs<'_>) -> Result<Sides<Option<Configuration>>, S::Error> {
@@ -41,7 +41,7 @@ pub(super) fn policies<S: Source>(source: &S, side: Side, skips: &mut Skips) -> 
     let mut policies = BTreeMap::new();
     for entry in source.entries(side, &[EntryRole::Other])? {
         let entry = entry?;
-        if texts(&entry, "objectClass").any(|c| c.eq_ignore_ascii_case("pwdPolicy")) {
+        if texts(&entry, "objectclass").any(|c| c.eq_ignore_ascii_case("pwdPolicy")) {
             policies.insert(entry.dn.clone(), PolicyValues::from_attrs(&entry.attrs));
         }
         if is_dynamic(&entry) {
@@ -121,7 +121,7 @@ impl<'a> Survey<'a> {
             flags,
             subject: Row::UNMATCHED,
             last_use,
-            created: seconds(time(entry, "createTimestamp")),
+            created: seconds(time(entry, "createtimestamp")),
             entity,
             matched_by: None,
             status: None,
@@ -184,8 +184,8 @@ impl Seen {
     }
 }
 
-fn time(entry: &SnapshotEntry, name: &str) -> Option<Timestamp> {
-    entry.attrs.get(&AttrName::new(name)).and_then(|values| values.iter().filter_map(generalized).max())
+fn time(entry: &SnapshotEntry, folded: &str) -> Option<Timestamp> {
+    entry.attrs.get(folded).and_then(|values| values.iter().filter_map(generalized).max())
 }
 
 fn seconds(at: Option<Timestamp>) -> u32 {
@@ -196,7 +196,7 @@ fn seconds(at: Option<Timestamp>) -> u32 {
 /// any login time.
 fn last_use(entry: &SnapshotEntry) -> (u32, bool) {
     let logins = LOGIN_TIMES.iter().filter_map(|name| time(entry, name)).max();
-    (seconds(logins.max(time(entry, "pwdChangedTime"))), logins.is_some())
+    (seconds(logins.max(time(entry, "pwdchangedtime"))), logins.is_some())
 }
 
 /// The comparable names of accounts between which only the name decides.

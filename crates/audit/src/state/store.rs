@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use untether_model::Dn;
 use untether_model::auth::{AccountFacts, EffectivePolicy, PolicyValues, SaslOffer, judge};
 use untether_model::policy::{DefaultPolicy, StoreAudit};
 use untether_model::snapshot::{AccountState, SnapshotEntry};
-use untether_model::{AttrName, Dn};
 
 use crate::links::{Configuration, Database};
 
@@ -17,7 +17,6 @@ pub struct StoreState<'a> {
     configuration: Option<&'a Configuration>,
     default: Option<&'a DefaultPolicy>,
     offer: SaslOffer,
-    subentry: AttrName,
 }
 
 /// What a store's state is worked out from.
@@ -43,7 +42,6 @@ impl<'a> StoreState<'a> {
             configuration: inputs.configuration,
             default: inputs.store.default_policy.as_ref(),
             offer: SaslOffer { mechanisms: inputs.mechanisms.or_else(|| inputs.store.sasl_mechanisms.clone()) },
-            subentry: AttrName::new("pwdPolicySubentry"),
         }
     }
 
@@ -70,7 +68,7 @@ impl<'a> StoreState<'a> {
         if configured == Some(&None) {
             return EffectivePolicy::Unresolved { why: "no password policy overlay stands over its database".to_owned() };
         }
-        if let Some(value) = entry.attrs.get(&self.subentry).and_then(|v| v.first()) {
+        if let Some(value) = entry.attrs.get("pwdpolicysubentry").and_then(|v| v.first()) {
             let named = value.as_str().and_then(|text| Dn::parse(text).ok());
             return match named {
                 Some(dn) => self.named(&dn),

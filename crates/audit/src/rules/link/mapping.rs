@@ -1,10 +1,11 @@
 //! `link.mapping`: identities of one side that act as identities of the other.
 
+use untether_model::Dn;
 use untether_model::finding::{Evidence, Severity};
-use untether_model::{AttrName, Dn, Value};
 
 use super::super::{ConfigCase, Draft, NameCase, RuleDoc};
 use crate::links::words;
+use crate::source::texts;
 
 /// The rule.
 pub const MAPPING: RuleDoc = RuleDoc {
@@ -16,10 +17,6 @@ pub const MAPPING: RuleDoc = RuleDoc {
     answers: &["NIST SP 800-53r5 IA-8", "NIST SP 800-53r5 AC-20"],
 };
 
-fn texts<'e>(attrs: &'e untether_model::AttrMap, name: &str) -> impl Iterator<Item = &'e str> {
-    attrs.get(&AttrName::new(name)).into_iter().flatten().filter_map(Value::as_str)
-}
-
 /// Judges `authzTo` and `authzFrom` of an entry.
 pub fn check(case: &NameCase<'_>) -> Option<Draft> {
     let policy = case.context.policy();
@@ -28,8 +25,8 @@ pub fn check(case: &NameCase<'_>) -> Option<Draft> {
         return None;
     }
     let mut evidence = Evidence::new();
-    for attr in ["authzTo", "authzFrom"] {
-        for rule in texts(&case.entry.attrs, attr) {
+    for (attr, folded) in [("authzTo", "authzto"), ("authzFrom", "authzfrom")] {
+        for rule in texts(case.entry, folded) {
             let realm = case.context.servers.names_within(case.side.other(), rule).into_iter().next();
             if realm.is_some() || names_suffix(rule, other) {
                 evidence.add(attr, rule);
@@ -58,7 +55,7 @@ pub fn check_config(case: &ConfigCase<'_>) -> Option<Draft> {
     let servers = &case.context.servers;
     let side = case.side;
     let mut evidence = Evidence::new();
-    for mapping in texts(&case.entry.attrs, "olcAuthzRegexp") {
+    for mapping in texts(case.entry, "olcauthzregexp") {
         let parts = words::words(&mapping.replace('\\', r"\\"));
         let (pattern, replacement) = (parts.first().map_or("", String::as_str), parts.get(1).map_or("", String::as_str));
         if let Some(realm) = foreign_realm(case, pattern) {
@@ -67,10 +64,10 @@ pub fn check_config(case: &ConfigCase<'_>) -> Option<Draft> {
             evidence.add("olcAuthzRegexp", format!("searches {}: {mapping}", servers.describe(replacement)));
         }
     }
-    for realm in texts(&case.entry.attrs, "olcSaslRealm").filter(|realm| servers.is_foreign_realm(side, realm)) {
+    for realm in texts(case.entry, "olcsaslrealm").filter(|realm| servers.is_foreign_realm(side, realm)) {
         evidence.add("olcSaslRealm", realm);
     }
-    for host in texts(&case.entry.attrs, "olcSaslHost").filter(|host| servers.is_foreign(side, host)) {
+    for host in texts(case.entry, "olcsaslhost").filter(|host| servers.is_foreign(side, host)) {
         evidence.add("olcSaslHost", servers.describe(host));
     }
     if evidence.facts.is_empty() {

@@ -1,10 +1,10 @@
 //! `link.pass-through`: passwords that are checked elsewhere.
 
 use untether_model::finding::{Evidence, Severity};
-use untether_model::{AttrName, Value};
 
 use super::super::{AccountCase, ConfigCase, Draft, RuleDoc};
 use crate::links::uris;
+use crate::source::texts;
 
 /// The rule.
 pub const PASS_THROUGH: RuleDoc = RuleDoc {
@@ -39,18 +39,16 @@ pub fn check(case: &AccountCase<'_>) -> Option<Draft> {
 
 /// Judges one overlay.
 pub fn check_overlay(case: &ConfigCase<'_>) -> Option<Draft> {
-    let texts = |name: &str| -> Vec<&str> {
-        case.entry.attrs.get(&AttrName::new(name)).into_iter().flatten().filter_map(Value::as_str).collect()
-    };
-    let is_class = |class: &str| texts("objectClass").iter().any(|c| c.eq_ignore_ascii_case(class));
+    let texts = |folded: &str| -> Vec<&str> { texts(case.entry, folded).collect() };
+    let is_class = |class: &str| texts("objectclass").iter().any(|c| c.eq_ignore_ascii_case(class));
     let mut evidence = Evidence::new();
     let servers = &case.context.servers;
     if is_class("olcPBindConfig") {
-        for url in texts("olcDbURI").into_iter().flat_map(uris).filter(|url| servers.is_foreign(case.side, url)) {
+        for url in texts("olcdburi").into_iter().flat_map(uris).filter(|url| servers.is_foreign(case.side, url)) {
             evidence.add("every-bind-goes-to", servers.describe(&url));
         }
     } else if is_class("olcRemoteAuthCfg") {
-        for mapping in texts("olcRemoteAuthMapping") {
+        for mapping in texts("olcremoteauthmapping") {
             // `domain host`, `domain URL` or `domain file:///list` (slapo-remoteauth(5)).
             let target = mapping.split_whitespace().next_back().unwrap_or_default().trim_matches('"');
             if target.to_ascii_lowercase().starts_with("file:") {
@@ -59,7 +57,7 @@ pub fn check_overlay(case: &ConfigCase<'_>) -> Option<Draft> {
                 evidence.add("binds-without-password-go-to", servers.describe(target));
             }
         }
-        let stores = texts("olcRemoteAuthStore").iter().any(|v| v.eq_ignore_ascii_case("TRUE"));
+        let stores = texts("olcremoteauthstore").iter().any(|v| v.eq_ignore_ascii_case("TRUE"));
         if stores && !evidence.facts.is_empty() {
             evidence.add("remote-password-is-stored-here", "true");
         }

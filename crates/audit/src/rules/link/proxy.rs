@@ -2,10 +2,10 @@
 
 use untether_model::finding::{Evidence, Severity};
 use untether_model::snapshot::SnapshotEntry;
-use untether_model::{AttrName, Value};
 
 use super::super::{ConfigCase, Draft, RuleDoc};
 use crate::links::{Configuration, key_values, uris, without_order};
+use crate::source::texts;
 
 /// The rule.
 pub const PROXY: RuleDoc = RuleDoc {
@@ -20,25 +20,21 @@ pub const PROXY: RuleDoc = RuleDoc {
 /// Backends and overlays whose answers nobody sees in the configuration.
 const OPAQUE: [&str; 3] = ["sock", "perl", "sql"];
 
-fn texts<'e>(entry: &'e SnapshotEntry, name: &str) -> impl Iterator<Item = &'e str> {
-    entry.attrs.get(&AttrName::new(name)).into_iter().flatten().filter_map(Value::as_str)
-}
-
 /// The kind of a database or overlay that answers from code which is not in the configuration.
 pub fn opaque(case: &ConfigCase<'_>) -> Option<String> {
-    let mut kinds = texts(case.entry, "olcDatabase").chain(texts(case.entry, "olcOverlay"));
+    let mut kinds = texts(case.entry, "olcdatabase").chain(texts(case.entry, "olcoverlay"));
     let kind = kinds.find_map(|v| OPAQUE.into_iter().find(|o| without_order(v).trim().eq_ignore_ascii_case(o)))?;
     Some(format!("{} is a {kind} backend: it answers from code that was not looked at", case.entry.dn))
 }
 
 /// Judges one configuration entry.
 pub fn check(case: &ConfigCase<'_>) -> Option<Draft> {
-    let is_bind_overlay = texts(case.entry, "objectClass").any(|c| c.eq_ignore_ascii_case("olcPBindConfig"));
+    let is_bind_overlay = texts(case.entry, "objectclass").any(|c| c.eq_ignore_ascii_case("olcPBindConfig"));
     if is_bind_overlay {
         return None;
     }
     let servers = &case.context.servers;
-    let own: Vec<String> = texts(case.entry, "olcDbURI").flat_map(uris).collect();
+    let own: Vec<String> = texts(case.entry, "olcdburi").flat_map(uris).collect();
     let mut evidence = Evidence::new();
     for url in Configuration::foreign(servers, case.side, &own) {
         evidence.add("server", servers.describe(&url));
@@ -77,18 +73,18 @@ fn relayed(case: &ConfigCase<'_>, evidence: &mut Evidence) {
 
 /// Whether binds are stored here or cached by an overlay over the same database.
 fn stored_binds(case: &ConfigCase<'_>, evidence: &mut Evidence) {
-    for attr in ["olcDbIDAssertBind", "olcDbACLBind", "olcDbPseudoRootBind"] {
+    for attr in ["olcdbidassertbind", "olcdbaclbind", "olcdbpseudorootbind"] {
         for values in texts(case.entry, attr).map(key_values).filter(|v| v.contains_key("credentials")) {
             let identity = values.get("binddn").or_else(|| values.get("authcid")).map_or("an identity", String::as_str);
             evidence.add("stored-bind-credential", format!("of {identity}"));
         }
     }
-    if texts(case.entry, "olcDbACLPasswd").chain(texts(case.entry, "olcDbIDAssertPasswd")).next().is_some() {
+    if texts(case.entry, "olcdbaclpasswd").chain(texts(case.entry, "olcdbidassertpasswd")).next().is_some() {
         evidence.add("stored-bind-credential", "of the proxy's own identity");
     }
     let caches = case.configuration.overlays().iter().filter(|o| o.kind == "pcache" && case.entry.dn.is_within(&o.database));
     for cache in caches {
-        let binds = case.configuration.entry(&cache.dn).is_some_and(|e| texts(e, "olcPcacheBind").next().is_some());
+        let binds = case.configuration.entry(&cache.dn).is_some_and(|e| texts(e, "olcpcachebind").next().is_some());
         evidence.add("cached", if binds { "entries and bind credentials (pcache)" } else { "entries (pcache)" });
     }
 }

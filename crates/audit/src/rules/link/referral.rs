@@ -3,10 +3,10 @@
 use untether_model::Side;
 use untether_model::finding::{Evidence, Severity};
 use untether_model::snapshot::SnapshotEntry;
-use untether_model::{AttrName, Value};
 
 use super::super::{ConfigCase, Context, Draft, RuleDoc};
 use crate::links::uris;
+use crate::source::texts;
 
 /// The rule.
 pub const REFERRAL: RuleDoc = RuleDoc {
@@ -18,16 +18,12 @@ pub const REFERRAL: RuleDoc = RuleDoc {
     answers: &["NIST SP 800-53r5 AC-20", "NIST SP 800-53r5 SC-7"],
 };
 
-fn texts<'e>(entry: &'e SnapshotEntry, name: &str) -> impl Iterator<Item = &'e str> {
-    entry.attrs.get(&AttrName::new(name)).into_iter().flatten().filter_map(Value::as_str)
-}
-
 /// Judges one configuration entry.
 pub fn check(case: &ConfigCase<'_>) -> Option<Draft> {
     let servers = &case.context.servers;
     let mut evidence = Evidence::new();
-    for attr in ["olcUpdateRef", "olcReferral"] {
-        for url in texts(case.entry, attr).flat_map(uris).filter(|url| servers.is_foreign(case.side, url)) {
+    for (attr, folded) in [("olcUpdateRef", "olcupdateref"), ("olcReferral", "olcreferral")] {
+        for url in texts(case.entry, folded).flat_map(uris).filter(|url| servers.is_foreign(case.side, url)) {
             evidence.add(attr, servers.describe(&url));
         }
     }
@@ -40,7 +36,7 @@ pub fn check(case: &ConfigCase<'_>) -> Option<Draft> {
             && case
                 .configuration
                 .entry(&overlay.dn)
-                .is_some_and(|entry| texts(entry, "olcPPolicyForwardUpdates").any(|v| v.eq_ignore_ascii_case("TRUE")))
+                .is_some_and(|entry| texts(entry, "olcppolicyforwardupdates").any(|v| v.eq_ignore_ascii_case("TRUE")))
     });
     evidence.add("lockouts-are-forwarded", forwards.to_string());
     if case.disabled {

@@ -1,10 +1,10 @@
 //! `link.replication`: a database that pulls from a foreign server.
 
 use untether_model::finding::{Evidence, Severity};
-use untether_model::{AttrName, Value};
 
 use super::super::{ConfigCase, Draft, RuleDoc};
 use crate::links::Syncrepl;
+use crate::source::texts;
 
 /// The rule.
 pub const REPLICATION: RuleDoc = RuleDoc {
@@ -19,7 +19,7 @@ pub const REPLICATION: RuleDoc = RuleDoc {
 /// Judges one configuration entry.
 pub fn check(case: &ConfigCase<'_>) -> Option<Draft> {
     let servers = &case.context.servers;
-    let values = case.entry.attrs.get(&AttrName::new("olcSyncrepl")).into_iter().flatten().filter_map(Value::as_str);
+    let values = texts(case.entry, "olcsyncrepl");
     let mut evidence = Evidence::new();
     let mut worst: Option<Severity> = None;
     for sync in values.map(Syncrepl::parse) {

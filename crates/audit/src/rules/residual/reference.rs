@@ -1,12 +1,12 @@
 //! `residual.reference`: other attributes and access rules that name leavers, or nobody.
 
 use untether_model::finding::{Evidence, Severity};
-use untether_model::{AttrName, Dn, Value};
+use untether_model::{Dn, Side};
 
 use super::super::context::Named;
 use super::super::{ConfigCase, Context, Draft, NameCase, RuleDoc};
 use crate::links::dns_in_access;
-use untether_model::Side;
+use crate::source::texts;
 
 /// The rule.
 pub const REFERENCE: RuleDoc = RuleDoc {
@@ -18,14 +18,20 @@ pub const REFERENCE: RuleDoc = RuleDoc {
     answers: &["NIST SP 800-53r5 AC-2", "NIST SP 800-53r5 AC-6"],
 };
 
-const REFERENCES: [&str; 5] = ["manager", "secretary", "owner", "seeAlso", "aliasedObjectName"];
+/// Attributes that name somebody, as they are written and in lower case.
+const REFERENCES: [(&str, &str); 5] = [
+    ("manager", "manager"),
+    ("secretary", "secretary"),
+    ("owner", "owner"),
+    ("seeAlso", "seealso"),
+    ("aliasedObjectName", "aliasedobjectname"),
+];
 
 /// Judges one entry of a store.
 pub fn check(case: &NameCase<'_>) -> Option<Draft> {
     let mut evidence = Evidence::new();
-    for attr in REFERENCES {
-        let values = case.entry.attrs.get(&AttrName::new(attr)).into_iter().flatten().filter_map(Value::as_str);
-        for dn in values.filter_map(|text| Dn::parse(text).ok()) {
+    for (attr, folded) in REFERENCES {
+        for dn in texts(case.entry, folded).filter_map(|text| Dn::parse(text).ok()) {
             add(&mut evidence, case.context, case.side, attr, &dn);
         }
     }
@@ -35,8 +41,7 @@ pub fn check(case: &NameCase<'_>) -> Option<Draft> {
 /// Judges the access rules of one configuration entry.
 pub fn check_access(case: &ConfigCase<'_>) -> Option<Draft> {
     let mut evidence = Evidence::new();
-    let rules = case.entry.attrs.get(&AttrName::new("olcAccess")).into_iter().flatten().filter_map(Value::as_str);
-    for dn in rules.flat_map(dns_in_access) {
+    for dn in texts(case.entry, "olcaccess").flat_map(dns_in_access) {
         add(&mut evidence, case.context, case.side, "olcAccess", &dn);
     }
     for values in evidence.facts.values_mut() {
