@@ -121,14 +121,16 @@ pub struct StoreAudit {
     pub suffix: Dn,
     /// Where our accounts are.
     pub accounts: Vec<ScopeBase>,
-    /// Entries that may name our accounts: groups, aliases, password policies. Default: whatever below the suffix is group-like, an
-    /// alias, a referral or a password policy.
+    /// Bases whose entries may name our accounts, for instance that of the groups. Whatever else below the suffix is group-like, an
+    /// alias, a referral or a password policy is read anyway; but only below these bases and those of the accounts is a name that
+    /// leads to no entry a finding.
     #[serde(default)]
     pub others: Vec<ScopeBase>,
     /// Areas that hold copies: access logs, changelogs, backups.
     #[serde(default)]
     pub copies: Vec<CopyArea>,
-    /// A known entry: a read that lacks it is incomplete. It must lie below a base that is read.
+    /// A known entry below the suffix: a read that lacks it is incomplete. If it has a password, seeing that proves the right to see
+    /// passwords.
     #[serde(default)]
     pub canary: Option<Dn>,
     /// How many entries the owner of the store says there are below the suffix; fewer is incomplete.
