@@ -1,7 +1,6 @@
 //! `link.proxy`: databases and overlays that answer from a foreign server.
 
 use untether_model::finding::{Evidence, Severity};
-use untether_model::snapshot::SnapshotEntry;
 
 use super::super::{ConfigCase, Draft, RuleDoc};
 use crate::links::{Configuration, key_values, uris, without_order};
