@@ -193,7 +193,7 @@ async fn what_lies_on_another_server_was_not_read() {
 async fn hidden_passwords_are_not_absent_passwords() {
     let mut all = entries();
     for e in &mut all {
-        e.attrs.remove(&"userPassword".into());
+        e.attrs.remove(&untether_model::AttrName::new("userPassword"));
     }
     let (out, _) = collected(&policy(), &Server::new(Side::Shared, all.clone())).await;
     assert!(!out.credentials_visible);
