@@ -8,7 +8,13 @@ use untether_model::{Side, Value};
 /// The text values of an attribute, by its name in lower case; values that are not UTF-8 are left out.
 pub(crate) fn texts<'e>(entry: &'e SnapshotEntry, folded: &str) -> impl Iterator<Item = &'e str> + use<'e> {
     debug_assert!(!folded.bytes().any(|b| b.is_ascii_uppercase()), "{folded} must be in lower case");
-    entry.attrs.get(folded).into_iter().flatten().filter_map(Value::as_str)
+    values(entry, folded).iter().filter_map(Value::as_str)
+}
+
+/// The values of an attribute, by its name in lower case. An entry has a handful of attributes, so looking through them costs less
+/// than making an [`untether_model::AttrName`] to search with.
+pub(crate) fn values<'e>(entry: &'e SnapshotEntry, folded: &str) -> &'e [Value] {
+    entry.attrs.iter().find(|(name, _)| name.folded() == folded).map_or(&[], |(_, values)| values.as_slice())
 }
 
 /// Entries of one store, one after the other.

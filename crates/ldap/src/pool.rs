@@ -88,7 +88,10 @@ impl Place<'_> {
         // Only the slot itself holds a connection that nothing is in flight on.
         if state.connection.as_ref().is_some_and(|connection| Arc::strong_count(connection) == 1) {
             // Lets the driving task see that the server has closed an idle connection, before something is sent into it.
-            tokio::task::yield_now().await;
+            // The first turn wakes the task, the second lets it run.
+            for _ in 0..2 {
+                tokio::task::yield_now().await;
+            }
             if state.connection.as_ref().is_some_and(|connection| !connection.is_fresh()) {
                 state.connection = None;
             }

@@ -150,7 +150,7 @@ impl AccountFacts {
     }
 
     fn from_times(attrs: &AttrMap) -> Self {
-        let first = |name: &str| attrs.get(name).and_then(|values| values.first());
+        let first = |name: &str| first_value(attrs, name);
         let validity = |name| first(name).map(|v| generalized(v).map_or(Validity::Unreadable, Validity::At));
         Self {
             lock: first("pwdaccountlockedtime").map(read_lock),
@@ -166,6 +166,11 @@ impl AccountFacts {
         self.remote = remote;
         self
     }
+}
+
+/// The first value of an attribute, by its name in lower case.
+fn first_value<'a>(attrs: &'a AttrMap, folded: &str) -> Option<&'a Value> {
+    attrs.iter().find(|(name, _)| name.folded() == folded).and_then(|(_, values)| values.first())
 }
 
 fn read_lock(value: &Value) -> Lock {
@@ -207,7 +212,7 @@ pub struct PolicyValues {
 impl PolicyValues {
     /// The values of a `pwdPolicy` entry; what is absent has its default (`FALSE`, 0).
     pub fn from_attrs(attrs: &AttrMap) -> Self {
-        let text = |name: &str| attrs.get(name).and_then(|v| v.first()).and_then(Value::as_str).unwrap_or_default();
+        let text = |name: &str| first_value(attrs, name).and_then(Value::as_str).unwrap_or_default();
         let flag = |name| text(name).trim().eq_ignore_ascii_case("TRUE");
         Self {
             lockout: flag("pwdlockout"),

@@ -128,7 +128,7 @@ impl View {
             .collect()
     }
 
-    /// The batches that are in a stage, at most [`SHOWN_BATCHES`], and how many more there are.
+    /// The batches that are in a stage, at most eight, and how many more there are.
     pub fn batches(&self) -> (Vec<BatchLine>, usize) {
         let mut lines = Vec::new();
         let mut more = 0;

@@ -7,7 +7,7 @@ use untether_model::{Dn, Side, keys};
 
 use super::index::{Index, hash_dn};
 use super::{KeyTable, RowIx};
-use crate::source::{Source, texts};
+use crate::source::{Source, texts, values};
 
 /// Attributes that name members, as they are written and in lower case: three by DN, one by login.
 pub const MEMBER_ATTRIBUTES: [(&str, &str); 4] =
@@ -49,12 +49,12 @@ fn without_uid(text: &str) -> &str {
 }
 
 fn is_group(entry: &SnapshotEntry) -> bool {
-    MEMBER_ATTRIBUTES.iter().any(|(_, folded)| entry.attrs.contains_key(*folded))
+    MEMBER_ATTRIBUTES.iter().any(|(_, folded)| !values(entry, folded).is_empty())
 }
 
 /// Whether the members are computed from a search (`groupOfURLs`, dynamic lists): they cannot be seen in the entry.
 pub fn is_dynamic(entry: &SnapshotEntry) -> bool {
-    entry.attrs.contains_key("memberurl")
+    !values(entry, "memberurl").is_empty()
 }
 
 /// The groups of one store that lead down from a set of roots, and the accounts in them.

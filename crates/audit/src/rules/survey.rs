@@ -17,7 +17,7 @@ use crate::correlate::{
     AccountKeys, Candidate, Flags, Index, IndexBuilder, KeyReader, People, Row, RowIx, Subjects, account_anchor, is_dynamic,
 };
 use crate::links::Configuration;
-use crate::source::{Source, texts};
+use crate::source::{Source, texts, values};
 use crate::state::{StateInputs, StoreState};
 
 /// Attributes that say when somebody last logged in, on the servers that have them; in lower case.
@@ -185,7 +185,7 @@ impl Seen {
 }
 
 fn time(entry: &SnapshotEntry, folded: &str) -> Option<Timestamp> {
-    entry.attrs.get(folded).and_then(|values| values.iter().filter_map(generalized).max())
+    values(entry, folded).iter().filter_map(generalized).max()
 }
 
 fn seconds(at: Option<Timestamp>) -> u32 {

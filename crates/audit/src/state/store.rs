@@ -9,6 +9,7 @@ use untether_model::policy::{DefaultPolicy, StoreAudit};
 use untether_model::snapshot::{AccountState, SnapshotEntry};
 
 use crate::links::{Configuration, Database};
+use crate::source::values;
 
 /// What decides on the state of a store's accounts.
 pub struct StoreState<'a> {
@@ -68,7 +69,7 @@ impl<'a> StoreState<'a> {
         if configured == Some(&None) {
             return EffectivePolicy::Unresolved { why: "no password policy overlay stands over its database".to_owned() };
         }
-        if let Some(value) = entry.attrs.get("pwdpolicysubentry").and_then(|v| v.first()) {
+        if let Some(value) = values(entry, "pwdpolicysubentry").first() {
             let named = value.as_str().and_then(|text| Dn::parse(text).ok());
             return match named {
                 Some(dn) => self.named(&dn),
