@@ -401,9 +401,6 @@ pub struct ResolveArgs {
     /// Do it.
     #[arg(long)]
     pub execute: bool,
-    /// Who signs, and how.
-    #[command(flatten)]
-    pub sign: SignArgs,
 }
 
 /// `rollback`.

@@ -9,6 +9,7 @@ mod init;
 mod operate;
 mod plan;
 mod report;
+mod resolve;
 mod rollback;
 mod roster;
 mod run;
@@ -47,7 +48,7 @@ pub async fn dispatch(cli: &Cli, output: &Output) -> Result<Exit, CliError> {
         Command::Gate(args) => gate::run(config, args, output).await,
         Command::Run(args) => run::run(config, args, output).await,
         Command::Retry(args) => operate::retry(config, args, output).await,
-        Command::Resolve(args) => operate::resolve(config, args, output).await,
+        Command::Resolve(args) => resolve::run(config, args, output).await,
         Command::Status { watch } => status::run(config, *watch, output).await,
         Command::Pause { reason } => operate::pause(config, reason, output).await,
         Command::Resume { batch, reason } => operate::resume(config, batch.as_deref(), reason, output).await,

@@ -6,6 +6,7 @@ pub mod handover;
 pub mod journal;
 pub mod keys;
 pub mod planning;
+pub mod recorded;
 pub mod roster;
 pub mod ssh;
 pub mod stores;

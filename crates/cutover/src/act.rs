@@ -17,6 +17,20 @@ pub const STABLE_ID: &str = "entryUUID";
 /// The change marker.
 pub const CHANGE_MARKER: &str = "entryCSN";
 
+/// What OpenLDAP's password policy changes by itself when a password is written or deleted: kept in the before-image of such an
+/// operation, so that its undo can put it back.
+pub const CREDENTIAL_COMPANIONS: [&str; 6] =
+    ["pwdAccountLockedTime", "pwdReset", "pwdChangedTime", "pwdHistory", "pwdFailureTime", "pwdGraceUseTime"];
+
+/// The attributes that a change of these moves with them, and that are not among them.
+pub fn companions<'a>(touched: impl IntoIterator<Item = &'a AttrName> + Clone) -> Vec<AttrName> {
+    if !touched.clone().into_iter().any(|attr| attr.is("userpassword")) {
+        return Vec::new();
+    }
+    let names = CREDENTIAL_COMPANIONS.iter().map(|name| AttrName::new(name));
+    names.filter(|name| touched.clone().into_iter().all(|attr| attr != name)).collect()
+}
+
 /// A touched attribute with concrete values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Aim {
@@ -110,14 +124,18 @@ fn has_marks(marks: &Marks, attr: &AttrName, values: &[Value], expected: &[Strin
 
 /// The smallest modification that takes what is seen to what is desired.
 ///
-/// The order matters on OpenLDAP: a password that comes clears a lock, so credentials come first and a lock that is to stay is
-/// written afterwards; a password value that only goes is deleted by value, which keeps the lock for the right `write`.
+/// The order matters on OpenLDAP. A password value that only goes is deleted by value, which keeps the lock for the right `write`.
+/// A password that comes takes the lock away, wherever the same change states it: so where the account is to stay locked, the
+/// change leaves the lock and the end of validity for the next one, and the end refuses in between.
 pub fn modify(schema: &Schema, seen: &Seen, aims: &[Aim]) -> Change {
     let mut mods = Vec::new();
     let (credentials, others): (Vec<&Aim>, Vec<&Aim>) = aims.iter().partition(|aim| aim.attr.is("userpassword"));
-    for aim in credentials.into_iter().chain(others) {
+    let differs = |aim: &&Aim| !schema.same_values(&aim.attr, seen.values(&aim.attr), &aim.desired);
+    let comes = credentials.iter().any(|aim| differs(aim) && !aim.desired.is_empty());
+    let stays_locked = aims.iter().any(|aim| aim.attr.is("pwdaccountlockedtime") && !aim.desired.is_empty());
+    for aim in credentials.into_iter().chain(others).filter(differs) {
         let found = seen.values(&aim.attr);
-        if schema.same_values(&aim.attr, found, &aim.desired) {
+        if comes && stays_locked && (aim.attr.is("pwdaccountlockedtime") || aim.attr.is("pwdendtime") && !found.is_empty()) {
             continue;
         }
         let gone: Vec<Value> = found.iter().filter(|v| !schema.contains(&aim.attr, &aim.desired, v)).cloned().collect();
@@ -154,22 +172,26 @@ pub fn condition(schema: &Schema, seen: &Seen, attrs: &[AttrName]) -> Condition 
     condition
 }
 
-/// Marks of each touched attribute before and after.
+/// Marks of each touched attribute before and after; of what moves with a credential only before.
 pub fn marks_of(marks: &Marks, seen: &Seen, aims: &[Aim]) -> BTreeMap<AttrName, Mark> {
     let of = |attr: &AttrName, values: &[Value]| {
         (!values.is_empty()).then(|| marks.set(attr.as_str(), values.iter().map(Value::as_bytes)))
     };
-    aims.iter()
-        .map(|aim| {
-            let mark = Mark { before: of(&aim.attr, seen.values(&aim.attr)), after: of(&aim.attr, &aim.desired) };
-            (aim.attr.clone(), mark)
-        })
-        .collect()
+    let touched = aims.iter().map(|aim| {
+        let mark = Mark { before: of(&aim.attr, seen.values(&aim.attr)), after: of(&aim.attr, &aim.desired) };
+        (aim.attr.clone(), mark)
+    });
+    let moved = companions(aims.iter().map(|aim| &aim.attr)).into_iter().map(|attr| {
+        let mark = Mark { before: of(&attr, seen.values(&attr)), after: None };
+        (attr, mark)
+    });
+    touched.chain(moved).collect()
 }
 
-/// The touched attributes as they were seen; absent ones with an empty list.
+/// The touched attributes, and those that move with a credential, as they were seen; absent ones with an empty list.
 pub fn before_image(seen: &Seen, aims: &[Aim]) -> AttrMap {
-    aims.iter().map(|aim| (aim.attr.clone(), seen.values(&aim.attr).to_vec())).collect()
+    let touched = aims.iter().map(|aim| aim.attr.clone());
+    touched.chain(companions(aims.iter().map(|aim| &aim.attr))).map(|attr| (attr.clone(), seen.values(&attr).to_vec())).collect()
 }
 
 /// Attributes that the server computes and nobody can set (OpenLDAP, result 19 even with relax), left out when an entry is
@@ -263,6 +285,38 @@ mod tests {
                 Modification::add("pwdEndTime".into(), vec!["20260101000000Z".into()]),
             ]
         );
+    }
+
+    #[test]
+    fn a_password_comes_back_before_the_lock_that_it_would_take_away() {
+        let schema = Schema::standard();
+        let aims = [
+            aim("pwdAccountLockedTime", Expectation::Any, &["000001010000Z"]),
+            aim("pwdEndTime", Expectation::Any, &[]),
+            aim("userPassword", Expectation::Any, &["{SSHA}b"]),
+        ];
+        let disabled = seen(&[("pwdAccountLockedTime", &["000001010000Z"]), ("pwdEndTime", &["20260101000000Z"])]);
+        let Change::Modify { mods, .. } = modify(&schema, &disabled, &aims) else { panic!("a modify") };
+        assert_eq!(mods, vec![Modification::add("userPassword".into(), vec!["{SSHA}b".into()])]);
+        let between = seen(&[("userPassword", &["{SSHA}b"]), ("pwdEndTime", &["20260101000000Z"])]);
+        let Change::Modify { mods, .. } = modify(&schema, &between, &aims) else { panic!("a modify") };
+        assert_eq!(
+            mods,
+            vec![
+                Modification::add("pwdAccountLockedTime".into(), vec!["000001010000Z".into()]),
+                Modification::delete("pwdEndTime".into(), vec![]),
+            ]
+        );
+    }
+
+    #[test]
+    fn what_moves_with_a_credential_is_in_its_before_image() {
+        let seen = seen(&[("userPassword", &["{SSHA}b"]), ("pwdChangedTime", &["20260101000000Z"])]);
+        let image = before_image(&seen, &[aim("userPassword", Expectation::Any, &[])]);
+        assert_eq!(image.len(), 1 + CREDENTIAL_COMPANIONS.len());
+        assert_eq!(image.get(&AttrName::new("pwdChangedTime")).unwrap().len(), 1);
+        assert!(image.get(&AttrName::new("pwdHistory")).unwrap().is_empty());
+        assert_eq!(before_image(&seen, &[aim("mail", Expectation::Any, &[])]).len(), 1);
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub mod throttle;
 pub use engine::{DEFAULT_CEILING, Ended, Engine, RunOptions, Standstill, Stop};
 pub use error::CutoverError;
 pub use execute::Executor;
-pub use order::Rollback;
+pub use order::{Forced, Rollback};
 pub use ports::{
     Handover, Hook, Journal, Keyring, LedgerView, PersonNow, Ports, Receipt, Refusal, Roster, RosterNow, SecretPolicy, Store,
     Stores, Time,

@@ -1,4 +1,4 @@
-//! Carries out a rollback: an order like any other, phase by phase, followed by a new round.
+//! Carries out orders other than waves: a rollback, phase by phase, followed by a new round; and a forced resolution.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -35,7 +35,69 @@ pub enum Rollback {
     Refused(String),
 }
 
+/// How a forced resolution ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Forced {
+    /// It was carried out.
+    Done {
+        /// Subjects whose conflict is settled.
+        settled: Vec<SubjectId>,
+        /// Subjects for whom it failed too, with what was found.
+        failed: Vec<(SubjectId, String)>,
+    },
+    /// People must approve first.
+    Unapproved {
+        /// Who has.
+        have: BTreeSet<String>,
+        /// How many are needed.
+        needed: u8,
+    },
+    /// It cannot be carried out.
+    Refused(String),
+}
+
 impl Engine {
+    /// Carries out the resolution order `wave.id.plan`: its operation again, whatever the entry holds now, and settles the conflict.
+    pub async fn force(&self, wave: &Wave) -> Result<Forced, CutoverError> {
+        let id = &wave.id.plan;
+        let now = self.ports.time.now();
+        let Some(order) = self.recorder.look(|state| state.orders().get(id).cloned()) else {
+            return Ok(Forced::Refused(format!("order {id} is not recorded in this state directory")));
+        };
+        let (OrderKind::Resolution { op: forced }, [op]) = (order.kind.clone(), wave.operations.as_slice()) else {
+            return Ok(Forced::Refused(format!("order {id} is no forced resolution")));
+        };
+        let have = self.recorder.look(|state| approvers(state, &order.digest, &wave.id.wave, (Round::FIRST, op.stage), now));
+        if have.len() < usize::from(order.approvals_needed) {
+            return Ok(Forced::Unapproved { have, needed: order.approvals_needed });
+        }
+        let task = Task { id: wave.op_id(op), op: op.clone(), subjects: op.subjects.clone() };
+        self.executor.run(&task).await?;
+        let (mut settled, mut failed) = (Vec::new(), Vec::new());
+        for subject in &op.subjects {
+            let (done, words) = self.recorder.look(|state| {
+                let done = matches!(cell_stand(state, &task.id, Some(subject)), CellStand::Done(_));
+                (done, state.cell(&task.id, Some(subject)).map(|c| c.message.clone()).unwrap_or_default())
+            });
+            if !done {
+                failed.push((subject.clone(), words));
+                continue;
+            }
+            let by = have.iter().cloned().collect::<Vec<_>>().join(", ");
+            let record = Record::Resolved {
+                op: forced.clone(),
+                subject: Some(subject.clone()),
+                verb: "force".to_owned(),
+                order: Some(id.clone()),
+                by,
+                reason: op.reason.clone(),
+            };
+            self.recorder.record(record).await?;
+            settled.push(subject.clone());
+        }
+        Ok(Forced::Done { settled, failed })
+    }
+
     /// Carries out the rollback order `wave.id.plan`.
     pub async fn roll_back(&self, wave: &Wave, options: &RunOptions) -> Result<Rollback, CutoverError> {
         let id = &wave.id.plan;

@@ -1,24 +1,23 @@
-//! Operators' commands: retry, resolve, pause, resume, throttle, abort, forget.
+//! Operators' commands: retry, pause, resume, throttle, abort, forget.
 
 use untether_ledger::{Area, SealedReader, Shelf};
 use untether_model::approval::Subject;
 use untether_model::ids::BadId;
 use untether_model::run::{CellStatus, OutcomeKind, ParkReason, Record, WaveStatus};
-use untether_model::{BatchId, OpId, SubjectId, WaveId};
+use untether_model::{BatchId, SubjectId, WaveId};
 
-use crate::args::{ResolveArgs, RetryArgs};
+use crate::args::RetryArgs;
 use crate::config::Config;
 use crate::error::{CliError, Exit};
 use crate::output::Output;
 use crate::state::{Looked, Opened};
-use crate::wiring::ssh::{Signing, sign};
 
 fn wave_id(text: &str) -> Result<WaveId, CliError> {
     text.parse().map_err(|e: BadId| CliError::usage(e.to_string()))
 }
 
 /// Who sits at this terminal, for the ledger.
-fn operator() -> String {
+pub fn operator() -> String {
     std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).unwrap_or_else(|_| "unknown".to_owned())
 }
 
@@ -66,70 +65,6 @@ fn candidates(state: &untether_model::run::RunState, wave: &WaveId, only: &[Stri
         })
         .map(|(id, s, parked)| (id.clone(), s.batch.clone(), format!("{}: {}", parked.reason.as_str(), parked.details)))
         .collect()
-}
-
-/// `resolve`: a person's decision on a conflict.
-pub async fn resolve(config: &Config, args: &ResolveArgs, output: &Output) -> Result<Exit, CliError> {
-    let op: OpId = args.op.parse().map_err(|e: BadId| CliError::usage(e.to_string()))?;
-    let verb = match (args.keep_theirs, args.skip, args.force) {
-        (true, _, _) => "keep-theirs",
-        (_, true, _) => "skip",
-        (_, _, true) => "force",
-        _ => return Err(CliError::usage("which decision? Give --keep-theirs, --skip or --force")),
-    };
-    let opened = Opened::open(config).await?;
-    let cells: Vec<(Option<SubjectId>, String)> = opened.look(|state| {
-        let in_conflict = |kind| matches!(kind, CellStatus::Ended(OutcomeKind::Conflict | OutcomeKind::Refused));
-        let found = state.cells().iter().filter(|(key, cell)| key.op == op && (in_conflict(cell.status) || cell.drift.is_some()));
-        let wanted = found
-            .filter(|(key, _)| args.subject.as_ref().is_none_or(|s| key.subject.as_ref().is_some_and(|id| id.as_str() == s)));
-        wanted.map(|(key, cell)| (key.subject.clone(), cell.message.clone())).collect()
-    });
-    if cells.is_empty() {
-        return Err(CliError::usage(format!("operation {op} is not in conflict"))
-            .hint("`untether status` counts conflicts, `untether subject show` tells them"));
-    }
-    let shown = untether_model::digest::Digest::of(format!("{op}:{cells:?}").as_bytes());
-    for (subject, message) in &cells {
-        let whose = subject.as_ref().map(|s| format!(" for {s}")).unwrap_or_default();
-        output.note(format!("{op}{whose}: {message}"));
-    }
-    if verb == "force" {
-        let object = op.to_string();
-        let approvers = |state: &untether_model::run::RunState| {
-            let now = opened.now();
-            let matching = state.approvals().values().filter(|a| {
-                let fits = matches!(&a.signed.statement.subject, Subject::Object { kind, object: o, shown: s } if kind == "conflict" && *o == object && *s == shown);
-                fits && !a.revoked && now <= a.signed.statement.not_after
-            });
-            matching.map(|a| a.signed.approver.clone()).collect::<std::collections::BTreeSet<_>>()
-        };
-        if args.sign.key.is_some() || args.sign.signature.is_some() || args.sign.statement.is_some() {
-            let statement = untether_model::approval::Statement {
-                state: opened.state_id()?,
-                subject: Subject::Object { kind: "conflict".to_owned(), object: object.clone(), shown },
-                reason: args.reason.clone(),
-                not_after: crate::command::approve::until(None, opened.now())?,
-            };
-            if let Signing::Signed(signed) = sign(config, statement, &args.sign)? {
-                opened.record(Record::Approved { signed: *signed }).await?;
-            }
-        }
-        let have = opened.look(approvers);
-        if have.len() < 2 || !args.execute {
-            let names: Vec<&str> = have.iter().map(String::as_str).collect();
-            output.say(format!("overwriting a conflict needs two people and --execute; so far: [{}]", names.join(", ")));
-            return Ok(Exit::Resumable);
-        }
-    }
-    let count = cells.len();
-    for (subject, _) in cells {
-        let record =
-            Record::Resolved { op: op.clone(), subject, verb: verb.to_owned(), by: operator(), reason: args.reason.clone() };
-        opened.record(record).await?;
-    }
-    output.say(format!("{verb}: recorded for {count} cells of {op}; `untether retry` takes the subjects up again"));
-    Ok(Exit::Done)
 }
 
 /// `pause`.

@@ -1,17 +1,14 @@
 //! `untether rollback`: computes, shows and records a rollback order; carries it out when it is approved.
 
-use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use untether_cutover::{Engine, LedgerView, Roster, RunOptions};
-use untether_ledger::Area;
+use untether_cutover::{Engine, Roster, RunOptions};
 use untether_model::ids::BadId;
-use untether_model::operation::{Operation, UndoClass};
-use untether_model::plan::{OrderKind, PlannedSubject, RollbackScope, Wave};
-use untether_model::run::{OrderStatus, Record, RunState, Started};
-use untether_model::{BatchId, OpId, PlanId, SubjectId, WaveId};
-use untether_planner::Sink;
-use untether_planner::rollback::{Intents, Operations, RollbackInputs, RollbackOrder, RollbackRequest, rollback};
+use untether_model::operation::UndoClass;
+use untether_model::plan::{OrderKind, RollbackScope};
+use untether_model::run::{OrderStatus, RunState};
+use untether_model::{PlanId, SubjectId, WaveId};
+use untether_planner::rollback::{Operations, RollbackInputs, RollbackOrder, RollbackRequest, rollback};
 
 use crate::args::RollbackArgs;
 use crate::command::approve::stage;
@@ -20,7 +17,8 @@ use crate::config::Config;
 use crate::error::{CliError, Exit, chain};
 use crate::output::Output;
 use crate::state::{How, Opened};
-use crate::wiring::planning::{PlanFiles, load_header, load_wave, write_file};
+use crate::wiring::planning::{load_header, load_wave};
+use crate::wiring::recorded::{NewOrder, RecordedIntents, RecordedWaves, planned_stores, record_order_files};
 use crate::wiring::roster::LiveRoster;
 
 /// `rollback`.
@@ -111,13 +109,10 @@ fn unfinished(state: &RunState, request: &RollbackRequest) -> Option<PlanId> {
 
 async fn record_order(config: &Config, opened: &Opened, request: &RollbackRequest, output: &Output) -> Result<PlanId, CliError> {
     let state = opened.state_now();
-    let waves = RecordedWaves { opened, state: &state, loaded: RefCell::new(BTreeMap::new()) };
+    let waves = RecordedWaves::new(opened, &state);
     let intents = RecordedIntents(opened);
     let ended = ended_people(config, &state, &waves, opened).await?;
-    let mut stores = BTreeMap::new();
-    for id in state.orders().iter().filter(|(_, o)| matches!(o.kind, OrderKind::Plan)).map(|(id, _)| id) {
-        stores.extend(load_header(&opened.dir, &opened.keys, &state, id)?.stores);
-    }
+    let stores = planned_stores(opened, &state)?;
     let inputs = RollbackInputs {
         request,
         progress: &state,
@@ -170,26 +165,22 @@ fn show(order: &RollbackOrder, request: &RollbackRequest, output: &Output) {
 }
 
 async fn store(opened: &Opened, order: &RollbackOrder, request: &RollbackRequest) -> Result<(), CliError> {
-    let mut files = PlanFiles::new(&opened.dir, &opened.keys);
-    for line in order.lines.split_inclusive(|b| *b == b'\n') {
-        files.wave_line(&order.wave.name, line).map_err(CliError::failed)?;
-    }
-    files.finish()?;
-    let digest = write_file(&opened.dir, &opened.keys, Area::Plans, &order.bytes)?;
-    let record = Record::OrderRecorded {
-        order: order.id.clone(),
-        digest,
-        order_kind: OrderKind::Rollback {
-            scope: request.scope.clone(),
-            to: request.to,
-            delete_provisioned: request.delete_provisioned,
-            enable_inactive: request.enable_inactive,
-        },
-        wave: order.wave.clone(),
-        approvals_needed: order.approvals_needed,
-        concerns: order.concerns.clone(),
+    let kind = OrderKind::Rollback {
+        scope: request.scope.clone(),
+        to: request.to,
+        delete_provisioned: request.delete_provisioned,
+        enable_inactive: request.enable_inactive,
     };
-    opened.record(record).await.map(drop)
+    let order = NewOrder {
+        id: &order.id,
+        kind,
+        header: &order.bytes,
+        wave: &order.wave,
+        lines: &order.lines,
+        approvals_needed: order.approvals_needed,
+        concerns: &order.concerns,
+    };
+    record_order_files(opened, order).await
 }
 
 /// People whom the roster, read now, calls departed or ended: their accounts stay disabled.
@@ -212,43 +203,4 @@ async fn ended_people(
         }
     }
     Ok(ended)
-}
-
-/// Reads operations of recorded waves, each wave once.
-struct RecordedWaves<'a> {
-    opened: &'a Opened,
-    state: &'a RunState,
-    loaded: RefCell<BTreeMap<WaveId, Wave>>,
-}
-
-impl RecordedWaves<'_> {
-    fn with<T>(&self, id: &WaveId, look: impl FnOnce(&Wave) -> Option<T>) -> Result<Option<T>, String> {
-        let mut loaded = self.loaded.borrow_mut();
-        if !loaded.contains_key(id) {
-            let header = load_header(&self.opened.dir, &self.opened.keys, self.state, &id.plan).map_err(|e| e.message)?;
-            let wave = load_wave(&self.opened.dir, &self.opened.keys, &header, id).map_err(|e| e.message)?;
-            loaded.insert(id.clone(), wave);
-        }
-        Ok(loaded.get(id).and_then(look))
-    }
-}
-
-impl Operations for RecordedWaves<'_> {
-    fn operation(&self, id: &OpId) -> Result<Operation, String> {
-        let found =
-            self.with(id.wave(), |wave| wave.operations.iter().find(|op| op.batch == id.batch.batch && op.n == id.n).cloned())?;
-        found.ok_or_else(|| format!("operation {id} is not in its wave's file"))
-    }
-
-    fn subject(&self, batch: &BatchId, id: &SubjectId) -> Result<Option<PlannedSubject>, String> {
-        self.with(&batch.wave, |wave| wave.batch(&batch.batch).and_then(|b| b.subjects.iter().find(|s| s.id == *id).cloned()))
-    }
-}
-
-struct RecordedIntents<'a>(&'a Opened);
-
-impl Intents for RecordedIntents<'_> {
-    fn started(&self, seq: u64) -> Result<Started, String> {
-        self.0.ledger().started(seq)
-    }
 }

@@ -483,7 +483,7 @@ fn told(record: &Record, id: &SubjectId) -> Option<(String, Option<Stage>, Optio
             plain(format!("parked ({})", reason.as_str()), Some(*stage), details)
         }
         Record::Unparked { subject, by, reason, .. } if subject == id => plain(format!("taken up again by {by}"), None, reason),
-        Record::Resolved { op, subject: Some(subject), verb, by, reason } if subject == id => {
+        Record::Resolved { op, subject: Some(subject), verb, by, reason, order: _ } if subject == id => {
             Some((format!("{verb}, decided by {by}"), None, Some(op.clone()), reason.clone()))
         }
         Record::Drift { op, subject: Some(subject), seen } if subject == id => {

@@ -52,7 +52,7 @@ impl Executor {
         loop {
             let seen = self.observe(task, &attrs).await?;
             let goal = self.goal(
-                task,
+                (task, &schema),
                 seen.as_ref(),
                 intent.as_ref().map(|(_, desired)| desired),
                 secret.as_ref().map(|(_, hash)| hash),
@@ -104,7 +104,10 @@ impl Executor {
 
     fn attrs_to_read(&self, task: &Task) -> Vec<AttrName> {
         match &task.op.action {
-            Action::Set { touches } => Self::projection(touches.iter().map(|t| t.attr.clone())),
+            Action::Set { touches } => {
+                let touched = touches.iter().map(|t| t.attr.clone());
+                Self::projection(touched.chain(act::companions(touches.iter().map(|t| &t.attr))))
+            }
             _ => vec![AttrName::new("*"), AttrName::new("+")],
         }
     }
@@ -130,7 +133,7 @@ impl Executor {
 
     fn goal(
         &self,
-        task: &Task,
+        (task, schema): (&Task, &Schema),
         seen: Option<&Seen>,
         intent: Option<&Image>,
         secret: Option<&Value>,
@@ -151,7 +154,10 @@ impl Executor {
                     let values = self.image(task, *seq, BEFORE)?.attrs.get(attr).cloned().unwrap_or_default();
                     map.insert(attr.clone(), values);
                 }
-                map.retain(|attr, values| !values.is_empty() && !act::is_computed(attr));
+                // With mere write rights what only the server may write is left to it (result 19).
+                let settable =
+                    |attr: &AttrName| task.op.actor == Actor::Undo || schema.get(attr).is_none_or(|kind| !kind.read_only);
+                map.retain(|attr, values| !values.is_empty() && !act::is_computed(attr) && settable(attr));
                 Ok(Goal::Exists(map))
             }
             (Action::Set { .. }, Some(desired)) => Ok(Goal::Has(Self::aims_of_intent(&desired.attrs))),
@@ -190,7 +196,7 @@ impl Executor {
                     // Attributes of which the plan expects anything may move between two tries; the others may not.
                     let moved = aims.iter().find(|aim| {
                         let held = before.attrs.get(&aim.attr).map_or(&[][..], Vec::as_slice);
-                        !self.expects_any(task, &aim.attr)
+                        !Self::may_move(task, &aim.attr)
                             && !schema.same_values(&aim.attr, seen.values(&aim.attr), held)
                             && !schema.same_values(&aim.attr, seen.values(&aim.attr), &aim.desired)
                     });
@@ -198,9 +204,6 @@ impl Executor {
                         None => Position::Open,
                         Some(aim) => Position::Elsewhere(format!("{} was changed by somebody else", aim.attr)),
                     };
-                }
-                if self.is_forced(task) {
-                    return Position::Open;
                 }
                 match act::unexpected(schema, &self.ports.marks, seen, aims) {
                     None => Position::Open,
@@ -210,19 +213,12 @@ impl Executor {
         }
     }
 
-    /// Two people decided that the operation overwrites what it finds.
-    fn is_forced(&self, task: &Task) -> bool {
-        self.recorder.look(|state| state.cell(&task.id, task.subjects.first()).is_some_and(|cell| cell.forced))
-    }
-
-    fn expects_any(&self, task: &Task, attr: &AttrName) -> bool {
-        if self.is_forced(task) {
-            return true;
-        }
-        match &task.op.action {
-            Action::Set { touches } => touches.iter().any(|t| t.attr == *attr && t.expects == Expects::Any),
-            _ => false,
-        }
+    /// Whether an attribute may move while the operation is at work: nothing is expected of it, or our own write of a password
+    /// takes it away (the lock).
+    fn may_move(task: &Task, attr: &AttrName) -> bool {
+        let Action::Set { touches } = &task.op.action else { return false };
+        let credential = touches.iter().any(|t| t.attr.is("userpassword"));
+        touches.iter().any(|t| t.attr == *attr && t.expects == Expects::Any) || credential && attr.is("pwdaccountlockedtime")
     }
 
     fn before(&self, task: &Task, seen: Option<&Seen>, goal: &Goal) -> Image {

@@ -154,7 +154,7 @@ impl Step<'_> {
                 found.catching_up = batch.current.is_some() || found.ended != batch.ended;
                 Ok(vec![Part::Subject(subject.clone(), found)])
             }
-            Record::Resolved { op, subject, verb, .. } => self.resolved(op, subject.as_ref(), verb),
+            Record::Resolved { op, subject, verb, order, .. } => self.resolved(op, subject.as_ref(), (verb, order.as_ref())),
             Record::Drift { op, subject, seen } => {
                 let key = CellKey { subject: subject.clone(), op: op.clone() };
                 let cell = self.state.cells.get(&key).filter(|cell| cell.applied);
@@ -560,20 +560,37 @@ impl Step<'_> {
         Ok(parts)
     }
 
-    fn resolved(&self, op: &OpId, subject: Option<&SubjectId>, verb: &str) -> Parts {
+    fn resolved(&self, op: &OpId, subject: Option<&SubjectId>, (verb, order): (&str, Option<&crate::PlanId>)) -> Parts {
+        const KIND: &str = "resolved";
         let key = CellKey { subject: subject.cloned(), op: op.clone() };
         let cell = self.state.cells.get(&key);
         let failed = |c: &&CellState| {
             matches!(c.status, CellStatus::Ended(OutcomeKind::Conflict | OutcomeKind::Refused)) || c.drift.is_some()
         };
-        let mut cell = cell.filter(failed).cloned().ok_or_else(|| self.illegal("resolved", op, "is not in conflict"))?;
-        match verb {
-            "keep-theirs" | "skip" => cell.status = CellStatus::Ended(OutcomeKind::Skipped),
-            "force" => cell.forced = true,
-            "retry" => {}
-            _ => return Err(self.illegal("resolved", op, format!("knows no decision '{verb}'"))),
+        let mut cell = cell.filter(failed).cloned().ok_or_else(|| self.illegal(KIND, op, "is not in conflict"))?;
+        let mut parts = Vec::new();
+        match (verb, order) {
+            ("keep-theirs" | "skip", None) => cell.status = CellStatus::Ended(OutcomeKind::Skipped),
+            ("force", Some(id)) => {
+                let mut order = self.order(KIND, id)?;
+                let concerned = matches!(&order.kind, OrderKind::Resolution { op: forced } if forced == op)
+                    && order.status != OrderStatus::Done
+                    && order.concerns.iter().any(|(_, subjects)| subject.is_none_or(|s| subjects.contains(s)));
+                if !concerned {
+                    return Err(self.illegal(KIND, op, format!("is not what order {id} forces")));
+                }
+                for (_, subjects) in &mut order.concerns {
+                    subjects.retain(|s| Some(s) != subject);
+                }
+                order.concerns.retain(|(_, subjects)| subject.is_some() && !subjects.is_empty());
+                order.status = if order.concerns.is_empty() { OrderStatus::Done } else { OrderStatus::Running };
+                parts.push(Part::Order(id.clone(), order));
+                cell.forced = true;
+            }
+            _ => return Err(self.illegal(KIND, op, format!("cannot be decided by '{verb}'"))),
         }
-        Ok(vec![Part::Cell(key, cell)])
+        parts.push(Part::Cell(key, cell));
+        Ok(parts)
     }
 
     fn aborted(&self, id: &WaveId) -> Parts {

@@ -445,6 +445,9 @@ pub enum Record {
         subject: Option<SubjectId>,
         /// `keep-theirs`, `skip`, `retry` or `force`.
         verb: String,
+        /// The order that was carried out (`force`).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        order: Option<PlanId>,
         /// By whom.
         by: String,
         /// Why.

@@ -1,0 +1,175 @@
+//! What people do around the program in a scenario: approve, collect their credential, enroll a factor; and what the stores hold.
+
+use std::collections::BTreeMap;
+use std::io::{BufReader, Read as _};
+use std::process::Stdio;
+
+use serde_json::Value as Json;
+use untether_directory::dump::{Difference, Ignored, compare};
+use untether_directory::ldif::{LdifReader, Record};
+use untether_model::schema::Schema;
+use untether_model::{Dn, Entry};
+use untether_testkit::lab::{Role, Server};
+
+use crate::support::{Ran, World};
+
+/// A pair of full dumps.
+pub struct Dumps {
+    shared: Vec<Entry>,
+    independent: Vec<Entry>,
+}
+
+/// One person's line of a hand-over file.
+#[derive(Clone, Debug)]
+pub struct Handed {
+    /// The account.
+    pub account: String,
+    /// The one-time secret.
+    pub secret: String,
+}
+
+impl World {
+    /// Audits and plans; tells the plan's id.
+    pub fn planned(&self) -> String {
+        self.run(&["audit"]).expect(0);
+        let planned = self.run(&["--json", "plan"]).expect(0);
+        planned.rows()[0]["plan"].as_str().unwrap().to_owned()
+    }
+
+    /// Approves a wave of the last plan, or another order, by the first `people` approvers.
+    pub fn approve(&self, id: &str, through: &str, people: usize) {
+        for which in 0..people {
+            let signer = self.signer(which);
+            let mut words = vec!["approve", id, "--through", through, "--reason", "reviewed"];
+            words.extend(signer.iter().map(String::as_str));
+            self.run(&words).expect(0);
+        }
+    }
+
+    /// Runs a wave of the last plan.
+    pub fn go(&self, wave: &str, more: &[&str]) -> Ran {
+        self.run(&[&["run", "--wave", wave, "--execute"], more].concat())
+    }
+
+    /// Both stores, whole.
+    pub fn dumps(&self) -> Dumps {
+        Dumps { shared: entries(&self.pair.shared), independent: entries(&self.pair.independent) }
+    }
+
+    /// The people in the hand-over file of a batch, opened as its recipient does.
+    pub fn handed_over(&self, batch: &str) -> Vec<Handed> {
+        let path = self.state().join("handover").join(format!("{}.age", batch.replace('/', "_")));
+        let identity: age::x25519::Identity = std::fs::read_to_string(self.handover_identity()).unwrap().trim().parse().unwrap();
+        let file = std::fs::File::open(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        let mut text = String::new();
+        age::Decryptor::new(file)
+            .unwrap()
+            .decrypt(std::iter::once(&identity as &dyn age::Identity))
+            .unwrap()
+            .read_to_string(&mut text)
+            .unwrap();
+        text.lines()
+            .map(|line| {
+                let row: Json = serde_json::from_str(line).unwrap();
+                Handed {
+                    account: row["account"].as_str().unwrap().to_owned(),
+                    secret: row["secret"].as_str().unwrap().to_owned(),
+                }
+            })
+            .collect()
+    }
+
+    /// The person changes the one-time secret for a password of their own, as the server demands it.
+    pub fn collects(&self, handed: &Handed) {
+        let server = &self.pair.independent;
+        let path = self.directory().join("one-time");
+        std::fs::write(&path, &handed.secret).unwrap();
+        let own = self.directory().join("own-password");
+        std::fs::write(&own, format!("own password of {}", handed.account)).unwrap();
+        let output = std::process::Command::new("ldappasswd")
+            .env("LDAPTLS_CACERT", server.ca_file())
+            .args(["-x", "-H", server.ldaps_url(), "-D", &handed.account, "-y"])
+            .arg(&path)
+            .arg("-T")
+            .arg(&own)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}: {}", handed.account, String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// Factors are enrolled for these accounts of the independent directory.
+    pub fn enrolls_factor<'a>(&self, accounts: impl IntoIterator<Item = &'a str>) {
+        let ldif: String = accounts
+            .into_iter()
+            .map(|dn| {
+                let dn = data_encoding::BASE64.encode(dn.as_bytes());
+                format!("dn:: {dn}\nchangetype: modify\nadd: labFactor\nlabFactor: webauthn\n\n")
+            })
+            .collect();
+        modify(&self.pair.independent, &ldif);
+    }
+
+    /// Accepts gate `silence` of a wave by a person's signature.
+    pub fn accept(&self, gate: &str, scope: &[&str]) {
+        let signer = self.signer(0);
+        let mut words = vec!["gate", "accept", gate];
+        words.extend(scope);
+        words.extend(["--until", "2099-01-01", "--reason", "read by hand"]);
+        words.extend(signer.iter().map(String::as_str));
+        self.run(&words).expect(0);
+    }
+}
+
+/// Changes entries as the server's root.
+pub fn modify(server: &Server, ldif: &str) {
+    let output = server.modify(Role::Root, &[], ldif).unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// All entries of a server.
+pub fn entries(server: &Server) -> Vec<Entry> {
+    let text = server.dump().unwrap();
+    LdifReader::new(BufReader::new(text.as_bytes()))
+        .map(|record| match record.unwrap() {
+            Record::Entry { entry, .. } => entry,
+            other => panic!("{other:?} in a dump"),
+        })
+        .collect()
+}
+
+impl Dumps {
+    /// What is not "as before" in either store, given the accounts whose password was written or that were created again.
+    pub fn differences(&self, after: &Self, rewritten: &[Dn]) -> Vec<String> {
+        let mut said = Vec::new();
+        for (before, after) in [(&self.shared, &after.shared), (&self.independent, &after.independent)] {
+            let suffix = before.iter().min_by_key(|e| e.dn.key().depth()).unwrap().dn.clone();
+            let touched = touched(before, after);
+            let ignored = Ignored::openldap(&suffix, &touched, rewritten);
+            said.extend(compare(before, after, &Schema::standard(), &ignored).iter().map(Difference::to_string));
+        }
+        said
+    }
+
+    /// An entry of the shared store.
+    pub fn shared(&self, dn: &str) -> Option<&Entry> {
+        find(&self.shared, dn)
+    }
+
+    /// An entry of the independent directory.
+    pub fn independent(&self, dn: &str) -> Option<&Entry> {
+        find(&self.independent, dn)
+    }
+}
+
+fn find<'a>(entries: &'a [Entry], dn: &str) -> Option<&'a Entry> {
+    let dn = Dn::parse(dn).unwrap();
+    entries.iter().find(|e| e.dn == dn)
+}
+
+/// Entries that somebody wrote to: their change marker moved.
+fn touched(before: &[Entry], after: &[Entry]) -> Vec<Dn> {
+    let marker = |e: &Entry| (e.text("entryCSN").map(str::to_owned), e.text("modifiersName").map(str::to_owned));
+    let was: BTreeMap<_, _> = before.iter().map(|e| (e.dn.key().clone(), marker(e))).collect();
+    after.iter().filter(|e| was.get(e.dn.key()).is_some_and(|m| *m != marker(e))).map(|e| e.dn.clone()).collect()
+}
