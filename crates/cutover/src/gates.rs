@@ -132,10 +132,7 @@ impl Executor {
 
     /// The desired state of the subject's last applied enrolment, with the secret in it.
     pub(crate) fn issued(&self, subject: &PlannedSubject) -> Result<Option<Image>, CutoverError> {
-        let started = self.recorder.look(|state| {
-            let applied = state.cells_of(&subject.id).filter(|(_, c)| c.stage == Stage::Enroll && c.applied && !c.undone);
-            applied.filter_map(|(_, c)| c.started).max()
-        });
+        let started = self.recorder.look(|state| state.issued(&subject.id));
         let Some(seq) = started else { return Ok(None) };
         let intent = self.ports.ledger.started(seq).map_err(CutoverError::File)?;
         let wave = intent.op.wave();

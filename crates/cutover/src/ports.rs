@@ -155,6 +155,9 @@ pub trait Hook: Send + Sync {
     /// replaces it.
     async fn write_handover(&self, batch: &BatchId, people: &[Handover]) -> Result<(String, Digest), String>;
 
+    /// Whether what was written for the batch is still where it can be read; where it was handed to a hook there is nothing to lose.
+    fn keeps_handover(&self, batch: &BatchId) -> bool;
+
     /// Hands something to the configured hook; `key` is the same when it is sent again.
     async fn deliver(&self, hook: &str, key: &str, subject: &SubjectId) -> Result<(), String>;
 }

@@ -131,6 +131,11 @@ impl StateDir {
         Ok(path)
     }
 
+    /// Whether a file below `handover/` is there.
+    pub fn has_handover(&self, name: &str) -> bool {
+        self.handover().join(name).is_file()
+    }
+
     /// Refuses a path whose permission bits go beyond `wanted`.
     pub(crate) fn refuse_exposed(&self, path: &Path, wanted: u32) -> Result<(), LedgerError> {
         match self.disk.mode(path)? {

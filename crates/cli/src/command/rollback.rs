@@ -6,7 +6,7 @@ use untether_cutover::{Engine, Roster, RunOptions};
 use untether_model::ids::BadId;
 use untether_model::operation::UndoClass;
 use untether_model::plan::{OrderKind, RollbackScope};
-use untether_model::run::{OrderStatus, RunState};
+use untether_model::run::{OrderState, OrderStatus, RunState};
 use untether_model::{PlanId, SubjectId, WaveId};
 use untether_planner::rollback::{Operations, RollbackInputs, RollbackOrder, RollbackRequest, rollback};
 
@@ -33,10 +33,29 @@ pub async fn run(config: &Config, args: &RollbackArgs, output: &Output) -> Resul
         delete_provisioned: args.delete_provisioned,
         enable_inactive: args.enable_inactive,
     };
-    let open = opened.look(|state| unfinished(state, &request));
-    let id = match open {
-        Some(id) => id,
-        None => record_order(config, &opened, &request, output).await?,
+    let begun = opened.look(|state| recorded(state, &request, |order| order.status == OrderStatus::Running));
+    let id = match begun {
+        Some(id) => {
+            output.note(format!("rollback {id} was begun; with --execute it goes on"));
+            id
+        }
+        None => {
+            let order = compute(config, &opened, &request).await?;
+            // The same rollback of the same state is the same order: whoever approved it need not do so again.
+            let same =
+                |o: &OrderState| o.status == OrderStatus::Recorded && o.waves.iter().any(|w| w.digest == order.wave.digest);
+            let id = match opened.look(|state| recorded(state, &request, same)) {
+                Some(id) => id,
+                None => {
+                    store(&opened, &order, &request).await?;
+                    order.id.clone()
+                }
+            };
+            if !args.execute {
+                show(&order, &id, &request, output);
+            }
+            id
+        }
     };
     if !args.execute {
         output.say(format!(
@@ -95,19 +114,23 @@ fn scope(args: &RollbackArgs) -> Result<RollbackScope, CliError> {
     }
 }
 
-/// The same rollback, recorded and not carried out yet.
-fn unfinished(state: &RunState, request: &RollbackRequest) -> Option<PlanId> {
-    let wanted = OrderKind::Rollback {
+fn kind_of(request: &RollbackRequest) -> OrderKind {
+    OrderKind::Rollback {
         scope: request.scope.clone(),
         to: request.to,
         delete_provisioned: request.delete_provisioned,
         enable_inactive: request.enable_inactive,
-    };
-    let open = state.orders().iter().filter(|(_, o)| o.kind == wanted && o.status != OrderStatus::Done);
+    }
+}
+
+/// The newest recorded order for this request that is so.
+fn recorded(state: &RunState, request: &RollbackRequest, is_so: impl Fn(&OrderState) -> bool) -> Option<PlanId> {
+    let wanted = kind_of(request);
+    let open = state.orders().iter().filter(|(_, o)| o.kind == wanted && is_so(o));
     open.max_by_key(|(_, o)| o.recorded_at).map(|(id, _)| id.clone())
 }
 
-async fn record_order(config: &Config, opened: &Opened, request: &RollbackRequest, output: &Output) -> Result<PlanId, CliError> {
+async fn compute(config: &Config, opened: &Opened, request: &RollbackRequest) -> Result<RollbackOrder, CliError> {
     let state = opened.state_now();
     let waves = RecordedWaves::new(opened, &state);
     let intents = RecordedIntents(opened);
@@ -123,17 +146,13 @@ async fn record_order(config: &Config, opened: &Opened, request: &RollbackReques
         stores: &stores,
         now: opened.now(),
     };
-    let order = rollback(&inputs).map_err(|e| CliError::usage(chain(&e)))?;
-    show(&order, request, output);
-    store(opened, &order, request).await?;
-    Ok(order.id)
+    rollback(&inputs).map_err(|e| CliError::usage(chain(&e)))
 }
 
-fn show(order: &RollbackOrder, request: &RollbackRequest, output: &Output) {
+fn show(order: &RollbackOrder, id: &PlanId, request: &RollbackRequest, output: &Output) {
     let subjects: usize = order.concerns.iter().map(|(_, s)| s.len()).sum();
     output.say(format!(
-        "rollback {}: {subjects} subjects to the state before {}, {} operations, {} approval(s) needed",
-        order.id,
+        "rollback {id}: {subjects} subjects to the state before {}, {} operations, {} approval(s) needed",
         request.to,
         order.operations.len(),
         order.approvals_needed
@@ -158,22 +177,19 @@ fn show(order: &RollbackOrder, request: &RollbackRequest, output: &Output) {
     for note in &order.lint {
         output.say(format!("  {note}"));
     }
-    output.object("rollback", &serde_json::json!({
-        "order": order.id, "executed": false, "operations": order.operations.len(), "approvals_needed": order.approvals_needed,
-        "concerns": order.concerns, "left_disabled": order.left_disabled, "not_restored": order.not_restored,
-    }));
+    output.object(
+        "rollback",
+        &serde_json::json!({
+            "order": id, "executed": false, "operations": order.operations.len(), "approvals_needed": order.approvals_needed,
+            "concerns": order.concerns, "left_disabled": order.left_disabled, "not_restored": order.not_restored,
+        }),
+    );
 }
 
 async fn store(opened: &Opened, order: &RollbackOrder, request: &RollbackRequest) -> Result<(), CliError> {
-    let kind = OrderKind::Rollback {
-        scope: request.scope.clone(),
-        to: request.to,
-        delete_provisioned: request.delete_provisioned,
-        enable_inactive: request.enable_inactive,
-    };
     let order = NewOrder {
         id: &order.id,
-        kind,
+        kind: kind_of(request),
         header: &order.bytes,
         wave: &order.wave,
         lines: &order.lines,

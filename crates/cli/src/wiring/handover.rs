@@ -81,6 +81,10 @@ impl AgeHandover {
     }
 }
 
+fn file_name(batch: &BatchId) -> String {
+    format!("{}.age", batch.to_string().replace('/', "_"))
+}
+
 #[async_trait]
 impl Hook for AgeHandover {
     async fn write_handover(&self, batch: &BatchId, people: &[Handover]) -> Result<(String, Digest), String> {
@@ -99,9 +103,13 @@ impl Hook for AgeHandover {
                 .to_owned());
         }
         let encrypted = self.encrypt(people)?;
-        let name = format!("{}.age", batch.to_string().replace('/', "_"));
+        let name = file_name(batch);
         self.dir.write_handover(&name, &encrypted).map_err(|e| crate::error::chain(&e))?;
         Ok((name, Digest::of(&encrypted)))
+    }
+
+    fn keeps_handover(&self, batch: &BatchId) -> bool {
+        self.config.hook.is_some() || self.dir.has_handover(&file_name(batch))
     }
 
     async fn deliver(&self, hook: &str, _key: &str, _subject: &SubjectId) -> Result<(), String> {

@@ -1,20 +1,85 @@
 //! A wave of the track `migrate` on real servers: every stage, and back.
 
+use untether_model::Dn;
+
+use crate::story::modify;
 use crate::support::World;
+
+/// Plans and runs the wave as far as the gate `mfa` of its canary.
+fn enrolled(world: &World) -> (String, Vec<crate::story::Handed>) {
+    let plan = world.planned();
+    let wave = format!("{plan}/migrate");
+    world.approve(&wave, "soak", 1);
+    world.go("migrate", &["--through", "provision"]).expect(0);
+    let ran = world.go("migrate", &[]).expect(4);
+    assert!(ran.said().contains("gate mfa: no acceptable factor is enrolled yet"), "{}", ran.said());
+    let handed = world.handed_over(&format!("{wave}/b01"));
+    (wave, handed)
+}
 
 #[test]
 fn people_move_and_come_back() {
     let world = World::new(120);
     let before = world.dumps();
-    let plan = world.planned();
-    let wave = format!("{plan}/migrate");
-    world.approve(&wave, "soak", 1);
+    let (wave, canary) = enrolled(&world);
 
-    let ran = world.go("migrate", &["--through", "provision"]).expect(0);
+    // Enrolled, not admitted: a new account that must change its password.
+    let now = world.dumps();
+    for person in &canary {
+        let entry = now.independent(&person.account).unwrap();
+        assert_eq!(entry.text("pwdReset"), Some("TRUE"), "{}", person.account);
+        assert!(entry.values("pwdAccountLockedTime").is_empty());
+        assert!(entry.values("memberOf").iter().all(|g| g.as_str() != Some("cn=admitted,ou=groups,dc=own,dc=example")));
+    }
+    let file = std::fs::metadata(world.state().join("handover").join(format!("{}_b01.age", wave.replace('/', "_")))).unwrap();
+    world.go("migrate", &[]).expect(4);
+    let again = std::fs::metadata(world.state().join("handover").join(format!("{}_b01.age", wave.replace('/', "_")))).unwrap();
+    assert_eq!(file.modified().unwrap(), again.modified().unwrap(), "what was handed over is not handed over again");
+
+    // The canary's people collect their credential and enroll a factor; then everybody else's turn comes.
+    let (first, rest) = canary.split_first().unwrap();
+    for person in rest {
+        world.collects(person);
+    }
+    world.enrolls_factor(canary.iter().map(|p| p.account.as_str()));
+    let ran = world.go("migrate", &[]).expect(4);
+    assert!(ran.said().contains("9 × gate own-account: no login to the own account was ever seen"), "{}", ran.said());
+    let switched = jiff::Timestamp::now();
+    let others = world.handed_over(&format!("{wave}/b02"));
+    world.enrolls_factor(others.iter().map(|p| p.account.as_str()));
+    world.go("migrate", &[]).expect(4);
+    let now = world.dumps();
+    for person in canary.iter().chain(&others) {
+        let groups = now.independent(&person.account).unwrap().values("memberOf").to_vec();
+        assert!(groups.iter().any(|g| g.as_str() == Some("cn=admitted,ou=groups,dc=own,dc=example")), "{}", person.account);
+    }
+
+    // Whoever has shown that the own account works loses the old one; an unused one-time credential shows it too.
+    for person in rest {
+        world.logs_in(person, switched);
+    }
+    let ran = world.go("migrate", &[]).expect(4);
+    assert!(ran.said().contains("gate silence is unknown"), "{}", ran.said());
     println!("{}", ran.said());
-    let ran = world.go("migrate", &[]);
-    println!("{:?} {}", ran.code, ran.said());
-    let handed = world.handed_over(&format!("{wave}/b01"));
-    println!("{handed:?}");
-    let _ = before;
+    let disabled = world.dumps();
+    for person in canary.iter().chain(&others) {
+        let source = disabled.independent(&person.account).unwrap().text("labSourceId").unwrap().to_owned();
+        let old = disabled.shared_by_id(&source).unwrap();
+        assert_eq!(old.text("pwdAccountLockedTime"), Some("000001010000Z"), "{}", old.dn);
+        assert!(old.text("pwdEndTime").is_some(), "{}", old.dn);
+        assert!(old.values("userPassword").iter().all(|v| !v.as_bytes().starts_with(b"{SASL}")), "{}", old.dn);
+    }
+
+    // Back to before the switch: the old login is as it was, the new account is no longer admitted, what people enrolled stays.
+    world.run(&["rollback", "--wave", &wave]).expect(0);
+    let shown = world.run(&["--json", "rollback", "--wave", &wave]).expect(0);
+    println!("{}", shown.said());
+    let order = shown.rows()[0]["order"].as_str().unwrap().to_owned();
+    world.run(&["rollback", "--wave", &wave, "--execute"]).expect(4);
+    world.approve(&order, "soak", 1);
+    let ran = world.run(&["rollback", "--wave", &wave, "--execute"]).expect(0);
+    println!("{}", ran.said());
+    let after = world.dumps();
+    println!("{:#?}", before.differences(&after, &[]));
+    let _ = (first, modify as fn(_, _), Dn::parse("dc=x"));
 }

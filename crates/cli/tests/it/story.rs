@@ -98,6 +98,26 @@ impl World {
         assert!(output.status.success(), "{}: {}", handed.account, String::from_utf8_lossy(&output.stderr));
     }
 
+    /// The person logs in with their own password, in a later second than `since`: the server keeps no finer time.
+    pub fn logs_in(&self, handed: &Handed, since: jiff::Timestamp) {
+        let server = &self.pair.independent;
+        let own = self.directory().join("own-password");
+        std::fs::write(&own, format!("own password of {}", handed.account)).unwrap();
+        loop {
+            let output = std::process::Command::new("ldapwhoami")
+                .env("LDAPTLS_CACERT", server.ca_file())
+                .args(["-x", "-H", server.ldaps_url(), "-D", &handed.account, "-y"])
+                .arg(&own)
+                .stdin(Stdio::null())
+                .output()
+                .unwrap();
+            assert!(output.status.success(), "{}: {}", handed.account, String::from_utf8_lossy(&output.stderr));
+            if jiff::Timestamp::now().as_second() > since.as_second() + 1 {
+                return;
+            }
+        }
+    }
+
     /// Factors are enrolled for these accounts of the independent directory.
     pub fn enrolls_factor<'a>(&self, accounts: impl IntoIterator<Item = &'a str>) {
         let ldif: String = accounts
@@ -154,6 +174,11 @@ impl Dumps {
     /// An entry of the shared store.
     pub fn shared(&self, dn: &str) -> Option<&Entry> {
         find(&self.shared, dn)
+    }
+
+    /// An entry of the shared store by its stable id.
+    pub fn shared_by_id(&self, id: &str) -> Option<&Entry> {
+        self.shared.iter().find(|e| e.text("entryUUID") == Some(id))
     }
 
     /// An entry of the independent directory.

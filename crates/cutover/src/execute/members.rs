@@ -5,6 +5,7 @@ use untether_directory::{Condition, DirectoryError, Failure, WriteOptions};
 use untether_model::change::{Change, Modification};
 use untether_model::operation::{Action, Actor, Direction};
 use untether_model::run::{CellStand, OutcomeKind, Started};
+use untether_model::schema::Schema;
 use untether_model::{AttrMap, AttrName, SubjectId, Value};
 
 use super::{After, Ending, Executor, Task};
@@ -120,18 +121,22 @@ impl Executor {
                 attempt += 1;
                 started = Some(self.start_members(task, ensure, seen.as_ref(), &cells, attempt).await?);
             }
-            match self.send_members(task, ensure, seen.as_ref(), &cells, replace_last).await {
+            match self.send_members(task, &schema, ensure, (seen.as_ref(), &cells, replace_last)).await {
                 Ok(()) => {
+                    let there = self.observe(task, &[AttrName::new(STABLE_ID)]).await?;
+                    if let (Some(was), Some(is)) = (&seen, &there)
+                        && was.stable_id != is.stable_id
+                    {
+                        let words = "another entry took the name of the one that holds the values while they were being written";
+                        return self.end(task, started, &cells, Ending::new(OutcomeKind::Conflict, words)).await;
+                    }
                     let values: Vec<Value> = cells.iter().map(|c| c.value.clone()).collect();
                     let dn = seen.as_ref().map_or_else(|| task.op.target.dn().clone(), |s| s.dn.clone());
                     let now = self.answered(task, self.store(task).reader().present(&dn, ensure.attr, &values).await)?;
                     let done =
                         values.iter().all(|v| schema.contains(ensure.attr, &now, v) == (ensure.direction == Direction::Present));
                     if done {
-                        let id = match &seen {
-                            Some(_) => None,
-                            None => self.observe(task, &[AttrName::new(STABLE_ID)]).await?.and_then(|s| s.stable_id),
-                        };
+                        let id = if seen.is_some() { None } else { there.and_then(|s| s.stable_id) };
                         let words = if seen.is_none() { "created with these values" } else { "read back as desired" };
                         return self.end(task, started, &cells, Ending::new(OutcomeKind::Succeeded, words).with_id(id)).await;
                     }
@@ -207,10 +212,9 @@ impl Executor {
     async fn send_members(
         &self,
         task: &Task,
+        schema: &Schema,
         ensure: &Ensure<'_>,
-        seen: Option<&Seen>,
-        cells: &[Cell],
-        replace_last: bool,
+        (seen, cells, replace_last): (Option<&Seen>, &[Cell], bool),
     ) -> Result<(), DirectoryError> {
         let side = task.op.store;
         let unusable = |e: CutoverError| DirectoryError::new(Failure::Invalid, side, "modify", e.to_string());
@@ -223,8 +227,11 @@ impl Executor {
             let change = Change::Add { dn: task.op.target.dn().clone(), attrs };
             return self.timed(task, writer.apply(&change, &WriteOptions { relax, ..Default::default() })).await.map(drop);
         };
-        let condition = Condition { stable_id: seen.stable_id.clone(), ..Condition::default() };
-        let options = WriteOptions { condition: Some(condition), relax, ..Default::default() };
+        // The memberof overlay (slapd 2.5) copies the assertion to its own changes of the members, where it is false: `memberOf`
+        // would not follow. There results 20 and 16 alone are the condition, and the group's stable id is compared afterwards.
+        let follows = schema.get(&AttrName::new("memberOf")).is_some();
+        let condition = (!follows).then(|| Condition { stable_id: seen.stable_id.clone(), ..Condition::default() });
+        let options = WriteOptions { condition, relax, ..Default::default() };
         let attr = ensure.attr.clone();
         let change = match ensure.direction {
             Direction::Present => Change::Modify { dn: seen.dn.clone(), mods: vec![Modification::add(attr, values)] },

@@ -231,8 +231,8 @@ impl Step<'_> {
                 Ok(vec![Part::Wave(wave.clone(), found)])
             }
             Record::WaveEnded { wave } => self.wave_ended(wave),
-            Record::HandoverWritten { .. }
-            | Record::Repaired { .. }
+            Record::HandoverWritten { subjects, .. } => self.handed_over(subjects),
+            Record::Repaired { .. }
             | Record::ClockAccepted { .. }
             | Record::SegmentSealed { .. }
             | Record::SegmentOpened { .. } => Ok(Vec::new()),
@@ -337,6 +337,7 @@ impl Step<'_> {
             catching_up: false,
             round: Round::FIRST,
             superseded,
+            handed: self.state.subjects.get(&claimed.id).and_then(|s| s.handed),
         };
         Ok(Part::Subject(claimed.id.clone(), subject))
     }
@@ -406,6 +407,15 @@ impl Step<'_> {
             subject.ended = batch.ended;
         }
         Ok(vec![Part::Subject(id.clone(), subject)])
+    }
+
+    fn handed_over(&self, subjects: &[SubjectId]) -> Parts {
+        let hand = |id: &SubjectId| {
+            let subject = self.subject("handover-written", id)?;
+            let handed = self.state.issued(id);
+            Ok(Part::Subject(id.clone(), SubjectState { handed, ..subject }))
+        };
+        subjects.iter().map(hand).collect()
     }
 
     fn observed(&self, observed: &Observed) -> Vec<Part> {

@@ -101,6 +101,9 @@ pub struct SubjectState {
     pub round: Round,
     /// A later wave took it over from this one.
     pub superseded: Vec<BatchId>,
+    /// The intent whose one-time credential was handed over last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handed: Option<u64>,
 }
 
 impl SubjectState {
@@ -511,6 +514,12 @@ impl RunState {
             .range((Bound::Included(first), Bound::Unbounded))
             .take_while(move |(key, _)| key.subject == wanted)
             .map(|(key, cell)| (&key.op, cell))
+    }
+
+    /// The intent of the subject's last one-time credential that was applied and not taken back.
+    pub fn issued(&self, subject: &SubjectId) -> Option<u64> {
+        let applied = self.cells_of(subject).filter(|(_, c)| c.stage == Stage::Enroll && c.applied && !c.undone);
+        applied.filter_map(|(_, c)| c.started).max()
     }
 
     /// The newest observation of a gate about exactly this scope.
