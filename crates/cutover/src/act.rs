@@ -27,7 +27,7 @@ pub fn companions<'a>(touched: impl IntoIterator<Item = &'a AttrName> + Clone) -
     if !touched.clone().into_iter().any(|attr| attr.is("userpassword")) {
         return Vec::new();
     }
-    let names = CREDENTIAL_COMPANIONS.iter().map(|name| AttrName::new(name));
+    let names = CREDENTIAL_COMPANIONS.iter().copied().map(AttrName::new);
     names.filter(|name| touched.clone().into_iter().all(|attr| attr != name)).collect()
 }
 

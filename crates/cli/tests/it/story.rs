@@ -130,6 +130,21 @@ impl World {
         modify(&self.pair.independent, &ldif);
     }
 
+    /// Shows, approves (by so many people) and carries out a rollback; tells its order.
+    #[track_caller]
+    pub fn rolled_back(&self, what: &[&str], people: usize) -> String {
+        let shown = self.run(&[&["--json", "rollback"], what].concat()).expect(0);
+        let row = &shown.rows()[0];
+        assert_eq!(row["approvals_needed"], people, "{row}");
+        let order = row["order"].as_str().unwrap().to_owned();
+        let execute = [&["rollback"], what, &["--execute"]].concat();
+        let refused = self.run(&execute).expect(4);
+        assert!(refused.said().contains(&format!("needs the approval of {people} people")), "{}", refused.said());
+        self.approve(&order, "provision", people);
+        self.run(&execute).expect(0);
+        order
+    }
+
     /// Accepts gate `silence` of a wave by a person's signature.
     pub fn accept(&self, gate: &str, scope: &[&str]) {
         let signer = self.signer(0);
@@ -165,10 +180,24 @@ impl Dumps {
         for (before, after) in [(&self.shared, &after.shared), (&self.independent, &after.independent)] {
             let suffix = before.iter().min_by_key(|e| e.dn.key().depth()).unwrap().dn.clone();
             let touched = touched(before, after);
-            let ignored = Ignored::openldap(&suffix, &touched, rewritten);
+            // Our own identities log in; that is no effect of an operation.
+            let tools: Vec<Dn> =
+                before.iter().map(|e| e.dn.clone()).filter(|dn| dn.as_str().starts_with("cn=untether-")).collect();
+            let ignored = Ignored::openldap(&suffix, &touched, rewritten).on(&tools, ["pwdLastSuccess"]);
             said.extend(compare(before, after, &Schema::standard(), &ignored).iter().map(Difference::to_string));
         }
         said
+    }
+
+    /// Entries of the shared store whose values of an attribute are others in the later dump.
+    pub fn changed(&self, later: &Self, attr: &str) -> Vec<Dn> {
+        let same = |e: &Entry| find(&later.shared, e.dn.as_str()).is_some_and(|now| now.values(attr) == e.values(attr));
+        self.shared.iter().filter(|e| !same(e)).map(|e| e.dn.clone()).collect()
+    }
+
+    /// Entries of the shared store that the later dump lacks.
+    pub fn lost(&self, later: &Self) -> Vec<Dn> {
+        self.shared.iter().filter(|e| find(&later.shared, e.dn.as_str()).is_none()).map(|e| e.dn.clone()).collect()
     }
 
     /// An entry of the shared store.

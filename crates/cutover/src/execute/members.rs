@@ -6,10 +6,10 @@ use untether_model::change::{Change, Modification};
 use untether_model::operation::{Action, Actor, Direction};
 use untether_model::run::{CellStand, OutcomeKind, Started};
 use untether_model::schema::Schema;
-use untether_model::{AttrMap, AttrName, SubjectId, Value};
+use untether_model::{AttrMap, AttrName, Dn, SubjectId, Value};
 
 use super::{After, Ending, Executor, Task};
-use crate::act::{STABLE_ID, Seen};
+use crate::act::{CHANGE_MARKER, STABLE_ID, Seen};
 use crate::error::CutoverError;
 use crate::image::{BEFORE, DESIRED, Image};
 
@@ -90,7 +90,7 @@ impl Executor {
             let present = match &seen {
                 Some(seen) => {
                     let values: Vec<Value> = cells.iter().map(|c| c.value.clone()).collect();
-                    self.answered(task, self.store(task).reader().present(&seen.dn, ensure.attr, &values).await)?
+                    self.present(task, &seen.dn, ensure.attr, &values).await?
                 }
                 None => Vec::new(),
             };
@@ -101,6 +101,9 @@ impl Executor {
                 Direction::Absent => !is_there(&cell.value),
             });
             if !reached.is_empty() {
+                if let (Some(seen), true) = (&seen, open.is_empty()) {
+                    self.delete_emptied(task, ensure, &seen.dn).await?;
+                }
                 let kind = if started.is_some() { OutcomeKind::Observed } else { OutcomeKind::Already };
                 self.end(task, started, &reached, Ending::new(kind, "as desired")).await?;
             }
@@ -132,10 +135,11 @@ impl Executor {
                     }
                     let values: Vec<Value> = cells.iter().map(|c| c.value.clone()).collect();
                     let dn = seen.as_ref().map_or_else(|| task.op.target.dn().clone(), |s| s.dn.clone());
-                    let now = self.answered(task, self.store(task).reader().present(&dn, ensure.attr, &values).await)?;
+                    let now = self.present(task, &dn, ensure.attr, &values).await?;
                     let done =
                         values.iter().all(|v| schema.contains(ensure.attr, &now, v) == (ensure.direction == Direction::Present));
                     if done {
+                        self.delete_emptied(task, ensure, &dn).await?;
                         let id = if seen.is_some() { None } else { there.and_then(|s| s.stable_id) };
                         let words = if seen.is_none() { "created with these values" } else { "read back as desired" };
                         return self.end(task, started, &cells, Ending::new(OutcomeKind::Succeeded, words).with_id(id)).await;
@@ -164,6 +168,51 @@ impl Executor {
                     After::Again => {}
                 },
             }
+        }
+    }
+
+    /// Deletes a group of ours that holds nothing but its own name, which stands for the last value that went; takes the name out
+    /// where others have come meanwhile.
+    async fn delete_emptied(&self, task: &Task, ensure: &Ensure<'_>, dn: &Dn) -> Result<(), CutoverError> {
+        if ensure.direction != Direction::Absent || !ensure.delete_when_empty {
+            return Ok(());
+        }
+        let writer = self.writer(task)?;
+        let own_name = [Value::from(dn.as_str())];
+        for _ in 0..super::TRIES {
+            if self.present(task, dn, ensure.attr, &own_name).await?.is_empty() {
+                return Ok(());
+            }
+            let attrs = [ensure.attr.clone(), AttrName::new(STABLE_ID), AttrName::new(CHANGE_MARKER)];
+            let Some(seen) = self.answered(task, self.store(task).reader().read(dn, &attrs).await)?.map(Seen::of) else {
+                return Ok(());
+            };
+            let alone = seen.values(ensure.attr).len() == 1;
+            let (change, condition) = if alone {
+                let change_marker = seen.change_marker.clone();
+                let condition = Condition { stable_id: seen.stable_id.clone(), change_marker, ..Condition::default() };
+                (Change::Delete { dn: dn.clone() }, Some(condition))
+            } else {
+                let mods = vec![Modification::delete(ensure.attr.clone(), own_name.to_vec())];
+                (Change::Modify { dn: dn.clone(), mods }, None)
+            };
+            let options = WriteOptions { condition, ..WriteOptions::default() };
+            match self.timed(task, writer.apply(&change, &options)).await {
+                Ok(_) => return Ok(()),
+                Err(error) => match self.after_failure(task, error, 1).await? {
+                    After::Again => {}
+                    After::Settled(ending) => return Err(self.plan_error(task, ending.message)),
+                },
+            }
+        }
+        Ok(())
+    }
+
+    /// Which of these values are there; none where the entry is not (we may just have deleted it).
+    async fn present(&self, task: &Task, dn: &Dn, attr: &AttrName, values: &[Value]) -> Result<Vec<Value>, CutoverError> {
+        match self.store(task).reader().present(dn, attr, values).await {
+            Err(error) if error.failure == Failure::NoSuchObject => Ok(Vec::new()),
+            answer => self.answered(task, answer),
         }
     }
 
@@ -235,10 +284,13 @@ impl Executor {
         let attr = ensure.attr.clone();
         let change = match ensure.direction {
             Direction::Present => Change::Modify { dn: seen.dn.clone(), mods: vec![Modification::add(attr, values)] },
-            Direction::Absent if replace_last && ensure.delete_when_empty => Change::Delete { dn: seen.dn.clone() },
             Direction::Absent => {
                 let mut mods = Vec::new();
-                if let Some(placeholder) = ensure.placeholder.filter(|_| replace_last) {
+                // A group that is to be deleted holds its own name for a moment: deleting it in one step would need an assertion
+                // against members that come meanwhile, which would keep the overlay from clearing `memberOf` of those that go.
+                let own_name = Value::from(seen.dn.as_str());
+                let placeholder = if ensure.delete_when_empty { Some(&own_name) } else { ensure.placeholder };
+                if let Some(placeholder) = placeholder.filter(|_| replace_last) {
                     mods.push(Modification::add(attr.clone(), vec![placeholder.clone()]));
                 }
                 mods.push(Modification::delete(attr, values));
