@@ -74,6 +74,9 @@ pub enum PlanError {
     /// The snapshot names a subject twice.
     #[error("the snapshot holds subject {0} twice; run the audit again")]
     Duplicate(SubjectId),
+    /// A rollback finds the state that it is asked for.
+    #[error("nothing is to be taken back to before {0}: no effect of that stage or a later one is ours and still stands")]
+    NothingToUndo(untether_model::operation::Stage),
     /// Something that is always serializable was not.
     #[error("writing {what} as JSON failed: {cause}")]
     Json {

@@ -24,7 +24,8 @@ impl<W: Write> Lines<W> {
     pub fn event(&mut self, event: &Event, now: Timestamp) {
         self.view.event(event, now);
         let Some(line) = self.line(event) else { return };
-        let _ = writeln!(self.out, "{now} {line}");
+        // Whole seconds: lines are read by people; the ledger has the exact times.
+        let _ = writeln!(self.out, "{now:.0} {line}");
     }
 
     fn line(&self, event: &Event) -> Option<String> {
@@ -39,7 +40,8 @@ impl<W: Write> Lines<W> {
                 }
                 Record::StageEnded { batch, stage, .. } => {
                     let speed = crate::bars::speed_line(&self.view, 0);
-                    Some(format!("batch {batch} ended {stage}  {speed}"))
+                    let speed = if speed.is_empty() { speed } else { format!(" ({speed})") };
+                    Some(format!("batch {batch} ended {stage}{speed}"))
                 }
                 Record::Parked { subject, batch, reason, stage, details, .. } => {
                     Some(format!("parked {subject} of {batch} at {stage} ({}): {details}", reason.as_str()))

@@ -8,6 +8,7 @@ use untether_model::operation::UndoClass;
 use untether_model::plan::{OrderKind, RollbackScope};
 use untether_model::run::{OrderState, OrderStatus, RunState};
 use untether_model::{PlanId, SubjectId, WaveId};
+use untether_planner::PlanError;
 use untether_planner::rollback::{Operations, RollbackInputs, RollbackOrder, RollbackRequest, rollback};
 
 use crate::args::RollbackArgs;
@@ -40,7 +41,11 @@ pub async fn run(config: &Config, args: &RollbackArgs, output: &Output) -> Resul
             id
         }
         None => {
-            let order = compute(config, &opened, &request).await?;
+            let Some(order) = compute(config, &opened, &request).await? else {
+                output.say(format!("Nothing is to be taken back to before {}: no effect of ours stands there.", request.to));
+                output.object("rollback", &serde_json::json!({ "order": null, "rolled_back": 0, "conflicts": [] }));
+                return Ok(Exit::Done);
+            };
             // The same rollback of the same state is the same order: whoever approved it need not do so again.
             let same =
                 |o: &OrderState| o.status == OrderStatus::Recorded && o.waves.iter().any(|w| w.digest == order.wave.digest);
@@ -130,7 +135,7 @@ fn recorded(state: &RunState, request: &RollbackRequest, is_so: impl Fn(&OrderSt
     open.max_by_key(|(_, o)| o.recorded_at).map(|(id, _)| id.clone())
 }
 
-async fn compute(config: &Config, opened: &Opened, request: &RollbackRequest) -> Result<RollbackOrder, CliError> {
+async fn compute(config: &Config, opened: &Opened, request: &RollbackRequest) -> Result<Option<RollbackOrder>, CliError> {
     let state = opened.state_now();
     let waves = RecordedWaves::new(opened, &state);
     let intents = RecordedIntents(opened);
@@ -146,7 +151,11 @@ async fn compute(config: &Config, opened: &Opened, request: &RollbackRequest) ->
         stores: &stores,
         now: opened.now(),
     };
-    rollback(&inputs).map_err(|e| CliError::usage(chain(&e)))
+    match rollback(&inputs) {
+        Ok(order) => Ok(Some(order)),
+        Err(PlanError::NothingToUndo(_)) => Ok(None),
+        Err(e) => Err(CliError::usage(chain(&e))),
+    }
 }
 
 fn show(order: &RollbackOrder, id: &PlanId, request: &RollbackRequest, output: &Output) {

@@ -25,6 +25,8 @@ pub struct LiveJournal {
     journal: Arc<untether_journal::Journal>,
     dir: StateDir,
     summary: Mutex<Kept>,
+    /// What was told of the next record. Asking the journal again would promise another time.
+    told: Mutex<(u64, Timestamp)>,
 }
 
 struct Kept {
@@ -35,7 +37,8 @@ struct Kept {
 impl LiveJournal {
     /// Goes on from this summary.
     pub fn new(journal: Arc<untether_journal::Journal>, dir: StateDir, summary: Summary) -> Self {
-        Self { journal, dir, summary: Mutex::new(Kept { summary, written: None }) }
+        let told = Mutex::new(journal.next());
+        Self { journal, dir, summary: Mutex::new(Kept { summary, written: None }), told }
     }
 
     /// The journal below.
@@ -62,11 +65,13 @@ impl LiveJournal {
 
 impl Journal for LiveJournal {
     fn next(&self) -> (u64, Timestamp) {
-        self.journal.next()
+        let next = self.journal.next();
+        *self.told.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = next;
+        next
     }
 
     fn submit(&self, record: &Record, change: &Change) -> Result<Receipt, String> {
-        let (seq, at) = self.journal.next();
+        let (seq, at) = *self.told.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let (kind, body_json) = record.to_parts().map_err(|e| format!("a record cannot be written: {e}"))?;
         let puts = puts(change).map_err(|e| format!("a part cannot be written: {e}"))?;
         let receipt = self.journal.submit(vec![Entry { kind: kind.into(), body_json, puts }]).map_err(|e| chain(&e))?;

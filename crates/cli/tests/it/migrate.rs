@@ -2,7 +2,7 @@
 
 use untether_model::Dn;
 
-use crate::story::Dumps;
+use crate::story::{Dumps, clock};
 use crate::support::World;
 
 /// Plans and runs the wave as far as the gate `mfa` of its canary.
@@ -19,9 +19,23 @@ fn enrolled(world: &World) -> (String, Vec<crate::story::Handed>) {
 
 #[test]
 fn people_move_and_come_back() {
-    let world = World::new(120);
+    the_story(&World::new(120));
+}
+
+/// The same with the program killed in each stage and in the rollback, with operations in flight.
+#[test]
+fn the_same_with_a_kill_in_each_stage() {
+    let mut world = World::new(120);
+    world.kills = Some(std::cell::RefCell::default());
+    the_story(&world);
+    let killed = world.kills.take().unwrap().into_inner();
+    let everywhere = ["attest", "disable", "enroll", "provision", "remove", "rollback", "scrub", "switch"];
+    assert_eq!(killed.into_iter().collect::<Vec<_>>(), everywhere);
+}
+
+fn the_story(world: &World) {
     let before = world.dumps();
-    let (wave, canary) = enrolled(&world);
+    let (wave, canary) = enrolled(world);
 
     // Enrolled, not admitted: a new account that must change its password.
     let now = world.dumps();
@@ -44,7 +58,7 @@ fn people_move_and_come_back() {
     world.enrolls_factor(canary.iter().map(|p| p.account.as_str()));
     let ran = world.go("migrate", &[]).expect(4);
     assert!(ran.said().contains("9 × gate own-account: no login to the own account was ever seen"), "{}", ran.said());
-    let switched = jiff::Timestamp::now();
+    let switched = clock();
     let others = world.handed_over(&format!("{wave}/b02"));
     world.enrolls_factor(others.iter().map(|p| p.account.as_str()));
     world.go("migrate", &[]).expect(4);
@@ -94,7 +108,7 @@ fn people_move_and_come_back() {
     }
     let ran = world.go("migrate", &[]).expect(4);
     assert!(ran.said().contains("own-account"), "{}", ran.said());
-    let switched = jiff::Timestamp::now();
+    let switched = clock();
     for person in rest {
         world.logs_in(person, switched);
     }
@@ -105,8 +119,7 @@ fn people_move_and_come_back() {
     let ran = world.go("migrate", &[]).expect(4);
     assert!(ran.said().contains("scrub of round 2 needs the approval of 2 different people"), "{}", ran.said());
     world.approve(&wave, "attest", 2);
-    let ran = world.go("migrate", &[]).expect(0);
-    println!("{}", ran.said());
+    world.go("migrate", &[]).expect(0);
     let gone = world.dumps();
     for person in canary.iter().chain(&others) {
         let source = gone.independent(&person.account).unwrap().text("labSourceId").unwrap().to_owned();

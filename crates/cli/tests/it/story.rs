@@ -1,7 +1,8 @@
 //! What people do around the program in a scenario: approve, collect their credential, enroll a factor; and what the stores hold.
 
-use std::collections::BTreeMap;
-use std::io::{BufReader, Read as _};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::Stdio;
 
 use serde_json::Value as Json;
@@ -48,7 +49,44 @@ impl World {
 
     /// Runs a wave of the last plan.
     pub fn go(&self, wave: &str, more: &[&str]) -> Ran {
-        self.run(&[&["run", "--wave", wave, "--execute"], more].concat())
+        self.to_the_end(&[&["run", "--wave", wave, "--execute"], more].concat())
+    }
+
+    /// Runs a command to its end; where the scenario kills, first as often as it can be killed in a stage that was not yet.
+    fn to_the_end(&self, words: &[&str]) -> Ran {
+        while let Some(kills) = &self.kills {
+            let done = kills.borrow().clone();
+            let Some(stage) = self.killed(words, &done) else { break };
+            kills.borrow_mut().insert(stage);
+            self.run(&["state", "check"]).expect(0);
+        }
+        self.run(words)
+    }
+
+    /// Runs a command and kills it (SIGKILL) after the first outcome in a stage that is not among these, while others are in
+    /// flight; tells the stage. `None`: it ended before.
+    fn killed(&self, words: &[&str], done: &BTreeSet<String>) -> Option<String> {
+        let mut child = self.spawn(&[&["--json"], words].concat());
+        let mut seen: BTreeMap<String, u32> = BTreeMap::new();
+        let mut struck = None;
+        for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+            let row: Json = serde_json::from_str(&line.unwrap()).unwrap();
+            let Some(outcome) = row["record"]["body"]["outcome"].as_object().or_else(|| row["record"]["outcome"].as_object())
+            else {
+                continue;
+            };
+            let undo = words[0] == "rollback";
+            let stage = if undo { "rollback" } else { outcome["stage"].as_str().unwrap() };
+            let count = seen.entry(stage.to_owned()).or_default();
+            *count += 1;
+            if *count == 1 && !done.contains(stage) {
+                child.kill().unwrap();
+                struck = Some(stage.to_owned());
+                break;
+            }
+        }
+        let ended = child.wait().unwrap();
+        struck.filter(|_| ended.signal() == Some(9))
     }
 
     /// Both stores, whole.
@@ -112,7 +150,7 @@ impl World {
                 .output()
                 .unwrap();
             assert!(output.status.success(), "{}: {}", handed.account, String::from_utf8_lossy(&output.stderr));
-            if jiff::Timestamp::now().as_second() > since.as_second() + 1 {
+            if clock().as_second() > since.as_second() + 1 {
                 return;
             }
         }
@@ -141,7 +179,7 @@ impl World {
         let refused = self.run(&execute).expect(4);
         assert!(refused.said().contains(&format!("needs the approval of {people} people")), "{}", refused.said());
         self.approve(&order, "provision", people);
-        self.run(&execute).expect(0);
+        self.to_the_end(&execute).expect(0);
         order
     }
 
@@ -154,6 +192,12 @@ impl World {
         words.extend(signer.iter().map(String::as_str));
         self.run(&words).expect(0);
     }
+}
+
+/// Now, as the servers' clock tells it.
+#[expect(clippy::disallowed_methods, reason = "the servers of a scenario have the system's clock")]
+pub fn clock() -> jiff::Timestamp {
+    jiff::Timestamp::now()
 }
 
 /// Changes entries as the server's root.

@@ -1,5 +1,7 @@
 //! A laboratory pair with generated data, its configuration and an initialized state directory; the built program runs against it.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -14,6 +16,8 @@ pub struct World {
     pub pair: Pair,
     /// The configuration that `run` uses.
     pub config: PathBuf,
+    /// Where runs are killed before they are repeated: filled with the stages in which that happened. `None`: they are left alone.
+    pub kills: Option<RefCell<BTreeSet<String>>>,
     directory: TempDir,
 }
 
@@ -45,7 +49,7 @@ impl World {
         }
         .write()
         .unwrap();
-        Self { pair, config, directory }
+        Self { pair, config, kills: None, directory }
     }
 
     /// Directory with configuration, keys, data and state.

@@ -122,10 +122,7 @@ pub fn rollback(inputs: &RollbackInputs<'_>) -> Result<RollbackOrder, PlanError>
     let scope = scope::resolve(inputs)?;
     let timeline = timeline::timeline(inputs, &scope)?;
     if timeline.effects.is_empty() {
-        return Err(PlanError::Request(format!(
-            "nothing is to be taken back to before {}: no effect of that stage or a later one is ours and still stands",
-            inputs.request.to
-        )));
+        return Err(PlanError::NothingToUndo(inputs.request.to));
     }
     let composed = compose::compose(inputs, &timeline);
     phases::order(inputs, scope, &timeline, composed)
