@@ -154,6 +154,13 @@ impl Opened {
             .collect();
         let (dir, keys) = (self.dir.clone(), KeyStore::open(&self.dir)?);
         let credential = config.plan.as_ref().map(|p| p.credential.clone()).unwrap_or_default();
+        let journal = self.journal.clone();
+        let events: Arc<dyn Fn(Event) + Send + Sync> = Arc::new(move |event| {
+            if let Event::Waiting { batch, stage, reason } = &event {
+                journal.waits(batch, format!("{stage}: {reason}"));
+            }
+            events(event);
+        });
         Ok(Ports {
             journal: self.journal.clone(),
             ledger: self.journal.clone(),

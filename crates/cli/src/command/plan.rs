@@ -231,29 +231,30 @@ fn show(
         }
         return Ok(Exit::Done);
     }
-    output.say(format!("plan {id}, made from the audit of {}", header.now));
-    if !header.executable {
-        output.say(format!("  cannot be run, only rehearsed: {}", header.not_executable.join("; ")));
+    output.say(format!("plan {id}, from the audit of {:.0}", header.now));
+    for reason in &header.not_executable {
+        output.say(format!("cannot be run, only rehearsed: {reason}"));
     }
     for found in header.waves.iter().filter(|w| wave.is_none_or(|name| name == w.name)) {
-        tree(&looked, found, wave.is_some(), output)?;
+        let forecast = lines.iter().find_map(|line| match line {
+            ReportLine::Wave(w) if w.wave == found.name => Some(w),
+            _ => None,
+        });
+        let forecast = forecast.map(|w| {
+            let deadline = w.deadline.map(|d| format!(", deadline {d}")).unwrap_or_default();
+            format!("earliest end {:.0}{deadline}{}", w.earliest_end, if w.late { "  LATE" } else { "" })
+        });
+        tree(&looked, found, (forecast, wave.is_some()), output)?;
     }
+    if wave.is_some() {
+        return Ok(Exit::Done);
+    }
+    output.say("entities");
     for line in &lines {
-        match line {
-            ReportLine::Wave(w) => {
-                let deadline = w.deadline.map(|d| format!(", deadline {d}")).unwrap_or_default();
-                let late = if w.late { "  LATE" } else { "" };
-                output.say(format!(
-                    "forecast {}: {} operations, earliest end {}{deadline}{late}",
-                    w.wave, w.operations, w.earliest_end
-                ));
-            }
-            ReportLine::Entity(e) => {
-                let deadline = e.deadline.map(|d| format!(", deadline {d}")).unwrap_or_default();
-                let late = if e.late { "  LATE" } else { "" };
-                output.say(format!("entity {}: {} planned, {} wait{deadline}{late}", e.entity, e.planned, e.waiting));
-            }
-            _ => {}
+        if let ReportLine::Entity(e) = line {
+            let deadline = e.deadline.map(|d| format!(", deadline {d}")).unwrap_or_default();
+            let late = if e.late { "  LATE" } else { "" };
+            output.say(format!("   {:<14} {:>7} planned, {:>7} wait{deadline}{late}", e.entity.as_str(), e.planned, e.waiting));
         }
     }
     let left: BTreeMap<&str, u64> = lines.iter().fold(BTreeMap::new(), |mut counts, line| {
@@ -262,60 +263,103 @@ fn show(
         }
         counts
     });
+    if !left.is_empty() {
+        output.say("not planned (`untether plan show --not-planned` lists them)");
+    }
     for (reason, count) in left {
-        output.say(format!("not planned, {reason}: {count} (`plan show --not-planned` lists them)"));
+        output.say(format!("   {reason:<14} {count:>7}"));
     }
     Ok(Exit::Done)
 }
 
+/// Operations of one stage of a batch, by what undoing them gives back.
+#[derive(Clone, Copy, Default)]
+struct Undoing {
+    full: u64,
+    partial: u64,
+    none: u64,
+}
+
+/// One batch of the tree.
+struct Branch {
+    name: String,
+    canary: bool,
+    subjects: usize,
+    stages: BTreeMap<Stage, Undoing>,
+    operations: Vec<String>,
+}
+
+/// Batches of a wave that the tree shows where the wave was not asked for.
+const SHOWN_BATCHES: usize = 6;
+
 /// One wave as a tree: batches, operations by stage with their undo classes, the point of no return.
-fn tree(looked: &Looked, wave: &untether_model::plan::WaveRef, each: bool, output: &Output) -> Result<(), CliError> {
+fn tree(
+    looked: &Looked,
+    wave: &untether_model::plan::WaveRef,
+    (forecast, whole): (Option<String>, bool),
+    output: &Output,
+) -> Result<(), CliError> {
     output.say(format!(
-        "└─ wave {}: {} subjects, {} batches, {} operations",
+        "├─ wave {}: {} subjects in {} batches, {} operations",
         wave.name, wave.subjects, wave.batches, wave.operations
     ));
-    let mut batches: Vec<String> = Vec::new();
-    let mut counts: BTreeMap<(String, Stage), (u64, u64, u64)> = BTreeMap::new();
+    if let Some(forecast) = forecast {
+        output.say(format!("│  {forecast}"));
+    }
+    let mut branches: Vec<Branch> = Vec::new();
     for line in wave_lines(&looked.dir, &looked.keys, &wave.digest)? {
         match line? {
             WaveLine::Wave(_) => {}
-            WaveLine::Batch(batch) => {
-                let canary = if batch.canary { ", canary" } else { "" };
-                batches.push(batch.name.clone());
-                counts.entry((batch.name.clone(), Stage::Provision)).or_default();
-                output.say(format!("   ├─ batch {}: {} subjects{canary}", batch.name, batch.subjects.len()));
-            }
+            WaveLine::Batch(batch) => branches.push(Branch {
+                name: batch.name.clone(),
+                canary: batch.canary,
+                subjects: batch.subjects.len(),
+                stages: BTreeMap::new(),
+                operations: Vec::new(),
+            }),
             WaveLine::Operation(op) => {
-                let count = counts.entry((op.batch.clone(), op.stage)).or_default();
+                let Some(branch) = branches.iter_mut().find(|b| b.name == op.batch) else { continue };
+                let count = branch.stages.entry(op.stage).or_default();
                 match op.undo {
-                    UndoClass::Full => count.0 += 1,
-                    UndoClass::Partial(_) => count.1 += 1,
-                    UndoClass::None(_) => count.2 += 1,
+                    UndoClass::Full => count.full += 1,
+                    UndoClass::Partial(_) => count.partial += 1,
+                    UndoClass::None(_) => count.none += 1,
                 }
-                if each {
-                    output.say(format!(
-                        "   │    {}/{} {} {} {}: {}",
-                        op.batch,
-                        op.n,
-                        op.stage,
-                        op.store,
-                        op.target.dn(),
-                        op.reason
-                    ));
+                if whole {
+                    branch.operations.push(format!("{:>4} {} {}: {}", op.n, op.stage, op.target.dn(), op.reason));
                 }
             }
         }
     }
-    for batch in batches {
-        let stages: Vec<String> = counts
-            .iter()
-            .filter(|((b, _), (full, partial, none))| *b == batch && full + partial + none > 0)
-            .map(|((_, stage), (full, partial, none))| {
-                let mark = if stage.is_irreversible() { " ⚠ irreversible" } else { "" };
-                format!("{stage} {} (undo: {full} full, {partial} partial, {none} none){mark}", full + partial + none)
-            })
-            .collect();
-        output.say(format!("   │  {batch}: {}", stages.join("; ")));
+    let shown = if whole { branches.len() } else { branches.len().min(SHOWN_BATCHES) };
+    for branch in branches.iter().take(shown) {
+        let canary = if branch.canary { " (canary)" } else { "" };
+        output.say(format!("│  ├─ {}{canary}: {} subjects", branch.name, branch.subjects));
+        let mut returns = true;
+        for (stage, undoing) in &branch.stages {
+            let lost: Vec<String> = [(undoing.partial, "partial"), (undoing.none, "none")]
+                .iter()
+                .filter(|(count, _)| *count > 0)
+                .map(|(count, class)| format!("{count} {class}"))
+                .collect();
+            let undo = if lost.is_empty() { "undo: full".to_owned() } else { format!("undo: {}", lost.join(", ")) };
+            // The first irreversible stage is where there is no way back without two people.
+            let mark = match (stage.is_irreversible(), returns) {
+                (true, true) => "  ⚠ point of no return",
+                (true, false) => "  ⚠",
+                (false, _) => "",
+            };
+            returns &= !stage.is_irreversible();
+            let all = undoing.full + undoing.partial + undoing.none;
+            output.say(format!("│  │    {:<10} {all:>6} operations  {undo}{mark}", stage.as_str()));
+        }
+        for line in &branch.operations {
+            output.say(format!("│  │    {line}"));
+        }
+    }
+    if branches.len() > shown {
+        let more = branches.len() - shown;
+        output.say(format!("│  └─ and {more} more batches (`untether plan show --wave {}`)", wave.name));
     }
     Ok(())
 }

@@ -36,6 +36,14 @@ pub async fn run(config: &Config, args: &RunArgs, output: &Output) -> Result<Exi
     let options = RunOptions { through, wait: jiff::SignedDuration::from_secs(seconds), stop };
     let ended = engine.run(&header, &wave, &options).await;
     display.finish();
+    for standstill in ended.iter().flat_map(|e| &e.standstills) {
+        match standstill {
+            Standstill::Waiting { batch, stage, reason, .. } | Standstill::Approval { batch, stage, reason } => {
+                opened.ledger().waits(batch, format!("{stage}: {reason}"));
+            }
+            _ => {}
+        }
+    }
     let head = opened.finish().await;
     let ended = ended?;
     tell(&ended, &id, output);
@@ -114,7 +122,7 @@ fn tell(ended: &Ended, wave: &WaveId, output: &Output) {
 fn words(standstill: &Standstill) -> String {
     match standstill {
         Standstill::Waiting { batch, stage, reason, until } => {
-            let until = until.map(|at| format!(" (until {at})")).unwrap_or_default();
+            let until = until.map(|at| format!(" (until {at:.0})")).unwrap_or_default();
             format!("batch {batch}, {stage}: waits: {reason}{until}")
         }
         Standstill::Approval { batch, reason, .. } => format!("batch {batch}: {reason}; next: `untether approve {}`", batch.wave),

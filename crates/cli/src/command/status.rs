@@ -45,12 +45,12 @@ fn show(config: &Config, summary: &Summary, output: &Output) -> Result<(), CliEr
     if output.is_json() {
         return Ok(());
     }
-    let at = summary.at.map(|at| format!(", last record {at}")).unwrap_or_default();
+    let at = summary.at.map(|at| format!(", last record {at:.0}")).unwrap_or_default();
     output.say(match holder {
         Some((pid, since)) => format!(
             "a command holds the state: process {} since {} (record {}{at})",
             pid.map_or_else(|| "unknown".to_owned(), |p| p.to_string()),
-            since.map_or_else(|| "unknown".to_owned(), |s| s.to_string()),
+            since.map_or_else(|| "unknown".to_owned(), |s| format!("{s:.0}")),
             summary.seq
         ),
         None => format!("nothing runs (record {}{at})", summary.seq),
@@ -62,7 +62,9 @@ fn show(config: &Config, summary: &Summary, output: &Output) -> Result<(), CliEr
         output.say(format!("throttled to {limit} operations in flight"));
     }
     match &summary.last_audit {
-        Some((at, severe, other)) => output.say(format!("last audit {at}: {severe} critical or high findings, {other} others")),
+        Some((at, severe, other)) => {
+            output.say(format!("last audit {at:.0}: {severe} critical or high findings, {other} others"))
+        }
         None => output.say("no audit yet: `untether audit`"),
     }
     for (wave, w) in &summary.waves {
@@ -84,10 +86,10 @@ fn show(config: &Config, summary: &Summary, output: &Output) -> Result<(), CliEr
                 line.push_str(&format!(", HALTED: {reason}"));
             }
             output.say(line);
+            if let Some(reason) = b.waiting.as_ref().filter(|_| b.halted.is_none()) {
+                output.say(format!("     waits at {reason}"));
+            }
         }
-    }
-    if let Some(waiting) = &summary.waiting {
-        output.say(format!("waits: {waiting}"));
     }
     Ok(())
 }

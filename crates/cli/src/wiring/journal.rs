@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use untether_cutover::{Journal, LedgerView, Receipt};
 use untether_journal::{Entry, Put};
 use untether_ledger::StateDir;
+use untether_model::BatchId;
 use untether_model::run::{Change, Part, Record, RunState, Sealed, Started, Summary};
 
 use crate::error::chain;
@@ -44,6 +45,13 @@ impl LiveJournal {
     /// The journal below.
     pub fn journal(&self) -> &untether_journal::Journal {
         &self.journal
+    }
+
+    /// Notes for `status` what a batch waits for.
+    pub fn waits(&self, batch: &BatchId, reason: String) {
+        let mut kept = self.summary.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        kept.summary.waits(batch, reason);
+        self.write(&kept.summary);
     }
 
     /// Replaces the summary file.

@@ -37,6 +37,8 @@ pub struct BatchSummary {
     pub conflicts: u64,
     /// It is halted, for this reason.
     pub halted: Option<String>,
+    /// What it was last seen to wait for; written by the engine, not folded from records.
+    pub waiting: Option<String>,
     /// Its round.
     pub round: u32,
 }
@@ -71,11 +73,16 @@ pub struct Summary {
     pub waves: BTreeMap<WaveId, WaveSummary>,
     /// Rollbacks that ended.
     pub rollbacks: u64,
-    /// What the engine waits for, in its words; written by the engine, not folded.
-    pub waiting: Option<String>,
 }
 
 impl Summary {
+    /// Notes what a batch waits for, until it goes on.
+    pub fn waits(&mut self, batch: &BatchId, reason: String) {
+        if self.knows(batch) {
+            self.batch(batch).waiting = Some(reason);
+        }
+    }
+
     /// Takes in the next record.
     pub fn fold(&mut self, seq: u64, at: Timestamp, record: &Record) {
         if seq <= self.seq {
@@ -107,12 +114,14 @@ impl Summary {
                 batch.since = Some(at);
                 batch.operations = *operations;
                 batch.done = 0;
+                batch.waiting = None;
             }
             Record::StageEnded { batch, stage, .. } => {
                 let batch = self.batch(batch);
                 batch.current = None;
                 batch.ended = Some(*stage);
                 batch.since = Some(at);
+                batch.waiting = None;
             }
             Record::Outcome { outcome } => {
                 let count = |wanted: fn(OutcomeKind) -> bool| {
@@ -155,6 +164,7 @@ impl Summary {
                     batch.round = round.0;
                     batch.halted = Some(format!("rolled back to before {to}"));
                     batch.since = Some(at);
+                    batch.waiting = None;
                 }
             }
             Record::WaveEnded { wave } => self.waves.entry(wave.clone()).or_default().status = "ended".to_owned(),
