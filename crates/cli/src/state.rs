@@ -199,6 +199,10 @@ impl untether_cutover::Time for LiveTime {
         self.0.wall()
     }
 
+    fn mono(&self) -> std::time::Duration {
+        self.0.mono()
+    }
+
     async fn sleep_until(&self, until: Timestamp) {
         let left = until.duration_since(self.0.wall());
         if let Ok(left) = std::time::Duration::try_from(left) {

@@ -155,11 +155,11 @@ impl Executor {
     /// Sends a change and measures it.
     pub(crate) async fn timed<T>(&self, task: &Task, work: impl Future<Output = Answer<T>>) -> Answer<T> {
         let throttle = self.throttle(task.op.store);
-        let began = tokio::time::Instant::now();
+        let began = self.ports.time.mono();
         let answer = work.await;
         match &answer {
             Err(e) if matches!(e.failure, Failure::Busy | Failure::Unknown) => throttle.busy(),
-            _ => throttle.took(began.elapsed()),
+            _ => throttle.took(self.ports.time.mono().saturating_sub(began)),
         }
         answer
     }

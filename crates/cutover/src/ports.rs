@@ -47,6 +47,11 @@ pub trait Time: Send + Sync {
     /// Now.
     fn now(&self) -> Timestamp;
 
+    /// A time that only goes on, for measuring how long the stores take; wall time where there is nothing better.
+    fn mono(&self) -> std::time::Duration {
+        std::time::Duration::try_from(self.now().as_duration()).unwrap_or_default()
+    }
+
     /// Comes back at `until`, not before.
     async fn sleep_until(&self, until: Timestamp);
 }

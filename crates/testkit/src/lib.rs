@@ -1,4 +1,5 @@
-//! Laboratory of real servers, data generator, fault proxy.
+//! Laboratory of real servers, data generator; twins with crash points and a seeded simulation.
 
 pub mod generate;
 pub mod lab;
+pub mod twins;

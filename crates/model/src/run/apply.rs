@@ -662,8 +662,14 @@ impl Step<'_> {
             return Err(self.illegal(KIND, order_id, "is done already"));
         }
         let mut parts = Vec::new();
+        let goes_on = match batch_id {
+            Some(id) => self.wave(KIND, &id.wave)?.status != WaveStatus::Aborted,
+            None => false,
+        };
         for id in subjects {
             let mut subject = self.subject(KIND, id)?;
+            // The end of its wave may have freed it; there are stages to do again.
+            subject.claimed |= goes_on && Some(&subject.batch) == batch_id;
             for (op, cell) in self.state.cells_of(id) {
                 if cell.stage >= to && op.batch.wave.plan != *order_id {
                     parts.push(undone(Some(id), op, cell));

@@ -18,7 +18,7 @@ const NEEDS: &[(&str, &[&str])] = &[
     ("journal", &["ledger"]),
     ("audit", &["directory", "ledger"]),
     ("cutover", &["directory", "ledger"]),
-    ("testkit", &["planner", "cutover"]),
+    ("testkit", &["planner", "cutover", "journal"]),
     ("cli", &["ldap", "audit", "planner", "journal", "cutover", "progress", "report"]),
 ];
 

@@ -1,4 +1,4 @@
-//! Tests of the laboratory against real servers, and of the architecture of the workspace.
+//! Tests of the laboratory against real servers, of the engine on twins, and of the architecture of the workspace.
 
 #[cfg(test)]
 mod architecture;
@@ -6,3 +6,5 @@ mod architecture;
 mod lab;
 #[cfg(test)]
 mod laboratory;
+#[cfg(test)]
+mod twins;

@@ -1,0 +1,192 @@
+//! The way to a twin: as cutover sees a store, with the boundaries of a [`Breaker`] and pauses in which others run.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use untether_cutover::{Refusal, Store};
+use untether_directory::twin::{Identity, Twin, TwinHandle};
+use untether_directory::{EntryStream, Features, Outcome, Probe, Read, Scope, Search, Usability, Write, WriteOptions, Written};
+use untether_model::change::{Change, Modification};
+use untether_model::schema::Schema;
+use untether_model::{AttrName, Dn, Entry, Side, StableId, Value};
+
+use super::breaker::{Boundary, Breaker};
+
+/// How many times others run before an answer arrives; asked once an operation.
+pub(super) type Pauses = Arc<dyn Fn() -> u32 + Send + Sync>;
+
+/// One identity's line to a twin.
+#[derive(Clone)]
+pub(super) struct Line {
+    handle: TwinHandle,
+    breaker: Breaker,
+    pauses: Pauses,
+}
+
+impl Line {
+    pub(super) fn new(twin: &Twin, identity: Identity, breaker: Breaker, pauses: Pauses) -> Self {
+        Self { handle: twin.handle(identity), breaker, pauses }
+    }
+
+    async fn pause(&self) {
+        for _ in 0..(self.pauses)() {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Before a question. A dead run gets no answer.
+    async fn ask(&self, what: &str) {
+        self.pause().await;
+        if self.breaker.at(Boundary::BeforeRead, what) {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+#[async_trait]
+impl Read for Line {
+    fn side(&self) -> Side {
+        Read::side(&self.handle)
+    }
+
+    async fn features(&self) -> Outcome<Features> {
+        self.handle.features().await
+    }
+
+    async fn schema(&self) -> Outcome<Arc<Schema>> {
+        self.handle.schema().await
+    }
+
+    async fn search(&self, search: Search) -> Outcome<Box<dyn EntryStream>> {
+        self.ask("search").await;
+        self.handle.search(search).await
+    }
+
+    async fn read(&self, dn: &Dn, attrs: &[AttrName]) -> Outcome<Option<Entry>> {
+        self.ask("read").await;
+        self.handle.read(dn, attrs).await
+    }
+
+    async fn find(&self, base: &Dn, id: &StableId, attrs: &[AttrName]) -> Outcome<Option<Entry>> {
+        self.ask("find").await;
+        self.handle.find(base, id, attrs).await
+    }
+
+    async fn compare(&self, dn: &Dn, attr: &AttrName, value: &Value) -> Outcome<Option<bool>> {
+        self.ask("compare").await;
+        self.handle.compare(dn, attr, value).await
+    }
+
+    async fn present(&self, dn: &Dn, attr: &AttrName, values: &[Value]) -> Outcome<Vec<Value>> {
+        self.ask("present").await;
+        self.handle.present(dn, attr, values).await
+    }
+
+    async fn usability(&self, dn: &Dn) -> Outcome<Usability> {
+        self.ask("usability").await;
+        self.handle.usability(dn).await
+    }
+}
+
+#[async_trait]
+impl Write for Line {
+    fn side(&self) -> Side {
+        Read::side(&self.handle)
+    }
+
+    async fn apply(&self, change: &Change, options: &WriteOptions) -> Outcome<Written> {
+        self.pause().await;
+        let key = change.dn().key();
+        if self.breaker.at_write(Boundary::BeforeWrite, Read::side(&self.handle), key) {
+            std::future::pending::<()>().await;
+        }
+        let written = self.handle.apply(change, options).await;
+        if self.breaker.at_write(Boundary::AfterWrite, Read::side(&self.handle), key) {
+            std::future::pending::<()>().await;
+        }
+        self.pause().await;
+        written
+    }
+
+    async fn transaction(&self, changes: &[(Dn, Vec<Modification>)], options: &WriteOptions) -> Outcome<()> {
+        self.pause().await;
+        if self.breaker.is_down() {
+            std::future::pending::<()>().await;
+        }
+        self.handle.transaction(changes, options).await
+    }
+}
+
+/// A twin as cutover sees a store.
+pub(super) struct TwinStore {
+    suffix: Dn,
+    reader: Line,
+    writer: Line,
+    undoer: Option<Line>,
+}
+
+impl TwinStore {
+    pub(super) fn new(twin: &Twin, manage: bool, breaker: &Breaker, pauses: &Pauses) -> Self {
+        let line = |identity| Line::new(twin, identity, breaker.clone(), pauses.clone());
+        Self {
+            suffix: twin.config().suffix.clone(),
+            reader: line(Identity::Reader),
+            writer: line(Identity::Writer),
+            undoer: manage.then(|| line(Identity::Manager)),
+        }
+    }
+}
+
+#[async_trait]
+impl Store for TwinStore {
+    fn reader(&self) -> &dyn Read {
+        &self.reader
+    }
+
+    fn writer(&self) -> &dyn Write {
+        &self.writer
+    }
+
+    fn undoer(&self) -> Option<&dyn Write> {
+        self.undoer.as_ref().map(|line| line as &dyn Write)
+    }
+
+    fn suffix(&self) -> &Dn {
+        &self.suffix
+    }
+
+    async fn refuses(&self, dn: &Dn) -> Outcome<Refusal> {
+        match self.writer.usability(dn).await? {
+            Usability::Unavailable => return Ok(Refusal::Refused("account usability".to_owned())),
+            Usability::Available => return Ok(Refusal::LetIn("account usability".to_owned())),
+            Usability::Unknown => {}
+        }
+        let answer = self.writer.handle.bind(dn, b"a wrong password that nobody has").await?;
+        Ok(match (answer.locked, answer.code) {
+            (true, _) => Refusal::Refused("the server says locked".to_owned()),
+            (false, 0) => Refusal::LetIn("a wrong password was let in".to_owned()),
+            (false, code) => Refusal::Unknown(format!("result {code}")),
+        })
+    }
+
+    async fn matches(&self, dn: &Dn, filter: &str) -> Outcome<Option<bool>> {
+        let nothing = [AttrName::new("1.1")];
+        if self.reader.read(dn, &nothing).await?.is_none() {
+            return Ok(None);
+        }
+        let search = Search {
+            base: dn.clone(),
+            scope: Scope::Base,
+            filter: filter.to_owned(),
+            attrs: nothing.to_vec(),
+            page_size: None,
+            manage_dsa_it: true,
+        };
+        let mut stream = self.reader.search(search).await?;
+        let mut found = false;
+        while let Some(page) = stream.next_page().await? {
+            found |= !page.entries.is_empty();
+        }
+        Ok(Some(found))
+    }
+}

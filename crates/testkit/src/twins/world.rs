@@ -1,0 +1,149 @@
+//! What outlives a process: directories, ledger and database, plans, roster, hand-over, the clock.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+use untether_directory::twin::{SettableClock, Twin, TwinConfig};
+use untether_journal::MemoryDatabase;
+use untether_ledger::log::{CreateLog, SEGMENT_BYTES};
+use untether_ledger::{Clock, Disk, Key, Log, Marks, MemoryStorage, StateDir};
+use untether_model::digest::Digest;
+use untether_model::operation::Operation;
+use untether_model::plan::{PlanHeader, PlannedSubject, Wave};
+use untether_model::{BatchId, Entry, OpId, PlanId, Side, SubjectId, WaveId};
+use untether_planner::Operations;
+
+use super::breaker::Breaker;
+use super::error::Trouble;
+use super::estate::Estate;
+use super::line::Pauses;
+use super::ports::{Handed, Rows, VirtualTime};
+
+/// When everything begins.
+pub const BEGIN: &str = "2026-11-20T00:00:00Z";
+
+/// Where the state directory is, in memory.
+const STATE: &str = "/state";
+
+/// The files of plans and other orders.
+#[derive(Default)]
+pub struct Library {
+    /// Heads.
+    pub headers: BTreeMap<PlanId, PlanHeader>,
+    /// Waves.
+    pub waves: BTreeMap<WaveId, Wave>,
+    /// Blobs of waves.
+    pub blobs: BTreeMap<(WaveId, Digest), Vec<u8>>,
+}
+
+/// The files, shared.
+#[derive(Clone, Default)]
+pub(super) struct Shelf(Arc<Mutex<Library>>);
+
+impl Shelf {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Library> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Operations for Shelf {
+    fn operation(&self, id: &OpId) -> Result<Operation, String> {
+        let library = self.lock();
+        let wave = library.waves.get(id.wave());
+        let found = wave.and_then(|w| w.operations.iter().find(|op| op.batch == id.batch.batch && op.n == id.n));
+        found.cloned().ok_or_else(|| format!("operation {id} is in no wave"))
+    }
+
+    fn subject(&self, batch: &BatchId, id: &SubjectId) -> Result<Option<PlannedSubject>, String> {
+        let library = self.lock();
+        let batch = library.waves.get(&batch.wave).and_then(|w| w.batch(&batch.batch));
+        Ok(batch.and_then(|b| b.subjects.iter().find(|s| s.id == *id).cloned()))
+    }
+}
+
+/// Everything that outlives a process.
+#[derive(Clone)]
+pub struct World {
+    /// People and policies.
+    pub estate: Arc<Estate>,
+    /// The shared store.
+    pub shared: Twin,
+    /// The independent directory.
+    pub independent: Twin,
+    /// The time.
+    pub clock: SettableClock,
+    /// The roster.
+    pub roster: Rows,
+    /// What was handed to people.
+    pub handed: Handed,
+    /// Kills runs.
+    pub breaker: Breaker,
+    /// The disk below the ledger.
+    pub storage: MemoryStorage,
+    /// The database beside it.
+    pub database: MemoryDatabase,
+    pub(super) marks: Arc<Marks>,
+    pub(super) shelf: Shelf,
+    pub(super) dir: StateDir,
+    pub(super) pauses: Pauses,
+}
+
+impl World {
+    /// A world as it is before anything is done, with an empty state directory.
+    pub fn new(estate: Estate) -> Result<Self, Trouble> {
+        let begin: Timestamp = BEGIN.parse().map_err(Trouble::new)?;
+        let clock = SettableClock::new(begin);
+        let twin = |side: Side| {
+            let twin = Twin::new(TwinConfig::openldap(side, estate.suffix(side).clone()), clock.as_clock());
+            twin.load(estate.entries(side));
+            twin
+        };
+        let (shared, independent) = (twin(Side::Shared), twin(Side::Independent));
+        let storage = MemoryStorage::new();
+        let dir = StateDir::create(Disk::new(storage.clone()), STATE).map_err(Trouble::new)?;
+        let time: Arc<dyn Clock> = Arc::new(VirtualTime(clock.clone()));
+        let how = CreateLog { disk: dir.disk().clone(), dir: dir.ledger(), clock: time, segment_bytes: SEGMENT_BYTES };
+        drop(Log::create(how).map_err(Trouble::new)?);
+        let rows = estate.people.iter().filter_map(|p| Some((p.uid.clone(), p.presence?)));
+        Ok(Self {
+            roster: Rows::new(rows),
+            estate: Arc::new(estate),
+            shared,
+            independent,
+            clock,
+            handed: Handed::default(),
+            breaker: Breaker::default(),
+            storage,
+            database: MemoryDatabase::new(),
+            marks: Arc::new(Marks::new(&Key::from_bytes([7; 32]))),
+            shelf: Shelf::default(),
+            dir,
+            pauses: Arc::new(|| 0),
+        })
+    }
+
+    /// From now on operations pause so many times as this says, so that others run in between.
+    pub fn set_pauses(&mut self, pauses: impl Fn() -> u32 + Send + Sync + 'static) {
+        self.pauses = Arc::new(pauses);
+    }
+
+    /// One of the twins.
+    pub fn twin(&self, side: Side) -> &Twin {
+        match side {
+            Side::Shared => &self.shared,
+            Side::Independent => &self.independent,
+        }
+    }
+
+    /// Both directories, in full.
+    pub fn dumps(&self) -> [Vec<Entry>; 2] {
+        Side::ALL.map(|side| self.twin(side).dump())
+    }
+
+    /// A wave, as it was planned.
+    pub fn wave(&self, id: &WaveId) -> Option<(PlanHeader, Wave)> {
+        let library = self.shelf.lock();
+        Some((library.headers.get(&id.plan)?.clone(), library.waves.get(id)?.clone()))
+    }
+}
