@@ -175,8 +175,10 @@ impl Inner {
             .and_then(|(dse, _)| dse.text("subschemaSubentry"))
             .and_then(|name| Dn::parse(name).ok())
             .ok_or_else(|| subject.error(Failure::Refused, "the root DSE names no schema (subschemaSubentry)"))?;
-        let found = self.entry(subject.about(&place), &place, &[AttrName::new("attributeTypes")], Vec::new()).await?;
-        let schema = Schema::from_descriptions(found.iter().flat_map(|(entry, _)| entry.texts("attributeTypes")));
+        let asked = ["attributeTypes", "objectClasses"].map(AttrName::new);
+        let found = self.entry(subject.about(&place), &place, &asked, Vec::new()).await?;
+        let texts = |attr: &'static str| found.iter().flat_map(move |(entry, _)| entry.texts(attr));
+        let schema = Schema::from_descriptions(texts("attributeTypes")).with_classes(texts("objectClasses"));
         if schema.is_empty() {
             return Err(subject
                 .about(&place)

@@ -1,12 +1,18 @@
-//! A store's schema as far as comparing values needs it: which matching rule each attribute has, and how it normalizes.
+//! A store's schema as far as comparing and checking entries needs it: which matching rule and syntax each attribute has, how it
+//! normalizes, and what object classes demand and allow.
 //!
-//! Filled from the server's subschema (`attributeTypes`, RFC 4512 section 4.1.2) or, for an export without one, from
-//! [`Schema::standard`]. Deliberately knows neither syntaxes beyond their matching nor object classes' contents.
+//! Filled from the server's subschema (`attributeTypes` and `objectClasses`, RFC 4512 section 4.1) or, for an export without one,
+//! from [`Schema::standard`], which describes no object classes. Deliberately knows neither content rules, structure rules nor name
+//! forms.
 
-use std::collections::BTreeMap;
+mod class;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization;
+
+pub use class::{ClassKind, ObjectClass};
 
 use crate::{AttrName, Dn, Value};
 
@@ -47,12 +53,20 @@ pub struct AttrType {
     pub operational: bool,
     /// The name in the schema's spelling.
     pub name: String,
+    /// Number of the syntax (RFC 4517, section 3.3), own or inherited, without its length; `None` where it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub syntax: Option<String>,
+    /// Whether it has an ordering rule, own or inherited; `None` where that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ordered: Option<bool>,
 }
 
-/// The attribute types of one store.
+/// The attribute types and object classes of one store.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Schema {
     types: BTreeMap<String, AttrType>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    classes: BTreeMap<String, ObjectClass>,
 }
 
 impl Schema {
@@ -65,7 +79,18 @@ impl Schema {
                 let single = SINGLE.contains(&name);
                 let operational = OPERATIONAL.contains(&name);
                 let read_only = READ_ONLY.contains(&name);
-                schema.insert(AttrType { equality: *equality, single, read_only, operational, name: name.to_owned() }, &[name]);
+                schema.insert(
+                    AttrType {
+                        equality: *equality,
+                        single,
+                        read_only,
+                        operational,
+                        name: name.to_owned(),
+                        syntax: None,
+                        ordered: None,
+                    },
+                    &[name],
+                );
             }
         }
         schema
@@ -107,10 +132,69 @@ impl Schema {
             read_only: description.read_only,
             operational: description.operational,
             name: first.clone(),
+            ordered: Some(description.ordered || parent.as_ref().is_some_and(|p| p.ordered == Some(true))),
+            syntax: description.syntax.clone().or_else(|| parent.and_then(|p| p.syntax)),
         };
         let names: Vec<&str> = description.names.iter().map(String::as_str).chain([description.oid.as_str()]).collect();
         self.insert(attr, &names);
         true
+    }
+
+    /// The same with the object classes that a subschema entry's `objectClasses` describe; descriptions that cannot be read are
+    /// skipped.
+    #[must_use]
+    pub fn with_classes<'a>(mut self, descriptions: impl IntoIterator<Item = &'a str>) -> Self {
+        for (class, names) in descriptions.into_iter().filter_map(ObjectClass::parse) {
+            for name in names {
+                self.classes.insert(name.to_ascii_lowercase(), class.clone());
+            }
+        }
+        self
+    }
+
+    /// The object class of this name, compared without case.
+    pub fn class(&self, name: &str) -> Option<&ObjectClass> {
+        self.classes.get(&name.to_ascii_lowercase())
+    }
+
+    /// Whether a class is `wanted` or stands below it.
+    pub fn is_class_within(&self, name: &str, wanted: &str) -> bool {
+        let mut seen: BTreeSet<&str> = BTreeSet::new();
+        let mut open = vec![name];
+        while let Some(name) = open.pop() {
+            let Some(class) = self.class(name) else {
+                if name.eq_ignore_ascii_case(wanted) {
+                    return true;
+                }
+                continue;
+            };
+            if self.class(wanted) == Some(class) {
+                return true;
+            }
+            if seen.insert(&class.name) {
+                open.extend(class.above.iter().map(String::as_str));
+            }
+        }
+        false
+    }
+
+    /// Whether nothing is known of this attribute although the store's own schema is: the server does not know it either.
+    pub fn is_undefined(&self, attr: &AttrName) -> bool {
+        self.knows_classes() && self.get(attr).is_none()
+    }
+
+    /// Whether object classes were read: without them nothing can be said of what an entry must and may have.
+    pub fn knows_classes(&self) -> bool {
+        !self.classes.is_empty()
+    }
+
+    /// The name that stands for an attribute type under all of its names, in lower case; options are left out.
+    pub fn canonical<'n>(&'n self, attr: &'n str) -> std::borrow::Cow<'n, str> {
+        let base = attr.split(';').next().unwrap_or(attr).to_ascii_lowercase();
+        match self.types.get(&base) {
+            Some(found) => found.name.to_ascii_lowercase().into(),
+            None => base.into(),
+        }
     }
 
     /// Registers an attribute type under all of its names.
@@ -203,6 +287,8 @@ struct Description {
     names: Vec<String>,
     parent: Option<String>,
     equality: Option<String>,
+    syntax: Option<String>,
+    ordered: bool,
     single: bool,
     read_only: bool,
     operational: bool,
@@ -219,6 +305,8 @@ impl Description {
             names: Vec::new(),
             parent: None,
             equality: None,
+            syntax: None,
+            ordered: false,
             single: false,
             read_only: false,
             operational: false,
@@ -238,7 +326,12 @@ impl Description {
                 },
                 "SUP" => description.parent = words.next(),
                 "EQUALITY" => description.equality = words.next(),
-                "DESC" | "ORDERING" | "SUBSTR" | "SYNTAX" => {
+                "SYNTAX" => {
+                    let syntax = words.next()?;
+                    description.syntax = Some(syntax.split('{').next().unwrap_or_default().to_owned());
+                }
+                "ORDERING" => description.ordered = words.next().is_some(),
+                "DESC" | "SUBSTR" => {
                     words.next();
                 }
                 "SINGLE-VALUE" => description.single = true,
@@ -390,6 +483,25 @@ mod tests {
         assert_eq!(schema.equality(&"jpegPhoto".into()), Equality::None);
         let uuid = schema.get(&"ENTRYUUID".into()).unwrap();
         assert!(uuid.single && uuid.read_only && uuid.operational);
+    }
+
+    #[test]
+    fn object_classes_are_found_by_every_name() {
+        let schema =
+            Schema::from_descriptions(["( 2.5.4.3 NAME ( 'cn' 'commonName' ) EQUALITY caseIgnoreMatch )"]).with_classes([
+                "( 2.5.6.0 NAME 'top' DESC 'a (b) c' ABSTRACT MUST objectClass )",
+                "( 2.5.6.9 NAME ( 'groupOfNames' 'gon' ) SUP top STRUCTURAL MUST ( member $ cn ) MAY ( owner $ description ) )",
+                "( 9.9 NAME 'extra' SUP ( top $ gon ) AUXILIARY )",
+                "not a description",
+            ]);
+        let group = schema.class("GON").unwrap();
+        assert_eq!((group.name.as_str(), group.kind), ("groupOfNames", ClassKind::Structural));
+        assert_eq!((group.must.as_slice(), group.may.len()), (&["member".to_owned(), "cn".to_owned()][..], 2));
+        assert_eq!(schema.class("2.5.6.9"), Some(group));
+        assert_eq!(schema.class("extra").unwrap().above, ["top", "gon"]);
+        assert!(schema.is_class_within("EXTRA", "groupofnames") && !schema.is_class_within("top", "extra"));
+        assert_eq!(schema.canonical("CommonName;lang-ja"), "cn");
+        assert!(schema.knows_classes() && !Schema::standard().knows_classes());
     }
 
     #[test]

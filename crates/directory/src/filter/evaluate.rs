@@ -65,6 +65,7 @@ impl Filter {
                 Truth::Undefined => Truth::Undefined,
             },
             // Each entry has object classes, whether or not they were exported.
+            Self::Present(attr) if schema.is_undefined(attr) => Truth::Undefined,
             Self::Present(attr) => Truth::of(attr.is("objectclass") || entry.any(attr, &mut |_| true)),
             Self::Equal(attr, value) => equal(entry, schema, attr, value),
             Self::GreaterOrEqual(attr, value) => ordered(entry, schema, attr, value, Ordering::is_ge),
@@ -91,7 +92,10 @@ fn equal(entry: &dyn Attributes, schema: &Schema, attr: &AttrName, wanted: &Valu
     if attr.is("objectclass") {
         // A class matches the entries of the classes below it (objectIdentifierMatch as slapd has it for this attribute).
         let Some(wanted) = wanted.as_str() else { return Truth::Undefined };
-        return Truth::of(entry.any(attr, &mut |value| value.as_str().is_some_and(|class| classes::is_within(class, wanted))));
+        let within = |class: &str| {
+            if schema.knows_classes() { schema.is_class_within(class, wanted) } else { classes::is_within(class, wanted) }
+        };
+        return Truth::of(entry.any(attr, &mut |value| value.as_str().is_some_and(within)));
     }
     let rule = schema.equality(attr);
     let understood = match rule {
@@ -100,7 +104,7 @@ fn equal(entry: &dyn Attributes, schema: &Schema, attr: &AttrName, wanted: &Valu
         Equality::Time => generalized(wanted).is_some(),
         _ => true,
     };
-    if !understood {
+    if !understood || schema.is_undefined(attr) {
         return Truth::Undefined;
     }
     Truth::of(entry.holds(attr, schema, &normalize(rule, wanted)))
@@ -108,6 +112,9 @@ fn equal(entry: &dyn Attributes, schema: &Schema, attr: &AttrName, wanted: &Valu
 
 fn ordered(entry: &dyn Attributes, schema: &Schema, attr: &AttrName, bound: &Value, wanted: fn(Ordering) -> bool) -> Truth {
     let rule = schema.equality(attr);
+    if schema.is_undefined(attr) || schema.get(attr).is_some_and(|kind| kind.ordered == Some(false)) {
+        return Truth::Undefined;
+    }
     if matches!(rule, Equality::None | Equality::DistinguishedName) || (rule == Equality::Time && generalized(bound).is_none()) {
         return Truth::Undefined;
     }
@@ -129,7 +136,7 @@ fn compare(rule: Equality, value: &Value, bound: &Value) -> Option<Ordering> {
 
 fn pieces(entry: &dyn Attributes, schema: &Schema, attr: &AttrName, parts: &Substrings) -> Truth {
     let rule = schema.equality(attr);
-    if matches!(rule, Equality::None | Equality::DistinguishedName | Equality::Time) {
+    if schema.is_undefined(attr) || matches!(rule, Equality::None | Equality::DistinguishedName | Equality::Time) {
         return Truth::Undefined;
     }
     let initial = parts.initial.as_ref().map(|part| piece(rule, part, true, false));

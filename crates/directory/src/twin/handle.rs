@@ -263,8 +263,8 @@ impl Write for TwinHandle {
             return Err(self.error(Failure::Invalid, operation, change.dn(), message));
         }
         self.check_condition(operation, change.dn(), options.condition.as_ref())?;
-        let write =
-            LateWrite { identity: self.identity, changes: vec![change.clone()], options: options.clone(), transaction: false };
+        let changes = vec![received(&self.twin.config.schema, change)];
+        let write = LateWrite { identity: self.identity, changes, options: options.clone(), transaction: false };
         self.carry_out(operation, change.dn(), write)
     }
 
@@ -274,6 +274,7 @@ impl Write for TwinHandle {
         let Some((first, _)) = changes.first() else { return Ok(()) };
         let changes: Vec<Change> =
             changes.iter().map(|(dn, mods)| Change::Modify { dn: dn.clone(), mods: mods.clone() }).collect();
+        let changes: Vec<Change> = changes.iter().map(|change| received(&self.twin.config.schema, change)).collect();
         changes.iter().try_for_each(|change| self.check_change(change))?;
         if options.no_op {
             let message = "a transaction cannot be tried without being carried out";
@@ -287,4 +288,42 @@ impl Write for TwinHandle {
         let write = LateWrite { identity: self.identity, changes, options: options.clone(), transaction: true };
         self.carry_out(OPERATION, &first, write).map(|_| ())
     }
+}
+
+/// A change as it arrives: the client sends values as a set of bytes, and the server writes the types in names as its schema spells
+/// them.
+fn received(schema: &Schema, change: &Change) -> Change {
+    let arrive = |attr: &AttrName, values: &[Value]| {
+        let mut arrived: Vec<Value> = Vec::with_capacity(values.len());
+        let mut seen = std::collections::BTreeSet::new();
+        for value in values.iter().filter(|value| seen.insert(value.as_bytes().to_vec())) {
+            let spelled = value.as_str().filter(|_| schema.equality(attr) == Equality::DistinguishedName);
+            arrived.push(spelled.and_then(|text| spelled_as(schema, text)).unwrap_or_else(|| value.clone()));
+        }
+        arrived
+    };
+    match change {
+        Change::Add { dn, attrs } => {
+            let attrs = attrs.iter().map(|(attr, values)| (attr.clone(), arrive(attr, values))).collect();
+            Change::Add { dn: dn.clone(), attrs }
+        }
+        Change::Modify { dn, mods } => {
+            let arrived = mods.iter().map(|m| Modification { values: arrive(&m.attr, &m.values), ..m.clone() });
+            Change::Modify { dn: dn.clone(), mods: arrived.collect() }
+        }
+        Change::Delete { .. } => change.clone(),
+    }
+}
+
+/// A name in the schema's spelling; `None` where it is spelled so already, or escapes characters (servers differ in how).
+fn spelled_as(schema: &Schema, text: &str) -> Option<Value> {
+    let name = Dn::parse(text).ok().filter(|_| !text.contains(['\\', '"']))?;
+    let mut rdns = name.rdns();
+    for ava in rdns.iter_mut().flat_map(|rdn| &mut rdn.0) {
+        if let Some(known) = schema.get(&ava.attr) {
+            ava.attr = AttrName::new(&known.name);
+        }
+    }
+    let spelled = Dn::from_rdns(&rdns);
+    (spelled.as_str() != text).then(|| spelled.as_str().into())
 }

@@ -4,8 +4,11 @@
 //! policy, `memberOf`, referential integrity, transactions, the relax and no-op controls. What it does was observed on a real
 //! slapd first. It is deterministic: the clock and the seed of its identifiers are handed in, and nothing happens in between.
 //!
-//! Deliberately absent: access control beyond four [`Identity`]s, attributes that an object class does not allow (accepted here,
-//! refused with 65 by a server), hashing of clear-text passwords, password ageing, renames, replication, the network.
+//! Object classes and syntaxes are those of the store's own subschema; without one, what a class does not allow is accepted (a
+//! server refuses it with 65).
+//!
+//! Deliberately absent: access control beyond four [`Identity`]s, hashing of clear-text passwords, password ageing, renames,
+//! replication, the network.
 
 mod check;
 mod clock;
@@ -19,6 +22,7 @@ mod policy;
 mod refusal;
 mod store;
 mod stream;
+mod syntax;
 mod tree;
 mod values;
 mod view;

@@ -1,5 +1,7 @@
 //! One modification of one attribute (RFC 4511, section 4.6), with slapd's result codes.
 
+use std::collections::BTreeSet;
+
 use untether_model::Value;
 use untether_model::change::{ModKind, Modification};
 use untether_model::schema::{Equality, Schema};
@@ -21,6 +23,7 @@ pub(super) fn apply(schema: &Schema, entry: &mut Stored, m: &Modification) -> Re
             Ok(())
         }
         ModKind::Add => m.values.iter().enumerate().try_for_each(|(i, value)| add(schema, entry, m, i, value)),
+        ModKind::Delete if unmatched && !m.values.is_empty() => Err(no_rule("delete")),
         ModKind::Delete if !present => {
             Err(Refusal::new(code::NO_SUCH_ATTRIBUTE, format!("modify/delete: {}: no such attribute", m.attr)))
         }
@@ -28,13 +31,14 @@ pub(super) fn apply(schema: &Schema, entry: &mut Stored, m: &Modification) -> Re
             entry.attrs.remove(&m.attr);
             Ok(())
         }
-        ModKind::Delete if unmatched => Err(no_rule("delete")),
-        ModKind::Delete => m.values.iter().try_for_each(|value| {
-            if entry.take(schema, &m.attr, &schema.normalize(&m.attr, value)) {
-                return Ok(());
+        ModKind::Delete => {
+            // A value that is named twice goes once.
+            let keys: BTreeSet<Vec<u8>> = m.values.iter().map(|value| schema.normalize(&m.attr, value)).collect();
+            match keys.iter().all(|key| entry.take(schema, &m.attr, key)) {
+                true => Ok(()),
+                false => Err(Refusal::new(code::NO_SUCH_ATTRIBUTE, format!("modify/delete: {}: no such value", m.attr))),
             }
-            Err(Refusal::new(code::NO_SUCH_ATTRIBUTE, format!("modify/delete: {}: no such value", m.attr)))
-        }),
+        }
         ModKind::Replace if m.values.is_empty() => {
             entry.attrs.remove(&m.attr);
             Ok(())

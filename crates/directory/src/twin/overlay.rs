@@ -39,6 +39,23 @@ pub(super) fn touched_members(before: &Stored, mods: &[Modification]) -> Vec<Dn>
     touched.into_values().collect()
 }
 
+/// memberof: a replace takes the group from all of its members first, those that stay included.
+pub(super) fn members_replaced(tree: &mut Tree, config: &TwinConfig, before: &Stored, mods: &[Modification]) {
+    let replaces = mods.iter().any(|m| m.attr == AttrName::new(MEMBER) && m.kind == ModKind::Replace);
+    if !replaces || !before.is_class(GROUP_CLASS) {
+        return;
+    }
+    let member_of = AttrName::new(MEMBER_OF);
+    let group = before.dn.key().as_str().as_bytes();
+    for dn in names(before.values(MEMBER)) {
+        tree.edit(&dn, |entry| {
+            if entry.take(&config.schema, &member_of, group) {
+                entry.set("modifiersName", config.name_of(Identity::Root).as_str());
+            }
+        });
+    }
+}
+
 /// memberof: the entry `group` was written; brings `memberOf` of these members in line with it.
 ///
 /// Only members that a write names are looked at. So an entry that is deleted and added again has no `memberOf`, even where the
@@ -86,7 +103,7 @@ pub(super) fn reference_gone(tree: &mut Tree, config: &TwinConfig, gone: &Dn) {
         for attr in &config.references {
             changed |= after.take(schema, attr, gone.key().as_str().as_bytes());
         }
-        if changed && check::classes(&after).is_ok() {
+        if changed && check::classes(schema, &after).is_ok() {
             after.set("modifiersName", REFINT_NAME);
             tree.edit(&dn, |entry| *entry = after);
         }

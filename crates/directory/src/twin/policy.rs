@@ -44,7 +44,8 @@ impl Policy {
             Some(name) => name,
             None => config.default_policy.clone(),
         };
-        let Some(policy) = name.and_then(|name| tree.get(&name)).filter(|p| p.is_class("pwdPolicy")) else {
+        // An entry that is no policy is one without any of its attributes.
+        let Some(policy) = name.and_then(|name| tree.get(&name)) else {
             return Self::default();
         };
         let truth = |attr: &str| policy.text(attr).is_some_and(|text| text.eq_ignore_ascii_case("TRUE"));
@@ -79,8 +80,14 @@ impl Policy {
         match parse_generalized(lock) {
             None => true,
             Some(since) if since > now => false,
-            Some(since) => self.lockout_seconds == 0 || now < later(since, self.lockout_seconds),
+            Some(_) => !self.lock_has_ended(entry, now),
         }
+    }
+
+    /// Whether a temporary lock has lasted as long as the policy says; the next bind takes it away.
+    pub(super) fn lock_has_ended(&self, entry: &Stored, now: Timestamp) -> bool {
+        let since = entry.text(LOCK).filter(|lock| self.lockout && *lock != PERMANENT_LOCK).and_then(parse_generalized);
+        self.lockout_seconds > 0 && since.is_some_and(|since| since <= now && later(since, self.lockout_seconds) <= now)
     }
 
     /// What a refused password leaves on the entry; false if nothing, as under a policy that counts no failures.
@@ -174,14 +181,34 @@ impl PasswordWrite<'_> {
         self.on(PASSWORD).filter(|m| m.kind != ModKind::Delete).find_map(|m| m.values.first())
     }
 
+    /// The modifications as they are carried out: whoever gives the old password in clear text, with a new one, means its value.
+    pub(super) fn meant(&self) -> Vec<Modification> {
+        let changes = self.new_value().is_some() && !self.by.manages();
+        let stored =
+            |given: &Value| self.before.values(PASSWORD).find(|stored| password::opens(stored, given.as_bytes())).cloned();
+        let mut mods = self.mods.to_vec();
+        for m in
+            mods.iter_mut().filter(|m| changes && m.kind == ModKind::Delete && m.attr.as_str().eq_ignore_ascii_case(PASSWORD))
+        {
+            for value in &mut m.values {
+                if let Some(stored) = stored(value) {
+                    *value = stored;
+                }
+            }
+        }
+        mods
+    }
+
     /// Refuses the write before anything is changed.
     pub(super) fn check(&self) -> Result<(), Refusal> {
-        if self.on(PASSWORD).any(|m| m.kind != ModKind::Delete && m.values.len() > 1) {
+        let come = self.on(PASSWORD).filter(|m| m.kind != ModKind::Delete && !m.values.is_empty());
+        if come.map(|m| m.values.len()).sum::<usize>() > 1 {
             return Err(one_value());
         }
         let Some(new) = self.new_value().filter(|_| !self.by.manages()) else { return Ok(()) };
         let old = self.on(PASSWORD).filter(|m| m.kind == ModKind::Delete).find_map(|m| m.values.first());
         if let Some(old) = old
+            && self.before.has(PASSWORD)
             && !self.before.values(PASSWORD).any(|stored| password::opens(stored, old.as_bytes()))
         {
             return Err(Refusal::new(code::UNWILLING, "Must supply correct old password to change to new one"));
@@ -209,7 +236,8 @@ impl PasswordWrite<'_> {
             return Ok(());
         }
         if !self.touches(CHANGED) {
-            if self.on(PASSWORD).all(|m| m.kind == ModKind::Delete) {
+            // The last modification of the password decides.
+            if self.on(PASSWORD).last().is_some_and(|m| m.kind == ModKind::Delete) {
                 entry.clear(CHANGED);
             } else {
                 entry.set(CHANGED, to_generalized(self.now));

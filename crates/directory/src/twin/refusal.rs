@@ -10,11 +10,13 @@ use crate::{DirectoryError, Failure};
 pub(super) mod code {
     pub(crate) const SIZE_LIMIT: u32 = 4;
     pub(crate) const NO_SUCH_ATTRIBUTE: u32 = 16;
+    pub(crate) const UNDEFINED_TYPE: u32 = 17;
     pub(crate) const INAPPROPRIATE_MATCHING: u32 = 18;
     pub(crate) const CONSTRAINT: u32 = 19;
     pub(crate) const VALUE_EXISTS: u32 = 20;
     pub(crate) const INVALID_SYNTAX: u32 = 21;
     pub(crate) const NO_SUCH_OBJECT: u32 = 32;
+    pub(crate) const INVALID_NAME: u32 = 34;
     pub(crate) const INVALID_CREDENTIALS: u32 = 49;
     pub(crate) const NO_RIGHTS: u32 = 50;
     pub(crate) const BUSY: u32 = 51;
@@ -23,6 +25,7 @@ pub(super) mod code {
     pub(crate) const OBJECT_CLASS: u32 = 65;
     pub(crate) const HAS_CHILDREN: u32 = 66;
     pub(crate) const ENTRY_EXISTS: u32 = 68;
+    pub(crate) const CLASS_CHANGE: u32 = 69;
     pub(crate) const ASSERTION_FAILED: u32 = 122;
 }
 

@@ -1,7 +1,6 @@
 //! The server side of a twin: what each write does to the entries, overlays included.
 //!
-//! Knows rights only as the four identities have them; deliberately knows neither object classes' allowed attributes (what a class
-//! forbids is accepted) nor referrals to other servers.
+//! Knows rights only as the four identities have them; deliberately knows no referrals to other servers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -115,13 +114,20 @@ impl Store {
     fn add(&mut self, actor: Actor, dn: &Dn, attrs: &AttrMap, relax: bool) -> Result<(), Refusal> {
         let config = Arc::clone(&self.config);
         let schema = &config.schema;
+        check::name(schema, dn)?;
         for (attr, values) in attrs {
             self.settable(attr, relax)?;
-            check::values(schema, attr, values)?;
+            check::values(schema, attr, values, true)?;
         }
         if !dn.is_within(&config.suffix) {
             return Err(Refusal::new(code::UNWILLING, "no global superior knowledge"));
         }
+        let mut stored = Stored::new(schema, dn.clone(), attrs.clone());
+        for ava in dn.rdn().map(|rdn| rdn.0).unwrap_or_default() {
+            stored.push(schema, &ava.attr, ava.value);
+        }
+        Policy::of(&stored, &self.tree, &config).on_add(&mut stored, actor.identity, actor.now)?;
+        check::classes(schema, &stored)?;
         if self.tree.get(dn).is_some() {
             return Err(Refusal::new(code::ENTRY_EXISTS, "the entry exists"));
         }
@@ -132,12 +138,6 @@ impl Store {
         if actor.identity == Identity::Reader || (relax && !actor.identity.manages()) {
             return Err(Refusal::new(code::NO_RIGHTS, "no write access to entry"));
         }
-        let mut stored = Stored::new(schema, dn.clone(), attrs.clone());
-        for ava in dn.rdn().map(|rdn| rdn.0).unwrap_or_default() {
-            stored.push(schema, &ava.attr, ava.value);
-        }
-        check::classes(&stored)?;
-        Policy::of(&stored, &self.tree, &config).on_add(&mut stored, actor.identity, actor.now)?;
         self.complete(&mut stored, &actor);
         self.tree.put(schema, stored);
         if config.member_of {
@@ -149,22 +149,23 @@ impl Store {
     fn modify(&mut self, actor: Actor, dn: &Dn, mods: &[Modification], options: &WriteOptions) -> Result<(), Refusal> {
         let config = Arc::clone(&self.config);
         let schema = &config.schema;
+        check::name(schema, dn)?;
         for m in mods {
             self.settable(&m.attr, options.relax)?;
-            check::values(schema, &m.attr, &m.values)?;
+            check::values(schema, &m.attr, &m.values, m.kind != ModKind::Delete)?;
         }
         let Some(before) = self.tree.get(dn).cloned() else { return Err(Refusal::missing()) };
+        let policy = Policy::of(&before, &self.tree, &config);
+        let password = PasswordWrite { policy: &policy, by: actor.identity, now: actor.now, before: &before, mods };
+        password.check()?;
         assert_condition(&before, schema, options.condition.as_ref())?;
         let relaxes = mods.iter().any(|m| schema.get(&m.attr).is_some_and(|kind| kind.read_only));
         if actor.identity == Identity::Reader || (relaxes && !actor.identity.manages()) {
             return Err(Refusal::new(code::NO_RIGHTS, "insufficient access rights"));
         }
-        let policy = Policy::of(&before, &self.tree, &config);
-        let password = PasswordWrite { policy: &policy, by: actor.identity, now: actor.now, before: &before, mods };
-        password.check()?;
         let csn = self.next_csn(actor.now);
         let result = self.tree.edit(dn, |entry| {
-            for m in mods {
+            for m in &password.meant() {
                 modify::apply(schema, entry, m)?;
             }
             password.finish(entry)?;
@@ -180,8 +181,7 @@ impl Store {
             for m in mods {
                 check::single(schema, entry, &m.attr)?;
             }
-            check::classes(entry)?;
-            check::naming(schema, entry)
+            check::classes(schema, entry)
         });
         result.unwrap_or(Err(Refusal::missing()))?;
         for m in mods.iter().filter(|m| m.kind != ModKind::Delete) {
@@ -190,6 +190,7 @@ impl Store {
             }
         }
         if config.member_of {
+            overlay::members_replaced(&mut self.tree, &config, &before, mods);
             overlay::group_written(&mut self.tree, &config, dn, &overlay::touched_members(&before, mods));
         }
         Ok(())
@@ -197,11 +198,12 @@ impl Store {
 
     fn delete(&mut self, actor: Actor, dn: &Dn, options: &WriteOptions) -> Result<(), Refusal> {
         let config = Arc::clone(&self.config);
+        check::name(&config.schema, dn)?;
         let Some(before) = self.tree.get(dn).cloned() else { return Err(Refusal::missing()) };
-        assert_condition(&before, &config.schema, options.condition.as_ref())?;
         if actor.identity == Identity::Reader {
             return Err(Refusal::new(code::NO_RIGHTS, "no write access to parent"));
         }
+        assert_condition(&before, &config.schema, options.condition.as_ref())?;
         if self.tree.has_children(dn) {
             return Err(Refusal::new(code::HAS_CHILDREN, "subordinate objects must be deleted first"));
         }
@@ -225,8 +227,12 @@ impl Store {
         let opened = entry.values("userPassword").any(|value| super::password::opens(value, secret));
         let csn = self.next_csn(now);
         self.tree.edit(dn, |entry| {
-            let changed =
-                if opened { policy.record_success(entry, now, config.last_bind) } else { policy.record_failure(entry, now) };
+            let ended = policy.lock_has_ended(entry, now);
+            if ended {
+                entry.clear("pwdAccountLockedTime");
+            }
+            let changed = ended
+                | if opened { policy.record_success(entry, now, config.last_bind) } else { policy.record_failure(entry, now) };
             if changed {
                 entry.set("modifiersName", config.name_of(Identity::Root).as_str());
                 entry.set("modifyTimestamp", to_generalized(now));
@@ -263,7 +269,7 @@ impl Store {
             ("modifyTimestamp", now),
             ("entryCSN", csn),
         ]);
-        if let Some(class) = check::structural(stored) {
+        if let Some(class) = check::structural(&self.config.schema, stored) {
             made.insert("structuralObjectClass", class);
         }
         if !stored.has("entryUUID") {

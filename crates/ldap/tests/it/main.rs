@@ -7,6 +7,7 @@
 mod bad_input;
 mod client;
 mod conditions;
+mod conformance;
 mod enroll;
 mod locks;
 mod passwords;
