@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use untether_directory::twin::{Identity, Twin, TwinConfig, TwinHandle};
@@ -322,7 +322,9 @@ async fn twin_of(case: &Case<'static>, flavour: Flavour, schema: &Arc<Schema>) -
     if !config.references.is_empty() {
         config.references.push("labOwner".into());
     }
-    let twin = Twin::new(config, Arc::new(|| Timestamp::try_from(SystemTime::now()).unwrap()));
+    #[expect(clippy::disallowed_methods, reason = "the server that it is compared with has this clock too")]
+    let clock = Timestamp::now;
+    let twin = Twin::new(config, Arc::new(clock));
     let top = case.mgr.read(&suffix, &names(&["*", "+"])).await.unwrap().unwrap();
     twin.load([top]);
     for place in ["policies", "system", "canaries"] {
