@@ -12,6 +12,8 @@ use untether_model::run::Mark;
 use untether_model::schema::{Equality, Schema};
 use untether_model::{AttrMap, AttrName, Dn, Entry, StableId, Value};
 
+use crate::secret;
+
 /// Attributes that name the entry and tell its version (OpenLDAP).
 pub const STABLE_ID: &str = "entryUUID";
 /// The change marker.
@@ -83,16 +85,26 @@ impl Seen {
     }
 }
 
+/// Whether an attribute's values are these: by its equality rule, and a password also where the server stores a hash of it.
+pub fn same(schema: &Schema, attr: &AttrName, found: &[Value], wanted: &[Value]) -> bool {
+    if schema.same_values(attr, found, wanted) {
+        return true;
+    }
+    attr.is("userpassword")
+        && found.len() == wanted.len()
+        && wanted.iter().all(|wanted| found.iter().any(|found| secret::is_stored_as(wanted, found)))
+}
+
 /// Whether all touched attributes are as desired.
 pub fn is_reached(schema: &Schema, seen: &Seen, aims: &[Aim]) -> bool {
-    aims.iter().all(|aim| schema.same_values(&aim.attr, seen.values(&aim.attr), &aim.desired))
+    aims.iter().all(|aim| same(schema, &aim.attr, seen.values(&aim.attr), &aim.desired))
 }
 
 /// Whether all touched attributes are as in this image (an attribute that it lacks was absent).
 pub fn is_as_before(schema: &Schema, seen: &Seen, aims: &[Aim], before: &AttrMap) -> bool {
     aims.iter().all(|aim| {
         let values = before.get(&aim.attr).map_or(&[][..], Vec::as_slice);
-        schema.same_values(&aim.attr, seen.values(&aim.attr), values)
+        same(schema, &aim.attr, seen.values(&aim.attr), values)
     })
 }
 
@@ -101,12 +113,12 @@ pub fn unexpected<'a>(schema: &Schema, marks: &Marks, seen: &Seen, aims: &'a [Ai
     aims.iter()
         .find(|aim| {
             let found = seen.values(&aim.attr);
-            if schema.same_values(&aim.attr, found, &aim.desired) {
+            if same(schema, &aim.attr, found, &aim.desired) {
                 return false;
             }
             match &aim.expects {
                 Expectation::Any => false,
-                Expectation::Values(values) => !schema.same_values(&aim.attr, found, values),
+                Expectation::Values(values) => !same(schema, &aim.attr, found, values),
                 Expectation::Marks(expected) => !has_marks(marks, &aim.attr, found, expected),
             }
         })
@@ -130,7 +142,7 @@ fn has_marks(marks: &Marks, attr: &AttrName, values: &[Value], expected: &[Strin
 pub fn modify(schema: &Schema, seen: &Seen, aims: &[Aim]) -> Change {
     let mut mods = Vec::new();
     let (credentials, others): (Vec<&Aim>, Vec<&Aim>) = aims.iter().partition(|aim| aim.attr.is("userpassword"));
-    let differs = |aim: &&Aim| !schema.same_values(&aim.attr, seen.values(&aim.attr), &aim.desired);
+    let differs = |aim: &&Aim| !same(schema, &aim.attr, seen.values(&aim.attr), &aim.desired);
     let comes = credentials.iter().any(|aim| differs(aim) && !aim.desired.is_empty());
     let stays_locked = aims.iter().any(|aim| aim.attr.is("pwdaccountlockedtime") && !aim.desired.is_empty());
     for aim in credentials.into_iter().chain(others).filter(differs) {

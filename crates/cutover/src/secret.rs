@@ -1,10 +1,11 @@
 //! One-time secrets and their hashes, made on our side so that equality is bytewise.
 
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::{Algorithm, Argon2, Params, PasswordHash, PasswordVerifier as _, Version};
 use data_encoding::{BASE32_NOPAD, BASE64, BASE64_NOPAD};
 use sha1::{Digest as _, Sha1};
-use sha2::Sha512;
+use sha2::{Sha256, Sha512};
 use untether_model::Value;
+use untether_model::auth::PasswordShape;
 use untether_model::policy::HashScheme;
 use zeroize::Zeroizing;
 
@@ -56,6 +57,31 @@ pub fn hash(scheme: HashScheme, secret: &str) -> Result<Value, SecretError> {
     Ok(Value::from(text))
 }
 
+/// Whether a password that was given in clear text is what the server stores now: servers hash what they are given (OpenLDAP's
+/// `olcPPolicyHashCleartext`), so the hash is checked against it on our side. Schemes that are not known here store nothing.
+pub fn is_stored_as(clear: &Value, stored: &Value) -> bool {
+    if clear == stored {
+        return true;
+    }
+    let given = PasswordShape::of(clear.as_bytes());
+    let Some(text) = stored.as_str().filter(|_| given.clear) else { return false };
+    let bytes = clear.as_bytes();
+    let start = if given.scheme.is_some() { bytes.iter().position(|b| *b == b'}').map_or(0, |end| end + 1) } else { 0 };
+    let secret = bytes.get(start..).unwrap_or_default();
+    let Some((scheme, encoded)) = text.strip_prefix('{').and_then(|rest| rest.split_once('}')) else { return false };
+    let salted = |length: usize, digest: &dyn Fn(&[u8]) -> Vec<u8>| {
+        let Ok(bytes) = BASE64.decode(encoded.as_bytes()) else { return false };
+        bytes.split_at_checked(length).is_some_and(|(hash, salt)| digest(salt) == hash)
+    };
+    match scheme.to_ascii_uppercase().as_str() {
+        "SHA" | "SSHA" => salted(20, &|salt| Sha1::new().chain_update(secret).chain_update(salt).finalize().to_vec()),
+        "SHA256" | "SSHA256" => salted(32, &|salt| Sha256::new().chain_update(secret).chain_update(salt).finalize().to_vec()),
+        "SHA512" | "SSHA512" => salted(64, &|salt| Sha512::new().chain_update(secret).chain_update(salt).finalize().to_vec()),
+        "ARGON2" => PasswordHash::new(encoded).is_ok_and(|hash| Argon2::default().verify_password(secret, &hash).is_ok()),
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,6 +92,20 @@ mod tests {
         assert_ne!(*a, *generate(20).unwrap());
         assert_eq!(a.chars().filter(|c| *c != '-').count(), 20);
         assert!(!a.chars().any(|c| matches!(c, '0' | '1' | '8' | '9')));
+    }
+
+    #[test]
+    fn a_clear_password_is_found_in_what_the_server_made_of_it() {
+        let clear = Value::from("花子の password");
+        for scheme in [HashScheme::Ssha, HashScheme::Ssha512, HashScheme::Argon2id] {
+            let stored = hash(scheme, "花子の password").unwrap();
+            assert!(is_stored_as(&clear, &stored), "{scheme:?}");
+            assert!(is_stored_as(&Value::from("{CLEARTEXT}花子の password"), &stored), "{scheme:?}");
+            assert!(!is_stored_as(&Value::from("another"), &stored), "{scheme:?}");
+            assert!(!is_stored_as(&stored, &hash(scheme, "花子の password").unwrap()), "two hashes are two values");
+        }
+        assert!(!is_stored_as(&clear, &Value::from("{SSHA}not base64")));
+        assert!(!is_stored_as(&clear, &Value::from("{SASL}花子の password")));
     }
 
     #[test]

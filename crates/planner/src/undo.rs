@@ -21,6 +21,15 @@ pub(crate) fn credential(capabilities: Option<&Capabilities>) -> UndoClass {
     managed(capabilities, "pwdChangedTime and the password history are not restored")
 }
 
+/// A change that severs a password in clear text.
+pub(crate) fn clear_text(capabilities: Option<&Capabilities>) -> UndoClass {
+    let hashed = "a clear-text password comes back as the server stores it: hashed, where the server hashes what it is given";
+    UndoClass::Partial(match credential(capabilities) {
+        UndoClass::Full => hashed.to_owned(),
+        UndoClass::Partial(lost) | UndoClass::None(lost) => format!("{hashed}; {lost}"),
+    })
+}
+
 /// A scrub.
 pub(crate) fn scrub(capabilities: Option<&Capabilities>) -> UndoClass {
     managed(capabilities, "pwdChangedTime and the password history are not restored")

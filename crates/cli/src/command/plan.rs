@@ -219,7 +219,14 @@ fn show(
     let header = load_header(&looked.dir, &looked.keys, &looked.state, &id)?;
     let lines = report_lines(&looked, &id)?;
     if output.is_json() {
-        output.object("plan", &serde_json::json!({ "plan": id, "header": header, "report": lines }));
+        let mut shown = serde_json::json!({ "plan": id, "header": header, "report": lines });
+        if let Some(name) = wave {
+            let found = header.waves.iter().find(|w| w.name == name);
+            let found = found.ok_or_else(|| CliError::usage(format!("plan {id} has no wave '{name}'")))?;
+            let lines: Vec<WaveLine> = wave_lines(&looked.dir, &looked.keys, &found.digest)?.collect::<Result<_, CliError>>()?;
+            shown["wave"] = serde_json::json!(lines);
+        }
+        output.object("plan", &shown);
         return Ok(Exit::Done);
     }
     if not_planned {

@@ -72,6 +72,7 @@ fn show(config: &Config, summary: &Summary, output: &Output) -> Result<(), CliEr
         for (name, b) in &w.batches {
             let canary = if b.canary { " (canary)" } else { "" };
             let stage = match (b.current, b.ended) {
+                (Some(stage), _) if b.operations == 0 => format!("in {stage}"),
                 (Some(stage), _) => format!("in {stage} {}/{}", b.done.min(b.operations), b.operations),
                 (None, Some(stage)) => format!("ended {stage}"),
                 (None, None) => "not started".to_owned(),

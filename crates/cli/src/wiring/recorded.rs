@@ -77,6 +77,9 @@ impl<'a> RecordedWaves<'a> {
 
     fn with<T>(&self, id: &WaveId, look: impl FnOnce(&Wave) -> Option<T>) -> Result<Option<T>, String> {
         let mut loaded = self.loaded.borrow_mut();
+        if let Some(at) = self.state.waves().get(id).and_then(|wave| wave.forgotten) {
+            return Err(format!("the key of wave {id} was forgotten on {at:.0}: nothing of it can be undone any more"));
+        }
         if !loaded.contains_key(id) {
             let header = load_header(&self.opened.dir, &self.opened.keys, self.state, &id.plan).map_err(|e| e.message)?;
             let wave = load_wave(&self.opened.dir, &self.opened.keys, &header, id).map_err(|e| e.message)?;

@@ -20,6 +20,19 @@ pub struct Dumps {
     independent: Vec<Entry>,
 }
 
+/// An account that a plan disables.
+#[derive(Clone, Debug)]
+pub struct Planned {
+    /// Name of its batch.
+    pub batch: String,
+    /// Number of the operation.
+    pub n: u64,
+    /// The subject.
+    pub subject: String,
+    /// The account in the shared store.
+    pub dn: String,
+}
+
 /// One person's line of a hand-over file.
 #[derive(Clone, Debug)]
 pub struct Handed {
@@ -183,6 +196,34 @@ impl World {
         order
     }
 
+    /// The people whose accounts a wave of the last plan disables, by batch.
+    pub fn planned_people(&self, wave: &str) -> Vec<Planned> {
+        let shown = self.run(&["--json", "plan", "show", "--wave", wave]).expect(0);
+        let row = shown.rows().remove(0);
+        let lines = row["wave"].as_array().unwrap();
+        let operations = lines.iter().filter_map(|line| line.get("operation"));
+        let disabling =
+            operations.filter(|op| op["stage"] == "disable" && op["action"].to_string().contains("pwdAccountLockedTime"));
+        disabling
+            .map(|op| Planned {
+                batch: op["batch"].as_str().unwrap().to_owned(),
+                n: op["n"].as_u64().unwrap(),
+                subject: op["subjects"][0].as_str().unwrap().to_owned(),
+                dn: op["target"]["existing"]["dn"].as_str().unwrap().to_owned(),
+            })
+            .collect()
+    }
+
+    /// Comes back when a run has said this on standard error.
+    pub fn said_by(child: &mut std::process::Child, words: &str) {
+        let stderr = child.stderr.take().unwrap();
+        let mut lines = BufReader::new(stderr).lines();
+        let found = lines.any(|line| line.unwrap().contains(words));
+        assert!(found, "it ended without {words:?}");
+        // What it says later is read by somebody, so that it never waits for a full pipe.
+        std::thread::spawn(move || lines.for_each(drop));
+    }
+
     /// Accepts gate `silence` of a wave by a person's signature.
     pub fn accept(&self, gate: &str, scope: &[&str]) {
         let signer = self.signer(0);
@@ -198,6 +239,30 @@ impl World {
 #[expect(clippy::disallowed_methods, reason = "the servers of a scenario have the system's clock")]
 pub fn clock() -> jiff::Timestamp {
     jiff::Timestamp::now()
+}
+
+/// The writing identity may no longer change this entry; what it says is the server's own refusal.
+pub fn deny_writes(server: &Server, dn: &str) {
+    let writer = server.dn(Role::Writer);
+    let rule = format!("{{0}}to dn.base=\"{dn}\" by dn.base=\"{writer}\" read by * break");
+    let rule = data_encoding::BASE64.encode(rule.as_bytes());
+    let ldif = format!("dn: {}\nchangetype: modify\nadd: olcAccess\nolcAccess:: {rule}\n", database(server));
+    server.configure(&ldif).unwrap();
+}
+
+/// Takes the last [`deny_writes`] back.
+pub fn allow_writes(server: &Server) {
+    let ldif = format!("dn: {}\nchangetype: modify\ndelete: olcAccess\nolcAccess: {{0}}\n", database(server));
+    server.configure(&ldif).unwrap();
+}
+
+/// Name of the configuration entry of the server's main database.
+fn database(server: &Server) -> String {
+    let filter = format!("(olcSuffix={})", server.suffix());
+    let found = server.search(Role::Config, &["-b", "cn=config", "-LLL", "-o", "ldif-wrap=no", &filter, "1.1"]).unwrap();
+    let text = String::from_utf8(found.stdout).unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix("dn: ")).unwrap_or_else(|| panic!("no database: {text}"));
+    line.to_owned()
 }
 
 /// Changes entries as the server's root.

@@ -177,7 +177,7 @@ impl Executor {
             (Goal::Exists(attrs), Some(seen)) => {
                 let differs = attrs.iter().find(|(attr, values)| {
                     let touchable = !is_server_owned(attr);
-                    touchable && !schema.same_values(attr, seen.values(attr), values)
+                    touchable && !act::same(schema, attr, seen.values(attr), values)
                 });
                 match differs {
                     None => Position::Reached,
@@ -197,8 +197,8 @@ impl Executor {
                     let moved = aims.iter().find(|aim| {
                         let held = before.attrs.get(&aim.attr).map_or(&[][..], Vec::as_slice);
                         !Self::may_move(task, &aim.attr)
-                            && !schema.same_values(&aim.attr, seen.values(&aim.attr), held)
-                            && !schema.same_values(&aim.attr, seen.values(&aim.attr), &aim.desired)
+                            && !act::same(schema, &aim.attr, seen.values(&aim.attr), held)
+                            && !act::same(schema, &aim.attr, seen.values(&aim.attr), &aim.desired)
                     });
                     return match moved {
                         None => Position::Open,
@@ -336,7 +336,7 @@ impl Executor {
                 };
                 let missing = attrs
                     .iter()
-                    .find(|(attr, values)| !is_server_owned(attr) && !schema.same_values(attr, seen.values(attr), values));
+                    .find(|(attr, values)| !is_server_owned(attr) && !act::same(schema, attr, seen.values(attr), values));
                 let id = seen.stable_id.clone();
                 Ok(After::Settled(match missing {
                     None => Ending::new(OutcomeKind::Succeeded, "created").with_id(id),

@@ -30,6 +30,8 @@ pub(super) struct AccountFacts {
     pub passwords: Vec<String>,
     /// Those that let in on other paths than the policy's: pass-through and clear text.
     pub sever: Vec<String>,
+    /// One of these is clear text.
+    pub severs_clear_text: bool,
     /// What a scrub takes.
     pub scrub: Vec<Touch>,
     /// It has, or a scrub makes, a password history.
@@ -107,6 +109,7 @@ fn account_facts(
         end_time: as_it_is(entry, "pwdEndTime", blobs)?,
         passwords,
         sever,
+        severs_clear_text: entry.credentials.iter().filter(is_password).any(|m| m.clear),
         scrub: Vec::new(),
         history,
         required: Vec::new(),

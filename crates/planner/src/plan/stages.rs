@@ -295,7 +295,11 @@ fn disable(
             actor: Actor::Writer,
             target: target.clone(),
             action: Action::Set { touches },
-            undo: if severs { undo::credential(capabilities) } else { UndoClass::Full },
+            undo: match (severs, facts.severs_clear_text) {
+                (true, true) => undo::clear_text(capabilities),
+                (true, false) => undo::credential(capabilities),
+                (false, _) => UndoClass::Full,
+            },
             reason: match severs {
                 true => "no way in: locked, ended, and its pass-through or clear-text passwords severed".to_owned(),
                 false => "no way in: locked and ended".to_owned(),
