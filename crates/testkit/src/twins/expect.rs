@@ -174,7 +174,7 @@ pub fn differences(estate: &Estate, progress: &Progress, [shared, independent]: 
 }
 
 /// A dump without what nobody can foretell: one-time credentials, and the `memberOf` of placeholders.
-fn foretellable(estate: &Estate, dump: &[Entry], side: Side) -> Vec<Entry> {
+pub fn foretellable(estate: &Estate, dump: &[Entry], side: Side) -> Vec<Entry> {
     let mut out = dump.to_vec();
     for entry in &mut out {
         if *entry.dn.key() == *estate.placeholder(side).key() {

@@ -1,16 +1,18 @@
 //! The way to a twin: as cutover sees a store, with the boundaries of a [`Breaker`] and pauses in which others run.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use untether_cutover::{Refusal, Store};
-use untether_directory::twin::{Identity, Twin, TwinHandle};
+use untether_directory::twin::{Identity, TwinHandle};
 use untether_directory::{EntryStream, Features, Outcome, Probe, Read, Scope, Search, Usability, Write, WriteOptions, Written};
 use untether_model::change::{Change, Modification};
 use untether_model::schema::Schema;
 use untether_model::{AttrName, Dn, Entry, Side, StableId, Value};
 
 use super::breaker::{Boundary, Breaker};
+use super::world::World;
 
 /// How many times others run before an answer arrives; asked once an operation.
 pub(super) type Pauses = Arc<dyn Fn() -> u32 + Send + Sync>;
@@ -21,11 +23,17 @@ pub(super) struct Line {
     handle: TwinHandle,
     breaker: Breaker,
     pauses: Pauses,
+    repeats: Arc<AtomicBool>,
 }
 
 impl Line {
-    pub(super) fn new(twin: &Twin, identity: Identity, breaker: Breaker, pauses: Pauses) -> Self {
-        Self { handle: twin.handle(identity), breaker, pauses }
+    fn new(world: &World, side: Side, identity: Identity) -> Self {
+        Self {
+            handle: world.twin(side).handle(identity),
+            breaker: world.breaker.clone(),
+            pauses: world.pauses.clone(),
+            repeats: world.repeats.clone(),
+        }
     }
 
     async fn pause(&self) {
@@ -101,6 +109,10 @@ impl Write for Line {
             std::future::pending::<()>().await;
         }
         let written = self.handle.apply(change, options).await;
+        if self.repeats.load(Ordering::Relaxed) {
+            // What the server says to the second one is heard by nobody.
+            drop(self.handle.apply(change, options).await);
+        }
         if self.breaker.at_write(Boundary::AfterWrite, Read::side(&self.handle), key) {
             std::future::pending::<()>().await;
         }
@@ -126,13 +138,13 @@ pub(super) struct TwinStore {
 }
 
 impl TwinStore {
-    pub(super) fn new(twin: &Twin, manage: bool, breaker: &Breaker, pauses: &Pauses) -> Self {
-        let line = |identity| Line::new(twin, identity, breaker.clone(), pauses.clone());
+    pub(super) fn new(world: &World, side: Side) -> Self {
+        let line = |identity| Line::new(world, side, identity);
         Self {
-            suffix: twin.config().suffix.clone(),
+            suffix: world.estate.suffix(side).clone(),
             reader: line(Identity::Reader),
             writer: line(Identity::Writer),
-            undoer: manage.then(|| line(Identity::Manager)),
+            undoer: world.estate.manage.then(|| line(Identity::Manager)),
         }
     }
 }

@@ -196,7 +196,7 @@ impl Session {
     /// An engine over the state as it is.
     pub fn engine(&self) -> Engine {
         let world = &self.world;
-        let store = |side| Arc::new(TwinStore::new(world.twin(side), world.estate.manage, &world.breaker, &world.pauses));
+        let store = |side| Arc::new(TwinStore::new(world, side));
         let shelf = world.shelf.clone();
         let credential = &world.estate.policy.credential;
         let ports = Ports {

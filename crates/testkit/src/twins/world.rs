@@ -1,6 +1,7 @@
 //! What outlives a process: directories, ledger and database, plans, roster, hand-over, the clock.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
@@ -87,6 +88,7 @@ pub struct World {
     pub(super) shelf: Shelf,
     pub(super) dir: StateDir,
     pub(super) pauses: Pauses,
+    pub(super) repeats: Arc<AtomicBool>,
 }
 
 impl World {
@@ -120,12 +122,18 @@ impl World {
             shelf: Shelf::default(),
             dir,
             pauses: Arc::new(|| 0),
+            repeats: Arc::default(),
         })
     }
 
     /// From now on operations pause so many times as this says, so that others run in between.
     pub fn set_pauses(&mut self, pauses: impl Fn() -> u32 + Send + Sync + 'static) {
         self.pauses = Arc::new(pauses);
+    }
+
+    /// From now on each write is sent a second time after it was answered, as a network may do it.
+    pub fn repeat_writes(&self, repeats: bool) {
+        self.repeats.store(repeats, Ordering::Relaxed);
     }
 
     /// One of the twins.

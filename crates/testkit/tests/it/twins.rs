@@ -45,7 +45,7 @@ fn assert_foretold(session: &Session, progress: &Progress, when: &str) {
     assert!(found.is_empty(), "{when}:\n{}", lines(&found));
 }
 
-fn lines(found: &[Difference]) -> String {
+pub fn lines(found: &[Difference]) -> String {
     found.iter().map(|d| format!("  {d}\n")).collect()
 }
 
