@@ -1,6 +1,8 @@
 //! Every boundary of the operation protocol, in every stage, for every kind of operation: killed there, resumed, killed again while
 //! resuming, and compared with the run that nobody interrupted. The same for rollbacks.
 
+#![expect(clippy::print_stdout, reason = "the figures of the matrix, with --nocapture")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
