@@ -161,6 +161,7 @@ impl Opened {
             }
             events(event);
         });
+        self.journal.tell_witness(events.clone());
         Ok(Ports {
             journal: self.journal.clone(),
             ledger: self.journal.clone(),

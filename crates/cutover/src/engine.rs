@@ -20,6 +20,7 @@ use untether_model::plan::{PlanHeader, Wave};
 use untether_model::run::{Record, WaveStatus};
 use untether_model::{BatchId, Side};
 
+pub use self::stage::PROTECTED_GROUP;
 use crate::error::CutoverError;
 use crate::execute::Executor;
 use crate::ports::Ports;

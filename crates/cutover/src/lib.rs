@@ -15,7 +15,7 @@ pub mod recorder;
 pub mod secret;
 pub mod throttle;
 
-pub use engine::{DEFAULT_CEILING, Ended, Engine, RunOptions, Standstill, Stop};
+pub use engine::{DEFAULT_CEILING, Ended, Engine, PROTECTED_GROUP, RunOptions, Standstill, Stop};
 pub use error::CutoverError;
 pub use execute::Executor;
 pub use order::{Forced, Rollback};

@@ -30,7 +30,7 @@ pub enum Subject {
     },
     /// A gate, a conflict, a finding, a match, a track, `forget`: the object and the digest of what the person was shown.
     Object {
-        /// `gate`, `conflict`, `finding`, `match`, `track`, `forget`.
+        /// `gate`, `conflict`, `finding`, `match`, `track`, `forget`, `protected-group`.
         kind: String,
         /// Which one.
         object: String,

@@ -22,6 +22,13 @@ pub enum Event {
         /// The record.
         record: Box<Record>,
     },
+    /// The ledger's second witness was written; whoever keeps this line can tell later that nothing was cut off before it.
+    Witness {
+        /// The last record that it covers.
+        seq: u64,
+        /// Hash of that record's frame.
+        hash: String,
+    },
     /// How fast a store is being written to, and why at that speed.
     Rate {
         /// The store.

@@ -57,6 +57,7 @@ impl<W: Write> Lines<W> {
                 _ => None,
             },
             Event::Waiting { batch, stage, reason } => Some(format!("batch {batch}, {stage}: waits: {reason}")),
+            Event::Witness { seq, hash } => Some(format!("ledger at record {seq} ({hash})")),
             Event::Rate { .. } | Event::Collected { .. } => None,
         }
     }

@@ -98,6 +98,7 @@ impl View {
                 rate.seen.retain(|(at, _)| now.duration_since(*at) <= SignedDuration::from_secs(10));
                 (rate.in_flight, rate.limit, rate.why) = (*in_flight, *limit, reason.clone());
             }
+            Event::Witness { .. } => {}
             Event::Waiting { batch, reason, .. } => drop(self.waiting.insert(batch.clone(), reason.clone())),
             Event::Collected { .. } => {}
         }

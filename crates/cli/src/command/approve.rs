@@ -1,17 +1,20 @@
 //! `untether approve` and `plan approve`: people sign orders.
 
 use jiff::{SignedDuration, Timestamp};
+use untether_cutover::PROTECTED_GROUP;
 use untether_model::approval::{Statement, Subject};
 use untether_model::digest::Digest;
 use untether_model::operation::Stage;
 use untether_model::run::{Record, RunState};
-use untether_model::{PlanId, Round, WaveId};
+use untether_model::{OpId, PlanId, Round, WaveId};
+use untether_planner::rollback::Operations as _;
 
 use crate::args::{ApproveArgs, SignArgs};
 use crate::config::Config;
 use crate::error::{CliError, Exit};
 use crate::output::Output;
 use crate::state::Opened;
+use crate::wiring::recorded::RecordedWaves;
 use crate::wiring::ssh::{Signing, sign};
 
 /// `approve ID`.
@@ -22,6 +25,9 @@ pub async fn run(config: &Config, args: &ApproveArgs, output: &Output) -> Result
     }
     if args.forget {
         return approve_forget(config, &opened, args, output).await;
+    }
+    if let Ok(op) = args.id.parse::<OpId>() {
+        return approve_member(config, &opened, (&op, args), output).await;
     }
     let (order, wave) = split(&args.id);
     let request = Request {
@@ -124,10 +130,43 @@ async fn revoke(opened: &Opened, args: &ApproveArgs, output: &Output) -> Result<
     if found.is_empty() {
         return Err(CliError::usage(format!("no approval of '{}' is in force", args.id)));
     }
+    let count = found.len();
     for (approval, by) in found {
         let reason = args.reason.clone();
         opened.record(Record::Revoked { approval, by: by.clone(), reason }).await?;
         output.say(format!("the approval of {} by {by} (record {approval}) no longer counts", args.id));
+    }
+    output.object("approve", &serde_json::json!({ "order": args.id, "revoked": count }));
+    Ok(Exit::Done)
+}
+
+/// Signs that a departed member is taken out of a protected group.
+async fn approve_member(
+    config: &Config,
+    opened: &Opened,
+    (op, args): (&OpId, &ApproveArgs),
+    output: &Output,
+) -> Result<Exit, CliError> {
+    let state = opened.state_now();
+    let planned = RecordedWaves::new(opened, &state).operation(op).map_err(CliError::usage)?;
+    if !planned.protected_group {
+        return Err(CliError::usage(format!("operation {op} needs no approval of its own"))
+            .hint(format!("its wave does: `untether approve {}`", op.wave())));
+    }
+    let shown = state.orders().get(&op.wave().plan).map(|o| o.digest);
+    let shown = shown.ok_or_else(|| CliError::usage(format!("'{}' is no recorded order", op.wave().plan)))?;
+    output.note(format!("{op}: {} members leave the protected group '{}'", planned.subjects.len(), planned.target.dn()));
+    let statement = Statement {
+        state: opened.state_id()?,
+        subject: Subject::Object { kind: PROTECTED_GROUP.to_owned(), object: op.to_string(), shown },
+        reason: args.reason.clone(),
+        not_after: until(args.until.as_deref(), opened.now())?,
+    };
+    if let Signing::Signed(signed) = sign(config, statement, &args.sign)? {
+        let by = signed.approver.clone();
+        let seq = opened.record(Record::Approved { signed: *signed }).await?;
+        output.say(format!("{by} approved that operation {op} changes the protected group"));
+        output.object("approve", &serde_json::json!({ "operation": op, "by": by, "record": seq }));
     }
     Ok(Exit::Done)
 }
@@ -146,6 +185,7 @@ async fn approve_forget(config: &Config, opened: &Opened, args: &ApproveArgs, ou
         let by = signed.approver.clone();
         opened.record(Record::Approved { signed: *signed }).await?;
         output.say(format!("{by} approved that the key of wave {wave} is destroyed"));
+        output.object("approve", &serde_json::json!({ "forget": wave, "by": by }));
     }
     Ok(Exit::Done)
 }

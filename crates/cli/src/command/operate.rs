@@ -1,9 +1,8 @@
 //! Operators' commands: retry, pause, resume, throttle, abort, forget.
 
 use untether_ledger::{Area, SealedReader, Shelf};
-use untether_model::approval::Subject;
 use untether_model::ids::BadId;
-use untether_model::run::{CellStatus, OutcomeKind, ParkReason, Record, WaveStatus};
+use untether_model::run::{CellStatus, OutcomeKind, ParkReason, Record, WaveStatus, object_approvers};
 use untether_model::{BatchId, SubjectId, WaveId};
 
 use crate::args::RetryArgs;
@@ -26,9 +25,11 @@ pub async fn retry(config: &Config, args: &RetryArgs, output: &Output) -> Result
     let wave = wave_id(&args.wave)?;
     if !args.execute {
         let looked = Looked::look(config)?;
-        for (subject, batch, why) in candidates(&looked.state, &wave, &args.subject) {
+        let found = candidates(&looked.state, &wave, &args.subject);
+        for (subject, batch, why) in &found {
             output.say(format!("would take up {subject} of {batch}: {why}"));
         }
+        output.object("retry", &serde_json::json!({ "wave": wave, "executed": false, "candidates": found }));
         return Ok(Exit::Done);
     }
     let opened = Opened::open(config).await?;
@@ -72,6 +73,7 @@ pub async fn pause(config: &Config, reason: &str, output: &Output) -> Result<Exi
     let opened = Opened::open(config).await?;
     opened.record(Record::Paused { by: operator(), reason: reason.to_owned() }).await?;
     output.say("paused: runs start nothing new until `untether resume`");
+    output.object("pause", &serde_json::json!({ "paused": true, "reason": reason }));
     Ok(Exit::Done)
 }
 
@@ -96,6 +98,7 @@ pub async fn resume(config: &Config, batch: Option<&str>, reason: &str, output: 
         return Err(CliError::new(Exit::Resumable, reason).hint(format!("`untether approve {}` for the new round", id.wave)));
     }
     opened.record(Record::Resumed { batch: batch.clone(), by: operator(), reason: reason.to_owned() }).await?;
+    output.object("resume", &serde_json::json!({ "batch": batch, "reason": reason }));
     output.say(match batch {
         Some(id) => format!("the halt of batch {id} is lifted"),
         None => "the pause is over".to_owned(),
@@ -126,6 +129,7 @@ pub async fn throttle(config: &Config, limit: &str, output: &Output) -> Result<E
     };
     let opened = Opened::open(config).await?;
     opened.record(Record::Throttled { limit, by: operator() }).await?;
+    output.object("throttle", &serde_json::json!({ "limit": limit }));
     output.say(limit.map_or("the limit is lifted".to_owned(), |n| format!("at most {n} operations in flight in each store")));
     Ok(Exit::Done)
 }
@@ -135,6 +139,7 @@ pub async fn abort(config: &Config, (wave, reason): (&str, &str), execute: bool,
     let wave = wave_id(wave)?;
     if !execute {
         output.say(format!("would give up wave {wave}: unfinished subjects are parked and released; done operations stay done (use `untether rollback` to undo). Add --execute."));
+        output.object("abort", &serde_json::json!({ "wave": wave, "executed": false }));
         return Ok(Exit::Done);
     }
     let opened = Opened::open(config).await?;
@@ -144,6 +149,7 @@ pub async fn abort(config: &Config, (wave, reason): (&str, &str), execute: bool,
     }
     opened.record(Record::Aborted { wave: wave.clone(), by: operator(), reason: reason.to_owned() }).await?;
     output.say(format!("wave {wave} was given up; its claims are released"));
+    output.object("abort", &serde_json::json!({ "wave": wave, "executed": true }));
     Ok(Exit::Done)
 }
 
@@ -183,17 +189,13 @@ pub async fn forget(config: &Config, wave: &str, execute: bool, output: &Output)
         ));
     }
     let now = opened.now();
-    let approved: std::collections::BTreeSet<String> = opened.look(|state| {
-        let fits =
-            |s: &Subject| matches!(s, Subject::Object { kind, object, .. } if kind == "forget" && *object == wave.to_string());
-        let valid = state.approvals().values().filter(|a| !a.revoked && now <= a.signed.statement.not_after);
-        valid.filter(|a| fits(&a.signed.statement.subject)).map(|a| a.signed.approver.clone()).collect()
-    });
+    let approved = opened.look(|state| object_approvers(state, "forget", &wave.to_string(), &found.digest, now));
     if approved.len() < 2 || !execute {
         output.say(format!(
             "would destroy the key of wave {wave}: nothing of it can be undone or read afterwards. Backups and copy-on-write media are outside untether's power. \
              Needs two approvals (`untether approve {wave} --forget`) and --execute; so far {}", approved.len()
         ));
+        output.object("forget", &serde_json::json!({ "wave": wave, "executed": false, "approved_by": approved }));
         return Ok(if execute { Exit::Resumable } else { Exit::Done });
     }
     let key = SealedReader::key_of(&opened.dir, &Shelf::of(Area::Plans), &found.digest)
@@ -204,5 +206,6 @@ pub async fn forget(config: &Config, wave: &str, execute: bool, output: &Output)
     opened.record(record).await?;
     opened.keys.destroy(&key)?;
     output.say(format!("the key of wave {wave} is destroyed"));
+    output.object("forget", &serde_json::json!({ "wave": wave, "executed": true, "key": key.as_str() }));
     Ok(Exit::Done)
 }

@@ -7,6 +7,7 @@ use untether_cutover::{Journal, LedgerView, Receipt};
 use untether_journal::{Entry, Put};
 use untether_ledger::StateDir;
 use untether_model::BatchId;
+use untether_model::event::Event;
 use untether_model::run::{Change, Part, Record, RunState, Sealed, Started, Summary};
 
 use crate::error::chain;
@@ -28,7 +29,15 @@ pub struct LiveJournal {
     summary: Mutex<Kept>,
     /// What was told of the next record. Asking the journal again would promise another time.
     told: Mutex<(u64, Timestamp)>,
+    /// Who is told of the second witness.
+    witness: Mutex<Option<Tell>>,
 }
+
+/// Takes events of a run.
+pub type Tell = Arc<dyn Fn(Event) + Send + Sync>;
+
+/// Records between two writings of the second witness, where no stage ends.
+const WITNESS_EVERY: u64 = 10_000;
 
 struct Kept {
     summary: Summary,
@@ -39,12 +48,17 @@ impl LiveJournal {
     /// Goes on from this summary.
     pub fn new(journal: Arc<untether_journal::Journal>, dir: StateDir, summary: Summary) -> Self {
         let told = Mutex::new(journal.next());
-        Self { journal, dir, summary: Mutex::new(Kept { summary, written: None }), told }
+        Self { journal, dir, summary: Mutex::new(Kept { summary, written: None }), told, witness: Mutex::new(None) }
     }
 
     /// The journal below.
     pub fn journal(&self) -> &untether_journal::Journal {
         &self.journal
+    }
+
+    /// Tells this from now on when the second witness is written.
+    pub fn tell_witness(&self, tell: Tell) {
+        *self.witness.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(tell);
     }
 
     /// Notes for `status` what a batch waits for.
@@ -93,7 +107,21 @@ impl Journal for LiveJournal {
             }
         }
         // What the summary tells may run ahead of what is durable by one group commit; `status` folds from the ledger itself.
-        Ok(Box::pin(async move { receipt.await.map(drop).map_err(|e| chain(&e)) }))
+        let due = matches!(record, Record::StageEnded { .. }) || seq.is_multiple_of(WITNESS_EVERY);
+        let witness = due.then(|| {
+            let tell = self.witness.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+            (self.journal.clone(), tell)
+        });
+        Ok(Box::pin(async move {
+            receipt.await.map_err(|e| chain(&e))?;
+            if let Some((journal, tell)) = witness {
+                let head = journal.write_head().await.map_err(|e| chain(&e))?;
+                if let Some(tell) = tell {
+                    tell(Event::Witness { seq: head.seq, hash: head.hash.to_string() });
+                }
+            }
+            Ok(())
+        }))
     }
 }
 

@@ -238,3 +238,60 @@ fn a_wave_that_ended_can_be_forgotten_by_two_people() {
     assert!(refused.stderr.contains("forgotten"), "{}", refused.stderr);
     world.run(&["state", "check"]).expect(0);
 }
+
+#[test]
+fn a_retired_wave_leaves_nothing_behind_and_is_reported_as_such() {
+    let world = World::new(300);
+    let plan = world.planned();
+    let wave = format!("{plan}/retire");
+    let people = world.planned_people("retire");
+    let before = world.findings();
+    world.approve(&wave, "attest", 2);
+    world.accept("silence", &["--wave", &wave]);
+
+    // Somebody who has left is still in a protected group: that is approved on its own, and nobody else waits for it.
+    let ran = world.go("retire", &[]).expect(0);
+    assert!(ran.stdout.contains("parked (held): 1"), "{}", ran.stdout);
+    let group = "cn=directory-admins,ou=groups,dc=shared,dc=example";
+    let held = people.iter().find(|p| world.dumps().shared(&p.dn).is_some()).unwrap();
+    let shown = world.run(&["subject", "show", &held.subject]).expect(0).stdout;
+    let words = shown.split("`untether approve ").nth(1).unwrap_or_else(|| panic!("what to do next: {shown}"));
+    let op: String = words.chars().take_while(|c| *c != '`').filter(|c| !c.is_whitespace()).collect();
+    let signer = world.signer(0);
+    let member = |world: &World| {
+        let dumps = world.dumps();
+        dumps.shared(group).unwrap().values("member").iter().any(|v| v.as_str() == Some(held.dn.as_str()))
+    };
+    assert!(member(&world));
+    world
+        .run(&[&["approve", op.as_str(), "--reason", "has left"][..], &signer.each_ref().map(String::as_str)].concat())
+        .expect(0);
+    world.run(&["retry", "--wave", &wave, "--execute"]).expect(0);
+    world.go("retire", &[]).expect(0);
+    assert!(!member(&world));
+    let dumps = world.dumps();
+    for person in &people {
+        assert!(dumps.shared(&person.dn).is_none(), "{}", person.dn);
+    }
+
+    // The next audit finds them nowhere, a new plan does not take them again, and the report says what was done.
+    let again = world.planned();
+    assert_ne!(again, plan);
+    let after = world.findings();
+    let of = |findings: &[(String, String)], dn: &str| findings.iter().filter(|(_, d)| d == dn).count();
+    for person in &people {
+        assert!(of(&before, &person.dn) > 0 && of(&after, &person.dn) == 0, "{}", person.dn);
+    }
+    let taken: Vec<String> = ["retire", "finish", "migrate"]
+        .iter()
+        .filter(|name| world.run(&["plan", "show", "--wave", name]).code == Some(0))
+        .flat_map(|name| world.planned_people(name))
+        .map(|p| p.subject)
+        .collect();
+    assert!(people.iter().all(|p| !taken.contains(&p.subject)));
+    let report = world.run(&["report", "--format", "json", "--lang", "en"]).expect(0);
+    println!("{}", report.stdout);
+    for lang in ["ja", "en"] {
+        println!("{}", world.run(&["report", "--format", "md", "--lang", lang]).expect(0).stdout);
+    }
+}

@@ -214,6 +214,13 @@ impl World {
             .collect()
     }
 
+    /// Findings of the last audit: rule and DN.
+    pub fn findings(&self) -> Vec<(String, String)> {
+        let rows = self.run(&["--json", "findings"]).expect(0).rows();
+        let text = |value: &Json| value.as_str().unwrap_or_default().to_owned();
+        rows.iter().map(|row| (text(&row["rule"]), text(&row["dn"]))).collect()
+    }
+
     /// Comes back when a run has said this on standard error.
     pub fn said_by(child: &mut std::process::Child, words: &str) {
         let stderr = child.stderr.take().unwrap();

@@ -8,7 +8,7 @@ use untether_model::operation::{Operation, Phase, Stage, Track};
 use untether_model::plan::{GateWhen, PlannedBatch, PlannedSubject, Wave};
 use untether_model::run::{
     ApprovalGap, CellStand, GateKind, GateQuestion, GateScope, GateState, Observation, OutcomeKind, ParkReason, Record, Stand,
-    cell_stand, judge_gate, stand,
+    cell_stand, judge_gate, object_approvers, stand,
 };
 use untether_model::{BatchId, SubjectId};
 
@@ -17,6 +17,9 @@ use crate::error::CutoverError;
 use crate::execute::Task;
 use crate::gates::{Asked, applies};
 use crate::ports::Handover;
+
+/// Kind of the statement with which a change of a protected group's members is approved.
+pub const PROTECTED_GROUP: &str = "protected-group";
 
 /// What is missing, in words.
 pub(super) fn gap_words(gap: &ApprovalGap) -> String {
@@ -73,6 +76,9 @@ impl Engine {
                 return Ok(());
             }
             let Some(task) = self.task(wave, id, op, alone) else { return Ok(()) };
+            if self.held_for_approval(wave, id, &task).await? {
+                return Ok(());
+            }
             let worked = self.executor.run(&task).await;
             self.tell_rate(task.op.store);
             worked?;
@@ -92,6 +98,31 @@ impl Engine {
             return Err(error);
         }
         Ok(self.halted(id).map(|reason| Standstill::Halted { batch: id.clone(), reason }))
+    }
+
+    /// Taking a departed member out of a protected group has an approval of its own; without it the subjects are parked.
+    async fn held_for_approval(&self, wave: &Wave, id: &BatchId, task: &Task) -> Result<bool, CutoverError> {
+        if !task.op.protected_group {
+            return Ok(false);
+        }
+        let now = self.ports.time.now();
+        let approved = self.recorder.look(|state| {
+            let order = state.orders().get(&wave.id.plan);
+            order.is_some_and(|o| !object_approvers(state, PROTECTED_GROUP, &task.id.to_string(), &o.digest, now).is_empty())
+        });
+        if approved {
+            return Ok(false);
+        }
+        let group = task.op.target.dn();
+        for subject in &task.subjects {
+            let details = format!(
+                "operation {} takes the member out of the protected group '{group}' and needs an approval of its own: \
+                 `untether approve {}`, then `untether retry`",
+                task.id, task.id
+            );
+            self.park(id, subject, task.op.stage, (ParkReason::Held, details)).await?;
+        }
+        Ok(true)
     }
 
     fn halted(&self, id: &BatchId) -> Option<String> {

@@ -13,7 +13,7 @@ mod summary;
 
 pub use apply::{Illegal, apply};
 pub use gate::{GateKind, GateQuestion, GateScope, GateState, Observation, Observed, Verdict, judge_gate};
-pub use next::{ApprovalGap, CellStand, Stand, approvers, cell_stand, missing_approvals, stand};
+pub use next::{ApprovalGap, CellStand, Stand, approvers, cell_stand, missing_approvals, object_approvers, stand};
 pub use record::{
     AuditCounts, CellOutcome, ClaimedSubject, Decision, Mark, Outcome, OutcomeKind, ParkReason, Record, Sealed, Started,
     WaveClaim,

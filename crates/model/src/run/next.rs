@@ -1,6 +1,6 @@
 //! The pure resume plan: what a cell, an approval or a batch still needs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
@@ -91,12 +91,25 @@ pub fn approvers(
         Subject::Order { digest: d, wave: w, round: r, through } => d == digest && w == wave && *r == round && *through >= stage,
         Subject::Object { .. } => false,
     };
-    state
+    people(state, now, covers)
+}
+
+/// Who has signed for an object (`forget`, `protected-group`), of those who were shown this, now.
+pub fn object_approvers(state: &RunState, kind: &str, object: &str, shown: &Digest, now: Timestamp) -> BTreeSet<String> {
+    people(state, now, |subject| match subject {
+        Subject::Order { .. } => false,
+        Subject::Object { kind: k, object: o, shown: s } => k == kind && o == object && s == shown,
+    })
+}
+
+/// The people behind the approvals that fit and are in force. One key is one person, under whatever names it is configured.
+fn people(state: &RunState, now: Timestamp, covers: impl Fn(&Subject) -> bool) -> BTreeSet<String> {
+    let in_force = state
         .approvals()
         .values()
-        .filter(|a| !a.revoked && now <= a.signed.statement.not_after && covers(&a.signed.statement.subject))
-        .map(|a| a.signed.approver.clone())
-        .collect()
+        .filter(|a| !a.revoked && now <= a.signed.statement.not_after && covers(&a.signed.statement.subject));
+    let by_key: BTreeMap<&str, &str> = in_force.map(|a| (a.signed.key.as_str(), a.signed.approver.as_str())).collect();
+    by_key.into_values().map(str::to_owned).collect()
 }
 
 /// What is missing for a stage to begin: one person for a reversible stage, two different ones for an irreversible one.
