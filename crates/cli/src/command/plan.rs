@@ -10,7 +10,7 @@ use untether_model::digest::Digest;
 use untether_model::operation::{Stage, UndoClass};
 use untether_model::plan::{OrderKind, WaveLine};
 use untether_model::run::{Observation, Observed, Record, RunState};
-use untether_model::{Dn, PlanId, Side};
+use untether_model::{BatchId, Dn, OpId, PlanId, Side, WaveId};
 use untether_planner::{Inputs, Level, Linter, ReportLine, Source, plan};
 
 use crate::args::{PlanArgs, PlanCommand};
@@ -43,6 +43,9 @@ pub async fn run(config: &Config, args: &PlanArgs, output: &Output) -> Result<Ex
             if opened.look(|state| state.orders().get(&id).is_some_and(|o| o.rehearsed.is_none())) {
                 output.note(format!("plan {id} has not been rehearsed"));
             }
+            for (id, group) in opened.look(|state| protected_groups(&opened, state, &id, &names))? {
+                output.note(format!("on its own: operation {id} takes a departed member out of the protected group '{group}': `untether approve {id}`"));
+            }
             for name in names {
                 let request = Request {
                     order: id.clone(),
@@ -57,6 +60,23 @@ pub async fn run(config: &Config, args: &PlanArgs, output: &Output) -> Result<Ex
             Ok(Exit::Done)
         }
     }
+}
+
+/// Operations of these waves that have an approval of their own, with their groups.
+fn protected_groups(opened: &Opened, state: &RunState, plan: &PlanId, waves: &[String]) -> Result<Vec<(OpId, Dn)>, CliError> {
+    let recorded = state.orders().get(plan).map(|o| o.waves.as_slice()).unwrap_or_default();
+    let mut found = Vec::new();
+    for wave in recorded.iter().filter(|w| waves.contains(&w.name)) {
+        for line in wave_lines(&opened.dir, &opened.keys, &wave.digest)? {
+            if let WaveLine::Operation(op) = line?
+                && op.protected_group
+            {
+                let batch = BatchId::new(WaveId::new(plan.clone(), wave.name.as_str()), op.batch.as_str());
+                found.push((OpId::new(batch, op.n), op.target.dn().clone()));
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// The last audit's snapshot.

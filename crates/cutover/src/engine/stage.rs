@@ -117,7 +117,7 @@ impl Engine {
         for subject in &task.subjects {
             let details = format!(
                 "operation {} takes the member out of the protected group '{group}' and needs an approval of its own: \
-                 `untether approve {}`, then `untether retry`",
+                 `untether approve {}`, then `untether retry`, or a new plan once the wave has ended",
                 task.id, task.id
             );
             self.park(id, subject, task.op.stage, (ParkReason::Held, details)).await?;
