@@ -10,3 +10,5 @@ mod operate;
 mod story;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod trouble;
