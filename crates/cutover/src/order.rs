@@ -64,7 +64,7 @@ impl Engine {
         let Some(order) = self.recorder.look(|state| state.orders().get(id).cloned()) else {
             return Ok(Forced::Refused(format!("order {id} is not recorded in this state directory")));
         };
-        let (OrderKind::Resolution { op: forced }, [op]) = (order.kind.clone(), wave.operations.as_slice()) else {
+        let (OrderKind::Resolution { op: forced }, [op]) = (order.kind.clone(), wave.operations()) else {
             return Ok(Forced::Refused(format!("order {id} is no forced resolution")));
         };
         let have = self.recorder.look(|state| approvers(state, &order.digest, &wave.id.wave, (Round::FIRST, op.stage), now));
@@ -114,7 +114,7 @@ impl Engine {
             return Ok(Rollback::Unapproved { have, needed: order.approvals_needed });
         }
         let mut phases: BTreeMap<Phase, Vec<&Operation>> = BTreeMap::new();
-        for op in &wave.operations {
+        for op in wave.operations() {
             phases.entry(op.phase).or_default().push(op);
         }
         let mut failed: BTreeMap<SubjectId, String> = BTreeMap::new();

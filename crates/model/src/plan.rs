@@ -225,11 +225,68 @@ pub struct Wave {
     pub header: WaveHeader,
     /// Its batches, the canary first.
     pub batches: Vec<PlannedBatch>,
-    /// Its operations, by batch and number.
-    pub operations: Vec<Operation>,
+    /// Its operations, as they stand in the file: by batch and number.
+    operations: Vec<Operation>,
+    /// Where the operations of a batch and stage stand.
+    index: BTreeMap<String, BTreeMap<Stage, Vec<usize>>>,
+}
+
+/// Why lines are no wave.
+#[derive(Debug, thiserror::Error)]
+pub enum BadWave<E> {
+    /// A line could not be read.
+    #[error(transparent)]
+    Line(E),
+    /// The head does not come first, or comes twice, or is missing.
+    #[error("the file of wave {0} does not begin with its head")]
+    NoHead(WaveId),
 }
 
 impl Wave {
+    /// Puts a wave together from the lines of its file.
+    pub fn from_lines<E>(id: &WaveId, lines: impl IntoIterator<Item = Result<WaveLine, E>>) -> Result<Self, BadWave<E>> {
+        let mut wave: Option<Self> = None;
+        for line in lines {
+            match (line.map_err(BadWave::Line)?, &mut wave) {
+                (WaveLine::Wave(header), slot @ None) => {
+                    let (batches, operations, index) = (Vec::new(), Vec::new(), BTreeMap::new());
+                    *slot = Some(Self { id: id.clone(), header, batches, operations, index });
+                }
+                (WaveLine::Batch(batch), Some(wave)) => wave.batches.push(batch),
+                (WaveLine::Operation(op), Some(wave)) => wave.push(*op),
+                _ => return Err(BadWave::NoHead(id.clone())),
+            }
+        }
+        wave.ok_or_else(|| BadWave::NoHead(id.clone()))
+    }
+
+    fn push(&mut self, operation: Operation) {
+        if !self.index.contains_key(&operation.batch) {
+            self.index.insert(operation.batch.clone(), BTreeMap::new());
+        }
+        if let Some(stages) = self.index.get_mut(&operation.batch) {
+            stages.entry(operation.stage).or_default().push(self.operations.len());
+        }
+        self.operations.push(operation);
+    }
+
+    /// Its operations, as they stand in the file.
+    pub fn operations(&self) -> &[Operation] {
+        &self.operations
+    }
+
+    /// The operations of one stage of a batch, by number.
+    pub fn operations_of<'a>(&'a self, batch: &str, stage: Stage) -> impl Iterator<Item = &'a Operation> + use<'a> {
+        let places = self.index.get(batch).and_then(|stages| stages.get(&stage)).map_or(&[][..], Vec::as_slice);
+        places.iter().filter_map(|place| self.operations.get(*place))
+    }
+
+    /// One operation.
+    pub fn operation(&self, batch: &str, n: u32) -> Option<&Operation> {
+        let stages = self.index.get(batch)?;
+        stages.keys().find_map(|stage| self.operations_of(batch, *stage).find(|op| op.n == n))
+    }
+
     /// The id of one of its batches.
     pub fn batch_id(&self, name: &str) -> BatchId {
         BatchId::new(self.id.clone(), name)

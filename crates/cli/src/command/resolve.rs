@@ -123,7 +123,7 @@ async fn force(
 }
 
 fn stage_of(wave: &untether_model::plan::Wave) -> &'static str {
-    wave.operations.first().map_or("disable", |op| op.stage.as_str())
+    wave.operations().first().map_or("disable", |op| op.stage.as_str())
 }
 
 async fn record(opened: &Opened, (op, subject): (&OpId, Option<&SubjectId>), output: &Output) -> Result<PlanId, CliError> {

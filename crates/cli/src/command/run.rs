@@ -142,7 +142,7 @@ fn preview(config: &Config, args: &RunArgs, through: Option<Stage>, output: &Out
     let header = load_header(&looked.dir, &looked.keys, &looked.state, &id.plan)?;
     let wave = load_wave(&looked.dir, &looked.keys, &header, &id)?;
     let mut counts: BTreeMap<Stage, (u64, u64)> = BTreeMap::new();
-    for op in wave.operations.iter().filter(|op| through.is_none_or(|t| op.stage <= t)) {
+    for op in wave.operations().iter().filter(|op| through.is_none_or(|t| op.stage <= t)) {
         let count = counts.entry(op.stage).or_default();
         count.0 += 1;
         count.1 += u64::try_from(op.subjects.len().max(1)).unwrap_or(u64::MAX);

@@ -8,7 +8,7 @@ use untether_audit::stored::StoredAudit;
 use untether_directory::filter::Filter;
 use untether_ledger::{Area, Key, KeyId, KeyStore, SealedReader, SealedWriter, Shelf, StateDir, keys::KeySort};
 use untether_model::digest::Digest;
-use untether_model::plan::{PlanHeader, Wave, WaveLine};
+use untether_model::plan::{BadWave, PlanHeader, Wave, WaveLine};
 use untether_model::run::RunState;
 use untether_model::schema::Schema;
 use untether_model::snapshot::{SnapshotEntry, Subject};
@@ -83,18 +83,10 @@ pub fn load_wave(dir: &StateDir, keys: &KeyStore, header: &PlanHeader, id: &Wave
         let names: Vec<&str> = header.waves.iter().map(|w| w.name.as_str()).collect();
         CliError::usage(format!("plan {} has no wave '{}'", id.plan, id.wave)).hint(format!("it has: {}", names.join(", ")))
     })?;
-    let mut wave: Option<Wave> = None;
-    for line in wave_lines(dir, keys, &found.digest)? {
-        match (line?, &mut wave) {
-            (WaveLine::Wave(header), slot @ None) => {
-                *slot = Some(Wave { id: id.clone(), header, batches: Vec::new(), operations: Vec::new() });
-            }
-            (WaveLine::Batch(batch), Some(wave)) => wave.batches.push(batch),
-            (WaveLine::Operation(op), Some(wave)) => wave.operations.push(*op),
-            _ => return Err(CliError::state(format!("the file of wave {id} does not begin with its head"))),
-        }
-    }
-    wave.ok_or_else(|| CliError::state(format!("the file of wave {id} is empty")))
+    Wave::from_lines(id, wave_lines(dir, keys, &found.digest)?).map_err(|e| match e {
+        BadWave::Line(error) => error,
+        BadWave::NoHead(_) => CliError::state(e.to_string()),
+    })
 }
 
 /// A blob of a wave.

@@ -91,8 +91,7 @@ impl<'a> RecordedWaves<'a> {
 
 impl Operations for RecordedWaves<'_> {
     fn operation(&self, id: &OpId) -> Result<Operation, String> {
-        let found =
-            self.with(id.wave(), |wave| wave.operations.iter().find(|op| op.batch == id.batch.batch && op.n == id.n).cloned())?;
+        let found = self.with(id.wave(), |wave| wave.operation(&id.batch.batch, id.n).cloned())?;
         found.ok_or_else(|| format!("operation {id} is not in its wave's file"))
     }
 

@@ -218,7 +218,6 @@ impl Engine {
 }
 
 fn operations_of(wave: &Wave, batch: &PlannedBatch, stage: Stage) -> u64 {
-    let cells: usize =
-        wave.operations.iter().filter(|op| op.batch == batch.name && op.stage == stage).map(|op| op.subjects.len().max(1)).sum();
+    let cells: usize = wave.operations_of(&batch.name, stage).map(|op| op.subjects.len().max(1)).sum();
     u64::try_from(cells).unwrap_or(u64::MAX)
 }

@@ -93,7 +93,7 @@ impl Engine {
     async fn moved(&self, wave: &Wave) -> Result<Option<String>, CutoverError> {
         let Some(first) = first_stage(wave) else { return Ok(None) };
         let touched: Vec<&Operation> = wave
-            .operations
+            .operations()
             .iter()
             .filter(|op| {
                 op.stage == first && matches!(op.action, Action::Set { .. }) && matches!(op.target, Target::Existing { .. })
@@ -161,7 +161,7 @@ fn over_threshold(wave: &Wave) -> Option<String> {
         let scope = wave.header.in_scope.get(&side).copied().unwrap_or(0);
         let count = |wanted: &dyn Fn(&Operation) -> bool| {
             let names: std::collections::BTreeSet<_> = wave
-                .operations
+                .operations()
                 .iter()
                 .filter(|op| op.store == side && wanted(op))
                 .map(|op| op.target.dn().key().clone())

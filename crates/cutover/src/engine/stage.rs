@@ -43,7 +43,7 @@ impl Engine {
         options: &RunOptions,
     ) -> Result<Option<Standstill>, CutoverError> {
         let mut phases: BTreeMap<Phase, Vec<&Operation>> = BTreeMap::new();
-        for op in wave.operations.iter().filter(|op| op.batch == batch.name && op.stage == stage) {
+        for op in wave.operations_of(&batch.name, stage) {
             phases.entry(op.phase).or_default().push(op);
         }
         for ops in phases.values() {

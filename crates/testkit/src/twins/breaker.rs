@@ -103,7 +103,7 @@ impl Breaker {
     pub fn learn(&self, header: &PlanHeader, wave: &Wave) {
         let undoing = matches!(header.kind, OrderKind::Rollback { .. });
         let mut inner = self.lock();
-        for op in &wave.operations {
+        for op in wave.operations() {
             let what = kind_of(&op.action);
             let place = (op.store, op.target.dn().key().clone());
             inner.operations.insert(wave.op_id(op), Known { undoing, stage: op.stage, what, place });

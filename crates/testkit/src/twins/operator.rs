@@ -11,7 +11,7 @@ use untether_model::approval::{Signed, Statement, Subject};
 use untether_model::change::{Change, Modification};
 use untether_model::digest::Digest;
 use untether_model::operation::Stage;
-use untether_model::plan::{OrderKind, Wave, WaveLine};
+use untether_model::plan::{OrderKind, Wave};
 use untether_model::policy::{Capabilities, CapabilityMap};
 use untether_model::roster::Presence;
 use untether_model::run::{GateKind, GateScope, Record, RunState, WaveStatus};
@@ -73,19 +73,8 @@ impl Sink for Files {
 }
 
 fn read_wave(id: &WaveId, lines: &[u8]) -> Result<Wave, Trouble> {
-    let mut wave: Option<Wave> = None;
-    for line in lines.split(|b| *b == b'\n').filter(|l| !l.is_empty()) {
-        let line: WaveLine = serde_json::from_slice(line).map_err(Trouble::new)?;
-        match (line, &mut wave) {
-            (WaveLine::Wave(header), slot @ None) => {
-                *slot = Some(Wave { id: id.clone(), header, batches: vec![], operations: vec![] });
-            }
-            (WaveLine::Batch(batch), Some(wave)) => wave.batches.push(batch),
-            (WaveLine::Operation(op), Some(wave)) => wave.operations.push(*op),
-            _ => return Err(Trouble::new(format!("the file of wave {id} does not begin with its head"))),
-        }
-    }
-    wave.ok_or_else(|| Trouble::new(format!("wave {id} has no lines")))
+    let lines = lines.split(|b| *b == b'\n').filter(|l| !l.is_empty()).map(serde_json::from_slice);
+    Wave::from_lines(id, lines).map_err(Trouble::new)
 }
 
 /// What both twins can do with our binds.

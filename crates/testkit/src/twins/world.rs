@@ -52,7 +52,7 @@ impl Operations for Shelf {
     fn operation(&self, id: &OpId) -> Result<Operation, String> {
         let library = self.lock();
         let wave = library.waves.get(id.wave());
-        let found = wave.and_then(|w| w.operations.iter().find(|op| op.batch == id.batch.batch && op.n == id.n));
+        let found = wave.and_then(|w| w.operation(&id.batch.batch, id.n));
         found.cloned().ok_or_else(|| format!("operation {id} is in no wave"))
     }
 
