@@ -231,6 +231,9 @@ impl Engine {
                 }
                 for subject in &batch.subjects {
                     let Some(found) = state.subjects().get(&subject.id).filter(|s| s.batch == id) else { continue };
+                    // Whoever catches up alone is behind its batch.
+                    let next = found.next_stage().filter(|next| options.through.is_none_or(|through| *next <= through));
+                    left |= found.claimed && found.parked.is_none() && next.is_some();
                     if let Some(why) = &found.parked {
                         *parked.entry(why.reason.as_str()).or_insert(0) += 1;
                         conflicts += u64::from(why.reason == untether_model::run::ParkReason::Conflict);

@@ -147,6 +147,15 @@ impl Executor {
         self.recorder.look(|state| cell_stand(state, &task.id, subject))
     }
 
+    /// Whether the subject is still worked on: another operation of its batch may have failed meanwhile, and parked it. Nothing may
+    /// be awaited between asking and recording.
+    pub(crate) fn is_worked_on(&self, task: &Task, subject: Option<&SubjectId>) -> bool {
+        self.recorder.look(|state| {
+            let Some(id) = subject.filter(|_| state.batches().contains_key(&task.id.batch)) else { return true };
+            state.subjects().get(id).is_some_and(|s| s.batch == task.id.batch && s.parked.is_none())
+        })
+    }
+
     /// An answer to a question: an unreachable or silent store stops the run, it never looks like an outcome.
     pub(crate) fn answered<T>(&self, task: &Task, answer: Answer<T>) -> Result<T, CutoverError> {
         answer.map_err(|source| CutoverError::Store { op: task.id.clone(), source })

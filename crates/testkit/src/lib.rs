@@ -2,4 +2,5 @@
 
 pub mod generate;
 pub mod lab;
+pub mod simulate;
 pub mod twins;

@@ -3,7 +3,7 @@
 use untether_model::BatchId;
 use untether_model::operation::Stage;
 use untether_model::plan::{PlannedBatch, PlannedSubject, Wave};
-use untether_model::run::{Record, Stand, missing_approvals, stand};
+use untether_model::run::{Record, Stand, missing_approvals, stand, unfinished_rollback};
 
 use super::stage::gap_words;
 use super::{Engine, RunOptions, Standstill, Stop};
@@ -26,6 +26,10 @@ impl Engine {
         options: &RunOptions,
     ) -> Result<Vec<Standstill>, CutoverError> {
         let id = wave.batch_id(&batch.name);
+        if let Some(order) = self.recorder.look(|state| unfinished_rollback(state, &id)) {
+            let reason = format!("rollback {order} of it has begun and must end first");
+            return Ok(vec![Standstill::Halted { batch: id, reason }]);
+        }
         let mut standstills = self.catch_up(wave, batch, &id, options).await?;
         let mut moved = self.recorder.moved();
         loop {

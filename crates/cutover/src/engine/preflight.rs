@@ -3,7 +3,7 @@
 use futures::StreamExt;
 use untether_model::operation::{Action, Operation, Stage, Target};
 use untether_model::plan::{PlanHeader, Wave};
-use untether_model::run::{ClaimedSubject, Record, WaveClaim, WaveStatus, missing_approvals};
+use untether_model::run::{ClaimedSubject, Record, WaveClaim, WaveStatus, apply, missing_approvals};
 use untether_model::{AttrName, Round, Side};
 
 use super::{Engine, Standstill};
@@ -20,6 +20,9 @@ impl Engine {
         let refused = |reason: String| Ok(Some(Standstill::Refused { reason }));
         if !header.executable {
             return refused(format!("the plan can only be rehearsed: {}", header.not_executable.join("; ")));
+        }
+        if self.recorder.look(|state| state.orders().get(&wave.id.plan).is_some_and(|order| !order.executable)) {
+            return refused(format!("plan {} has errors: `untether plan lint` lists them", wave.id.plan));
         }
         if let Some(reason) = self.other_store(header).await? {
             return refused(reason);
@@ -43,7 +46,12 @@ impl Engine {
         if let Some(reason) = self.moved(wave).await? {
             return refused(reason);
         }
-        self.recorder.record(start_record(header, wave)).await?;
+        let record = start_record(header, wave);
+        let now = self.ports.time.now();
+        if let Some(taken) = self.recorder.look(|state| apply(state, 0, now, &record).err()) {
+            return refused(format!("{} {}; make a new plan", taken.object, taken.reason));
+        }
+        self.recorder.record(record).await?;
         Ok(None)
     }
 

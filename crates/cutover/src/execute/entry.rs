@@ -66,6 +66,9 @@ impl Executor {
                 Position::Elsewhere(words) => Some(Ending::new(OutcomeKind::Conflict, words)),
                 Position::Open => None,
             };
+            if started.is_none() && !self.is_worked_on(task, subject) {
+                return Ok(());
+            }
             if let Some(result) = result {
                 return self.record_outcome(task, started, &task.subjects, result).await;
             }
@@ -74,6 +77,9 @@ impl Executor {
             // One intent covers tries until its before-image no longer holds; then a new one is journalled.
             let covered = intent.as_ref().is_some_and(|(held, _)| held.attrs == before.attrs);
             if started.is_none() || !covered {
+                if !self.is_worked_on(task, subject) {
+                    return Ok(());
+                }
                 attempts += 1;
                 let desired = self.desired(task, &goal, secret.as_ref().map(|(plain, _)| plain.as_str()));
                 started = Some(self.start(task, seen.as_ref(), &goal, (&before, &desired), attempts).await?);

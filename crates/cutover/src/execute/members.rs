@@ -121,6 +121,10 @@ impl Executor {
                 return self.end(task, started, &cells, Ending::new(OutcomeKind::Conflict, words)).await;
             }
             if started.is_none() {
+                cells.retain(|cell| self.is_worked_on(task, cell.subject.as_ref()));
+                if cells.is_empty() {
+                    return Ok(());
+                }
                 attempt += 1;
                 started = Some(self.start_members(task, ensure, seen.as_ref(), &cells, attempt).await?);
             }
@@ -217,6 +221,11 @@ impl Executor {
     }
 
     async fn end(&self, task: &Task, started: Option<u64>, cells: &[Cell], result: Ending) -> Result<(), CutoverError> {
+        let counts = |cell: &&Cell| started.is_some() || self.is_worked_on(task, cell.subject.as_ref());
+        let cells: Vec<&Cell> = cells.iter().filter(counts).collect();
+        if cells.is_empty() {
+            return Ok(());
+        }
         let subjects: Vec<SubjectId> = cells.iter().filter_map(|c| c.subject.clone()).collect();
         self.record_outcome(task, started, &subjects, result).await
     }

@@ -29,6 +29,9 @@ impl Executor {
                         None => None,
                     };
                     if by_name.is_some() || by_id.is_some() {
+                        if !self.is_worked_on(task, subject) {
+                            return Ok(());
+                        }
                         let words = "the entry exists again in the shared store: something brought it back";
                         let result = Ending::new(OutcomeKind::Conflict, words);
                         return self.record_outcome(task, None, &task.subjects, result).await;
@@ -39,6 +42,9 @@ impl Executor {
                 Check::NegativeAuthentication => missing.push("no probe account was disabled with this wave".to_owned()),
                 Check::Evidence => missing.push("not included in a signed evidence log".to_owned()),
             }
+        }
+        if !self.is_worked_on(task, subject) {
+            return Ok(());
         }
         let to = self.ports.time.now();
         let words = if missing.is_empty() { "complete".to_owned() } else { format!("partial: {}", missing.join("; ")) };
@@ -71,6 +77,9 @@ impl Executor {
         let empty = Image { dn: task.op.target.dn().clone(), attrs: Default::default(), secret: None };
         let sealed =
             |purpose| empty.seal(&key, purpose, &task.id).map_err(|source| CutoverError::Sealed { op: task.id.clone(), source });
+        if !self.is_worked_on(task, Some(subject)) {
+            return Ok(());
+        }
         let started = self
             .record_started(Started {
                 op: task.id.clone(),

@@ -697,6 +697,7 @@ impl Step<'_> {
             batch.ended = ended_before(&batch.stages, to).filter(|stage| batch.ended.is_some_and(|ended| *stage <= ended));
             batch.current = None;
             batch.current_since = None;
+            batch.open = 0;
             batch.round = round;
             batch.halted = Some(format!("rolled back to before {to}"));
             parts.push(Part::Batch(id.clone(), batch));
@@ -724,7 +725,9 @@ fn ended_before(stages: &[Stage], to: Stage) -> Option<Stage> {
 
 fn undone(subject: Option<&SubjectId>, op: &OpId, cell: &CellState) -> Part {
     let key = CellKey { subject: subject.cloned(), op: op.clone() };
-    Part::Cell(key, CellState { undone: true, applied: false, ..cell.clone() })
+    // Whether it ever took effect no longer matters: the undoing has looked.
+    let status = if cell.status == CellStatus::Open { CellStatus::Ended(OutcomeKind::Unknown) } else { cell.status };
+    Part::Cell(key, CellState { status, undone: true, applied: false, ..cell.clone() })
 }
 
 fn cell_keys(op: &OpId, subjects: &[SubjectId]) -> Vec<CellKey> {

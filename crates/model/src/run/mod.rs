@@ -13,7 +13,9 @@ mod summary;
 
 pub use apply::{Illegal, apply};
 pub use gate::{GateKind, GateQuestion, GateScope, GateState, Observation, Observed, Verdict, judge_gate};
-pub use next::{ApprovalGap, CellStand, Stand, approvers, cell_stand, missing_approvals, object_approvers, stand};
+pub use next::{
+    ApprovalGap, CellStand, Stand, approvers, cell_stand, missing_approvals, object_approvers, stand, unfinished_rollback,
+};
 pub use record::{
     AuditCounts, CellOutcome, ClaimedSubject, Decision, Mark, Outcome, OutcomeKind, ParkReason, Record, Sealed, Started,
     WaveClaim,

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::record::OutcomeKind;
-use super::state::{CellStatus, RunState};
+use super::state::{CellStatus, OrderStatus, RunState};
 use crate::approval::Subject;
 use crate::digest::Digest;
 use crate::operation::Stage;
-use crate::{BatchId, OpId, Round, SubjectId};
+use crate::plan::OrderKind;
+use crate::{BatchId, OpId, PlanId, Round, SubjectId};
 
 /// What is to be done with a cell.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +65,14 @@ pub fn stand(state: &RunState, batch: &BatchId, subject: &SubjectId) -> Stand {
         },
         _ => Stand::Elsewhere,
     }
+}
+
+/// A rollback that has begun, has not ended, and concerns somebody whom the batch holds: forward work would undo the undoing.
+pub fn unfinished_rollback(state: &RunState, batch: &BatchId) -> Option<PlanId> {
+    let here = |subject: &SubjectId| state.subjects().get(subject).is_some_and(|s| s.batch == *batch);
+    let mut begun =
+        state.orders().iter().filter(|(_, o)| matches!(o.kind, OrderKind::Rollback { .. }) && o.status == OrderStatus::Running);
+    begun.find(|(_, o)| o.concerns.iter().any(|(_, subjects)| subjects.iter().any(here))).map(|(id, _)| id.clone())
 }
 
 /// An approval that is missing.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
-use untether_model::operation::{Stage, Track};
+use untether_model::operation::Track;
 use untether_model::policy::{
     Admission, AuditPolicy, Entity, GroupMap, HashScheme, Hold, Keep, Mapping, PlanPolicy, Span, StoreAudit, WavePolicy,
 };
@@ -468,9 +468,4 @@ fn policy(shared: &Dn, own: &Dn, shape: Shape) -> Result<PlanPolicy, Trouble> {
         snapshot_max_age: Span::from_seconds(86_400),
         forecast_writes_per_second: 200.0,
     })
-}
-
-/// The stages of a track, in order.
-pub fn stages_of(track: Track) -> impl Iterator<Item = Stage> {
-    Stage::ALL.into_iter().filter(move |stage| track.has(*stage))
 }

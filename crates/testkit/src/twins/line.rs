@@ -1,7 +1,7 @@
 //! The way to a twin: as cutover sees a store, with the boundaries of a [`Breaker`] and pauses in which others run.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 use untether_cutover::{Refusal, Store};
@@ -11,7 +11,7 @@ use untether_model::change::{Change, Modification};
 use untether_model::schema::Schema;
 use untether_model::{AttrName, Dn, Entry, Side, StableId, Value};
 
-use super::breaker::{Boundary, Breaker};
+use super::breaker::Boundary;
 use super::world::World;
 
 /// How many times others run before an answer arrives; asked once an operation.
@@ -21,23 +21,16 @@ pub(super) type Pauses = Arc<dyn Fn() -> u32 + Send + Sync>;
 #[derive(Clone)]
 pub(super) struct Line {
     handle: TwinHandle,
-    breaker: Breaker,
-    pauses: Pauses,
-    repeats: Arc<AtomicBool>,
+    world: World,
 }
 
 impl Line {
     fn new(world: &World, side: Side, identity: Identity) -> Self {
-        Self {
-            handle: world.twin(side).handle(identity),
-            breaker: world.breaker.clone(),
-            pauses: world.pauses.clone(),
-            repeats: world.repeats.clone(),
-        }
+        Self { handle: world.twin(side).handle(identity), world: world.clone() }
     }
 
     async fn pause(&self) {
-        for _ in 0..(self.pauses)() {
+        for _ in 0..(self.world.pauses)() {
             tokio::task::yield_now().await;
         }
     }
@@ -45,7 +38,7 @@ impl Line {
     /// Before a question. A dead run gets no answer.
     async fn ask(&self, what: &str) {
         self.pause().await;
-        if self.breaker.at(Boundary::BeforeRead, what) {
+        if self.world.breaker.at(Boundary::BeforeRead, what) {
             std::future::pending::<()>().await;
         }
     }
@@ -105,15 +98,20 @@ impl Write for Line {
     async fn apply(&self, change: &Change, options: &WriteOptions) -> Outcome<Written> {
         self.pause().await;
         let key = change.dn().key();
-        if self.breaker.at_write(Boundary::BeforeWrite, Read::side(&self.handle), key) {
+        if self.world.breaker.at_write(Boundary::BeforeWrite, Read::side(&self.handle), key) {
             std::future::pending::<()>().await;
         }
+        let side = Read::side(&self.handle);
+        self.world.observer.sending(side, change);
+        let before = self.world.entry(side, change.dn());
         let written = self.handle.apply(change, options).await;
-        if self.repeats.load(Ordering::Relaxed) {
+        let after = self.world.entry(side, change.dn());
+        self.world.observer.written(side, change, before.as_ref(), after.as_ref());
+        if self.world.repeats.load(Ordering::Relaxed) {
             // What the server says to the second one is heard by nobody.
             drop(self.handle.apply(change, options).await);
         }
-        if self.breaker.at_write(Boundary::AfterWrite, Read::side(&self.handle), key) {
+        if self.world.breaker.at_write(Boundary::AfterWrite, Read::side(&self.handle), key) {
             std::future::pending::<()>().await;
         }
         self.pause().await;
@@ -122,7 +120,7 @@ impl Write for Line {
 
     async fn transaction(&self, changes: &[(Dn, Vec<Modification>)], options: &WriteOptions) -> Outcome<()> {
         self.pause().await;
-        if self.breaker.is_down() {
+        if self.world.breaker.is_down() {
             std::future::pending::<()>().await;
         }
         self.handle.transaction(changes, options).await

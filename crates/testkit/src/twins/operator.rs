@@ -17,6 +17,7 @@ use untether_model::roster::Presence;
 use untether_model::run::{GateKind, GateScope, Record, RunState, WaveStatus};
 use untether_model::schema::Schema;
 use untether_model::{AttrName, Dn, PlanId, Round, Side, StateId, SubjectId, Value, WaveId};
+use untether_planner::lint::Rule;
 use untether_planner::{Inputs, Level, ReportLine, RollbackInputs, RollbackOrder, RollbackRequest, Sink, plan, rollback};
 
 use super::error::Trouble;
@@ -141,7 +142,9 @@ impl Session {
             },
             &mut files,
         )?;
-        if let Some(note) = planned.lint.iter().find(|n| n.level == Level::Error) {
+        let errors = || planned.lint.iter().filter(|n| n.level == Level::Error);
+        // A wave above its threshold is the policy's doing; any other error is the planner's.
+        if let Some(note) = errors().find(|n| n.rule != Rule::Threshold) {
             return Err(Trouble::new(format!("the plan has an error: {note}")));
         }
         if self.state.orders().contains_key(&planned.id) {
@@ -168,7 +171,7 @@ impl Session {
             snapshot: planned.header.snapshot,
             waves: planned.header.waves.clone(),
             report: None,
-            executable: planned.header.executable,
+            executable: planned.header.executable && errors().next().is_none(),
         })?;
         Ok(planned.id)
     }

@@ -15,6 +15,7 @@ use untether_planner::Intents;
 use super::breaker::{Boundary, Breaker};
 use super::error::Trouble;
 use super::line::TwinStore;
+use super::observer::Observer;
 use super::ports::{KeptHandover, NamedKeys, Reading, VirtualTime};
 use super::world::World;
 
@@ -48,13 +49,18 @@ fn fold(state: &mut RunState, seq: u64, at: Timestamp, (kind, body): (&str, &str
 struct TwinJournal {
     journal: untether_journal::Journal,
     breaker: Breaker,
+    observer: Arc<dyn Observer>,
 }
 
 impl TwinJournal {
     fn put(&self, record: &Record, change: &Change) -> Result<untether_journal::Receipt, String> {
         let (kind, body_json) = record.to_parts().map_err(|e| e.to_string())?;
         let puts = puts(change).map_err(|e| e.to_string())?;
-        self.journal.submit(vec![Entry { kind: kind.into(), body_json, puts }]).map_err(|e| e.to_string())
+        let (seq, at) = self.journal.next();
+        let receipt = self.journal.submit(vec![Entry { kind: kind.into(), body_json, puts }]).map_err(|e| e.to_string())?;
+        // Durable: the journal has no thread.
+        self.observer.recorded(seq, at, record);
+        Ok(receipt)
     }
 
     fn record(&self, seq: u64) -> Result<Record, String> {
@@ -146,7 +152,11 @@ impl Session {
                 Ok(puts(&change)?)
             })
             .map_err(Trouble::new)?;
-        let journal = Arc::new(TwinJournal { journal: opened.start_inside()?, breaker: world.breaker.clone() });
+        let journal = Arc::new(TwinJournal {
+            journal: opened.start_inside()?,
+            breaker: world.breaker.clone(),
+            observer: world.observer.clone(),
+        });
         let session = Self { journal, state, world: world.clone() };
         if session.folded()? != session.state {
             return Err(Trouble::new("the database holds another state than the ledger gives"));
@@ -187,7 +197,6 @@ impl Session {
     pub fn record(&mut self, record: &Record) -> Result<u64, Trouble> {
         let (seq, at) = self.journal.next();
         let change = apply(&self.state, seq, at, record)?;
-        // Durable when it comes back: the journal has no thread.
         drop(self.journal.put(record, &change).map_err(Trouble::Other)?);
         self.state.commit(change);
         Ok(seq)

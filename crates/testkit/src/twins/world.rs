@@ -4,21 +4,24 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use futures::FutureExt as _;
 use jiff::Timestamp;
-use untether_directory::twin::{SettableClock, Twin, TwinConfig};
+use untether_directory::Read as _;
+use untether_directory::twin::{Identity, SettableClock, Twin, TwinConfig};
 use untether_journal::MemoryDatabase;
 use untether_ledger::log::{CreateLog, SEGMENT_BYTES};
 use untether_ledger::{Clock, Disk, Key, Log, Marks, MemoryStorage, StateDir};
 use untether_model::digest::Digest;
 use untether_model::operation::Operation;
 use untether_model::plan::{PlanHeader, PlannedSubject, Wave};
-use untether_model::{BatchId, Entry, OpId, PlanId, Side, SubjectId, WaveId};
+use untether_model::{AttrName, BatchId, Dn, Entry, OpId, PlanId, Side, SubjectId, WaveId};
 use untether_planner::Operations;
 
 use super::breaker::Breaker;
 use super::error::Trouble;
 use super::estate::Estate;
 use super::line::Pauses;
+use super::observer::{Nobody, Observer};
 use super::ports::{Handed, Rows, VirtualTime};
 
 /// When everything begins.
@@ -89,6 +92,7 @@ pub struct World {
     pub(super) dir: StateDir,
     pub(super) pauses: Pauses,
     pub(super) repeats: Arc<AtomicBool>,
+    pub(super) observer: Arc<dyn Observer>,
 }
 
 impl World {
@@ -123,12 +127,34 @@ impl World {
             dir,
             pauses: Arc::new(|| 0),
             repeats: Arc::default(),
+            observer: Arc::new(Nobody),
         })
     }
 
     /// From now on operations pause so many times as this says, so that others run in between.
     pub fn set_pauses(&mut self, pauses: impl Fn() -> u32 + Send + Sync + 'static) {
         self.pauses = Arc::new(pauses);
+    }
+
+    /// From now on this one looks on.
+    pub fn set_observer(&mut self, observer: Arc<dyn Observer>) {
+        self.observer = observer;
+    }
+
+    /// One entry as it is now, with all that is stored.
+    pub fn entry(&self, side: Side, dn: &Dn) -> Option<Entry> {
+        let everything = [AttrName::new("*"), AttrName::new("+")];
+        self.twin(side).handle(Identity::Root).read(dn, &everything).now_or_never().and_then(Result::ok).flatten()
+    }
+
+    /// An operation of a recorded order, with its id's wave.
+    pub fn operation(&self, id: &OpId) -> Option<Operation> {
+        self.shelf.operation(id).ok()
+    }
+
+    /// What a batch's wave says of a subject.
+    pub fn planned(&self, batch: &BatchId, subject: &SubjectId) -> Option<PlannedSubject> {
+        self.shelf.subject(batch, subject).ok().flatten()
     }
 
     /// From now on each write is sent a second time after it was answered, as a network may do it.
