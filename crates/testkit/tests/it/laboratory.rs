@@ -123,8 +123,8 @@ fn purge_leaves_what_others_have_put_there() {
     let _stopped = Stopped(&directory);
     succeed(&directory, &["up", "--people", "30"]);
     let running = processes(&directory);
-    let other = directory.join("untether.toml");
-    std::fs::write(&other, "# configuration\n").unwrap();
+    let other = directory.join("notes.txt");
+    std::fs::write(&other, "mine\n").unwrap();
     succeed(&directory, &["down", "--purge"]);
     assert!(running.iter().all(|mark| !mark.is_alive()));
     let left: Vec<_> = std::fs::read_dir(&directory).unwrap().map(|file| file.unwrap().path()).collect();
