@@ -214,10 +214,10 @@ pub struct SignArgs {
     /// SSH private key, or a public key whose private half an agent holds.
     #[arg(long, value_name = "FILE")]
     pub key: Option<PathBuf>,
-    /// A signature that was made elsewhere (`ssh-keygen -Y sign -n untether`).
+    /// A signature that was made elsewhere (`ssh-keygen -Y sign -n untether`); with --statement, the file that was signed.
     #[arg(long, value_name = "FILE")]
     pub signature: Option<PathBuf>,
-    /// Write the statement that is to be signed elsewhere into this file, and end.
+    /// Write the statement that is to be signed elsewhere into this file, and end; with --signature, read it from there.
     #[arg(long, value_name = "FILE")]
     pub statement: Option<PathBuf>,
 }

@@ -75,12 +75,12 @@ pub async fn approve(
         not_after,
     };
     match sign(config, statement, sign_args)? {
-        Signing::Written => {
-            output.say("The statement was written; sign it with `ssh-keygen -Y sign -n untether -f KEY FILE` and hand the signature in with --signature.");
+        Signing::Written(next) => {
+            output.say(next);
             Ok(Exit::Done)
         }
         Signing::Signed(signed) => {
-            let by = signed.approver.clone();
+            let (by, not_after) = (signed.approver.clone(), signed.statement.not_after);
             let seq = opened.record(Record::Approved { signed: *signed }).await?;
             let id = &request.order;
             output.say(format!(
@@ -181,11 +181,14 @@ async fn approve_forget(config: &Config, opened: &Opened, args: &ApproveArgs, ou
         reason: args.reason.clone(),
         not_after: until(args.until.as_deref(), opened.now())?,
     };
-    if let Signing::Signed(signed) = sign(config, statement, &args.sign)? {
-        let by = signed.approver.clone();
-        opened.record(Record::Approved { signed: *signed }).await?;
-        output.say(format!("{by} approved that the key of wave {wave} is destroyed"));
-        output.object("approve", &serde_json::json!({ "forget": wave, "by": by }));
+    match sign(config, statement, &args.sign)? {
+        Signing::Written(next) => output.say(next),
+        Signing::Signed(signed) => {
+            let by = signed.approver.clone();
+            opened.record(Record::Approved { signed: *signed }).await?;
+            output.say(format!("{by} approved that the key of wave {wave} is destroyed"));
+            output.object("approve", &serde_json::json!({ "forget": wave, "by": by }));
+        }
     }
     Ok(Exit::Done)
 }

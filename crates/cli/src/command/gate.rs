@@ -49,9 +49,9 @@ pub async fn run(config: &Config, command: &GateCommand, output: &Output) -> Res
                 output.note(format!("observed: {words}"));
             }
             match sign(config, statement, sign_args)? {
-                Signing::Written => output.say("The statement was written; hand its signature in with --signature."),
+                Signing::Written(next) => output.say(next),
                 Signing::Signed(signed) => {
-                    let by = signed.approver.clone();
+                    let (by, till) = (signed.approver.clone(), signed.statement.not_after);
                     opened.record(Record::GateAccepted { gate, scope: scope.clone(), signed: *signed }).await?;
                     output.say(format!(
                         "{by} answers for passing gate {gate} of {scope} until {till}; it counts as accepted, never as passed"

@@ -40,6 +40,10 @@ pub async fn run(config: &Config, args: &PlanArgs, output: &Output) -> Result<Ex
             if names.is_empty() {
                 return Err(CliError::usage(format!("plan {id} has no such wave")));
             }
+            if names.len() > 1 && (sign.statement.is_some() || sign.signature.is_some()) {
+                let words = format!("give --wave with one of: {}", names.join(", "));
+                return Err(CliError::usage("a statement is about one wave").hint(words));
+            }
             if opened.look(|state| state.orders().get(&id).is_some_and(|o| o.rehearsed.is_none())) {
                 output.note(format!("plan {id} has not been rehearsed"));
             }

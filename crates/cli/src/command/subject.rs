@@ -72,7 +72,7 @@ async fn decide(config: &Config, wanted: &Wanted<'_>, sign_args: &SignArgs, outp
         output.note(format!("subject {id} is in the hands of a wave, which goes on; the decision counts for later plans"));
     }
     match sign(config, statement, sign_args)? {
-        Signing::Written => output.say("The statement was written; hand its signature in with --signature."),
+        Signing::Written(next) => output.say(next),
         Signing::Signed(signed) => {
             let by = signed.approver.clone();
             let decision = Decision::Track { subject: id.clone(), track, until: wanted.until };

@@ -14,18 +14,21 @@ use crate::error::CliError;
 pub enum Signing {
     /// Signed and verified.
     Signed(Box<Signed>),
-    /// The statement was written into a file, to be signed elsewhere.
-    Written,
+    /// The statement was written into a file, to be signed elsewhere; what to do next.
+    Written(String),
 }
 
 /// Signs a statement, or takes a signature that was made elsewhere; the signature is verified in either case.
+///
+/// A statement that was written for signing elsewhere is handed in again with its signature: reason and end are the ones that the
+/// person signed, everything else must be what would be signed now.
 pub fn sign(config: &Config, statement: Statement, args: &SignArgs) -> Result<Signing, CliError> {
+    let statement = match (&args.statement, &args.signature) {
+        (Some(path), None) => return write(path, &statement),
+        (Some(path), Some(_)) => signed_elsewhere(path, statement)?,
+        (None, _) => statement,
+    };
     let line = statement.line();
-    if let Some(path) = &args.statement {
-        std::fs::write(path, &line)
-            .map_err(|e| CliError::failed(format!("the statement cannot be written to '{}': {e}", path.display())))?;
-        return Ok(Signing::Written);
-    }
     let approver = who(config, args)?;
     let signature = match (&args.signature, &args.key) {
         (Some(path), _) => std::fs::read_to_string(path)
@@ -40,6 +43,31 @@ pub fn sign(config: &Config, statement: Statement, args: &SignArgs) -> Result<Si
     verify(&approver.name, &public, &line, &signature)?;
     let key = fingerprint(&public)?;
     Ok(Signing::Signed(Box::new(Signed { statement, approver: approver.name.clone(), key, signature })))
+}
+
+fn write(path: &Path, statement: &Statement) -> Result<Signing, CliError> {
+    let failed = |e: std::io::Error| CliError::failed(format!("the statement cannot be written to '{}': {e}", path.display()));
+    std::fs::write(path, statement.line()).map_err(failed)?;
+    let file = path.display();
+    Ok(Signing::Written(format!(
+        "The statement is in {file}. Sign it where the key is: `ssh-keygen -Y sign -n {NAMESPACE} -f KEY {file}`; then run the same \
+         command here with --statement {file} --signature {file}.sig."
+    )))
+}
+
+/// The statement that was signed, if it is about what would be signed now.
+fn signed_elsewhere(path: &Path, expected: Statement) -> Result<Statement, CliError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|e| CliError::usage(format!("the statement '{}' cannot be read: {e}", path.display())))?;
+    let found: Statement = serde_json::from_str(&text)
+        .map_err(|e| CliError::usage(format!("'{}' is no statement of untether: {e}", path.display())))?;
+    let about = Statement { reason: found.reason.clone(), not_after: found.not_after, ..expected };
+    if found == about {
+        return Ok(found);
+    }
+    let words = "is about something else than this command, or what it was about has changed";
+    Err(CliError::usage(format!("the statement '{}' {words}", path.display()))
+        .hint("write it again with --statement FILE, without --signature, and have it signed again"))
 }
 
 fn who<'a>(config: &'a Config, args: &SignArgs) -> Result<&'a Approver, CliError> {
