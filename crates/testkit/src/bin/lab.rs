@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use untether_testkit::generate;
 use untether_testkit::lab::{
     CONFIGURATION_FILE, DESCRIPTION_FILE, DataSource, Description, Laboratory, StoreDescription, StoreStatus, ToolConfiguration,
-    UpOptions, UpOutcome,
+    UpOptions, UpOutcome, play,
 };
 
 /// Two real OpenLDAP servers on loopback, with generated data
@@ -30,6 +30,11 @@ enum Command {
         /// Remove the laboratory's files too
         #[arg(long)]
         purge: bool,
+    },
+    /// Play the people: whoever got a one-time credential collects it, changes it, enrolls a factor; the others log in
+    People {
+        #[command(flatten)]
+        place: Place,
     },
     /// Show one line a server; exit 1 when one does not run
     Status {
@@ -115,6 +120,18 @@ fn run(command: Command, out: &mut impl Write) -> Result<ExitCode, Box<dyn Error
             }
             if stopped.is_empty() {
                 writeln!(out, "no server runs in {}", place.dir.display())?;
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::People { place } => {
+            let played = play(&place.dir)?;
+            writeln!(
+                out,
+                "people: {} collected and changed their one-time credential, {} logged in, {} enrolled a factor",
+                played.collected, played.logged_in, played.enrolled
+            )?;
+            for (account, words) in &played.refused {
+                writeln!(out, "refused: {account}: {words}")?;
             }
             Ok(ExitCode::SUCCESS)
         }
