@@ -162,11 +162,14 @@ async fn approve_member(
         reason: args.reason.clone(),
         not_after: until(args.until.as_deref(), opened.now())?,
     };
-    if let Signing::Signed(signed) = sign(config, statement, &args.sign)? {
-        let by = signed.approver.clone();
-        let seq = opened.record(Record::Approved { signed: *signed }).await?;
-        output.say(format!("{by} approved that operation {op} changes the protected group"));
-        output.object("approve", &serde_json::json!({ "operation": op, "by": by, "record": seq }));
+    match sign(config, statement, &args.sign)? {
+        Signing::Written(next) => output.say(next),
+        Signing::Signed(signed) => {
+            let by = signed.approver.clone();
+            let seq = opened.record(Record::Approved { signed: *signed }).await?;
+            output.say(format!("{by} approved that operation {op} changes the protected group"));
+            output.object("approve", &serde_json::json!({ "operation": op, "by": by, "record": seq }));
+        }
     }
     Ok(Exit::Done)
 }
