@@ -58,15 +58,16 @@ pub fn hash(scheme: HashScheme, secret: &str) -> Result<Value, SecretError> {
 }
 
 /// Whether a password that was given in clear text is what the server stores now: servers hash what they are given (OpenLDAP's
-/// `olcPPolicyHashCleartext`), so the hash is checked against it on our side. Schemes that are not known here store nothing.
+/// `olcPPolicyHashCleartext`), so the hash is checked against it on our side. A scheme that the server has no module for
+/// (`{RADIUS}`, `{KERBEROS}`) is clear text to it, braces and all. Schemes that are not known here store nothing.
 pub fn is_stored_as(clear: &Value, stored: &Value) -> bool {
     if clear == stored {
         return true;
     }
     let given = PasswordShape::of(clear.as_bytes());
-    let Some(text) = stored.as_str().filter(|_| given.clear) else { return false };
+    let Some(text) = stored.as_str() else { return false };
     let bytes = clear.as_bytes();
-    let start = if given.scheme.is_some() { bytes.iter().position(|b| *b == b'}').map_or(0, |end| end + 1) } else { 0 };
+    let start = if given.clear && given.scheme.is_some() { bytes.iter().position(|b| *b == b'}').map_or(0, |end| end + 1) } else { 0 };
     let secret = bytes.get(start..).unwrap_or_default();
     let Some((scheme, encoded)) = text.strip_prefix('{').and_then(|rest| rest.split_once('}')) else { return false };
     let salted = |length: usize, digest: &dyn Fn(&[u8]) -> Vec<u8>| {
@@ -104,6 +105,9 @@ mod tests {
             assert!(!is_stored_as(&Value::from("another"), &stored), "{scheme:?}");
             assert!(!is_stored_as(&stored, &hash(scheme, "花子の password").unwrap()), "two hashes are two values");
         }
+        let foreign = "{RADIUS}taro.yamada";
+        assert!(is_stored_as(&Value::from(foreign), &hash(HashScheme::Ssha, foreign).unwrap()), "no module: clear text");
+        assert!(!is_stored_as(&Value::from(foreign), &hash(HashScheme::Ssha, "taro.yamada").unwrap()));
         assert!(!is_stored_as(&clear, &Value::from("{SSHA}not base64")));
         assert!(!is_stored_as(&clear, &Value::from("{SASL}花子の password")));
     }
