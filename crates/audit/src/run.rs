@@ -12,6 +12,7 @@ use untether_model::finding::{Place, Severity};
 use untether_model::policy::AuditPolicy;
 use untether_model::roster::{Roster, When};
 use untether_model::run::AuditCounts;
+use untether_model::schema::Schema;
 use untether_model::snapshot::{SnapshotHeader, StoreRead, StoreSource};
 
 use crate::collect::{CollectError, CollectProgress, Collected, Gap, GapKind, StoreFailure, StoreInput, collect};
@@ -107,8 +108,13 @@ pub async fn run(inputs: AuditInputs<'_>, files: &AuditFiles<'_>) -> Result<Audi
         version: VERSION,
         taken_at: inputs.now,
         as_of: inputs.as_of,
-        shared: store_read(&shared, inputs.shared.source, &shared_file),
-        independent: store_read(&independent, inputs.independent.source, &independent_file),
+        shared: store_read(&shared, inputs.shared.source, &shared_file, files.put_schema(&shared.schema)?),
+        independent: store_read(
+            &independent,
+            inputs.independent.source,
+            &independent_file,
+            files.put_schema(&independent.schema)?,
+        ),
         roster: inputs.roster.digest(),
         roster_rows: u64::try_from(inputs.roster.row_count()).unwrap_or(u64::MAX),
         subjects: Digest::of(&[]),
@@ -165,7 +171,7 @@ fn stale_roster(inputs: &AuditInputs<'_>) -> Option<Gap> {
     })
 }
 
-fn store_read(collected: &Collected, source: &StoreSource, file: &CollectedFile) -> StoreRead {
+fn store_read(collected: &Collected, source: &StoreSource, file: &CollectedFile, schema: Option<Digest>) -> StoreRead {
     StoreRead {
         identity: collected.identity.clone(),
         source: source.clone(),
@@ -173,6 +179,7 @@ fn store_read(collected: &Collected, source: &StoreSource, file: &CollectedFile)
         entries: file.entries(),
         file: file.digest(),
         config_read: collected.config_read,
+        schema,
     }
 }
 
@@ -205,6 +212,17 @@ fn not_executable(inputs: &AuditInputs<'_>, gaps: &[Gap]) -> Vec<String> {
 }
 
 impl AuditFiles<'_> {
+    /// Writes a server's own schema; the standard one, which stands in where none was read, is not written.
+    fn put_schema(&self, schema: &Schema) -> Result<Option<Digest>, StoreFailure> {
+        if !schema.knows_classes() {
+            return Ok(None);
+        }
+        let mut file = self.create(Area::Snapshots)?;
+        let bytes = serde_json::to_vec(schema).map_err(StoreFailure::writing)?;
+        file.write_all(&bytes).map_err(StoreFailure::writing)?;
+        Ok(Some(file.finish().map_err(StoreFailure::writing)?.digest))
+    }
+
     /// Writes a snapshot's header.
     fn put_header(&self, header: &SnapshotHeader) -> Result<Digest, StoreFailure> {
         let mut file = self.create(Area::Snapshots)?;

@@ -72,6 +72,8 @@ pub enum Command {
     Subject(SubjectCommand),
     /// Make a plan from the last audit, or look at one.
     Plan(PlanArgs),
+    /// The whole plan against twins in memory: what would be done, what would be refused and why, how long it takes.
+    Rehearse(RehearseArgs),
     /// Sign an order (a wave as PLAN/WAVE, or a rollback), or take an approval back.
     Approve(ApproveArgs),
     /// Gates with what was observed; a signed acceptance.
@@ -276,6 +278,23 @@ pub enum PlanCommand {
         #[command(flatten)]
         sign: SignArgs,
     },
+}
+
+/// `rehearse`.
+#[derive(Args, Debug)]
+pub struct RehearseArgs {
+    /// The plan; the last one where absent.
+    #[arg(long)]
+    pub plan: Option<String>,
+    /// This wave only, with those that must end before it; does not count as a rehearsal of the plan.
+    #[arg(long)]
+    pub wave: Option<String>,
+    /// Writes a second; that of the plan's forecast where absent.
+    #[arg(long, value_name = "N")]
+    pub rate: Option<f64>,
+    /// Ask the servers too what they would refuse, with the critical no-op control, where they have it; nothing is changed.
+    #[arg(long)]
+    pub against_servers: bool,
 }
 
 /// `approve`.

@@ -8,6 +8,7 @@ mod gate;
 mod init;
 mod operate;
 mod plan;
+mod rehearse;
 mod report;
 mod resolve;
 mod rollback;
@@ -44,6 +45,7 @@ pub async fn dispatch(cli: &Cli, output: &Output) -> Result<Exit, CliError> {
         Command::Findings(args) => findings::run(config, args, output),
         Command::Subject(args) => subject::run(config, args, output).await,
         Command::Plan(args) => plan::run(config, args, output).await,
+        Command::Rehearse(args) => rehearse::run(config, args, output).await,
         Command::Approve(args) => approve::run(config, args, output).await,
         Command::Gate(args) => gate::run(config, args, output).await,
         Command::Run(args) => run::run(config, args, output).await,

@@ -7,6 +7,7 @@ pub mod journal;
 pub mod keys;
 pub mod planning;
 pub mod recorded;
+pub mod rehearsal;
 pub mod roster;
 pub mod ssh;
 pub mod stores;

@@ -58,6 +58,9 @@ pub struct StoreRead {
     pub file: Digest,
     /// `cn=config` was read.
     pub config_read: bool,
+    /// Digest of the file with the server's own schema; `None` for an export, and where the server does not show it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<Digest>,
 }
 
 /// The head of a snapshot. Its digest (over its canonical JSON) names the snapshot.

@@ -83,8 +83,9 @@ pub struct Collected {
     pub gaps: Vec<Gap>,
 }
 
-/// Entries that may name others, wherever they are.
+/// Entries that may name others, and those that others stand below, wherever they are.
 const LINKING: &str = "(|(objectClass=alias)(objectClass=referral)(objectClass=pwdPolicy)(objectClass=groupOfURLs)\
+(objectClass=organizationalUnit)(objectClass=organization)(objectClass=dcObject)(objectClass=domain)(objectClass=container)\
 (member=*)(uniqueMember=*)(memberUid=*)(roleOccupant=*)(memberURL=*))";
 
 const EVERYTHING: &str = "(objectClass=*)";

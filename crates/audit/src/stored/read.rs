@@ -5,6 +5,7 @@ use untether_ledger::{JsonLinesReader, KeyStore, RecordReader, SealedReader, She
 use untether_model::Side;
 use untether_model::digest::Digest;
 use untether_model::finding::Finding;
+use untether_model::schema::Schema;
 use untether_model::snapshot::{SnapshotEntry, SnapshotHeader, Subject};
 
 use super::write::snapshots;
@@ -12,6 +13,9 @@ use crate::collect::StoreFailure;
 
 /// A header has a few kilobytes; this bounds what a damaged state can cost.
 const HEADER_LIMIT_BYTES: usize = 16 << 20;
+
+/// A schema has a few hundred kilobytes.
+const SCHEMA_LIMIT_BYTES: usize = 64 << 20;
 
 /// An audit in the state directory.
 pub struct StoredAudit<'a> {
@@ -47,6 +51,17 @@ impl<'a> StoredAudit<'a> {
             Side::Independent => &self.header.independent,
         };
         Ok(RecordReader::new(self.file(&store.file)?).map(|record| record.map_err(StoreFailure::reading)))
+    }
+
+    /// The server's own schema; `None` where the snapshot has none (an export, a server that does not show it).
+    pub fn schema(&self, side: Side) -> Result<Option<Schema>, StoreFailure> {
+        let store = match side {
+            Side::Shared => &self.header.shared,
+            Side::Independent => &self.header.independent,
+        };
+        let Some(digest) = &store.schema else { return Ok(None) };
+        let bytes = self.file(digest)?.read_all(SCHEMA_LIMIT_BYTES).map_err(StoreFailure::reading)?;
+        serde_json::from_slice(&bytes).map(Some).map_err(StoreFailure::reading)
     }
 
     /// The subjects, sorted by id.

@@ -44,9 +44,7 @@ pub async fn run(config: &Config, args: &PlanArgs, output: &Output) -> Result<Ex
                 let words = format!("give --wave with one of: {}", names.join(", "));
                 return Err(CliError::usage("a statement is about one wave").hint(words));
             }
-            if opened.look(|state| state.orders().get(&id).is_some_and(|o| o.rehearsed.is_none())) {
-                output.note(format!("plan {id} has not been rehearsed"));
-            }
+            output.note(format!("plan {id} {}", rehearsal(opened.look(|s| s.orders().get(&id).and_then(|o| o.rehearsed)))));
             for (id, group) in opened.look(|state| protected_groups(&opened, state, &id, &names))? {
                 output.note(format!("on its own: operation {id} takes a departed member out of the protected group '{group}': `untether approve {id}`"));
             }
@@ -81,6 +79,17 @@ fn protected_groups(opened: &Opened, state: &RunState, plan: &PlanId, waves: &[S
         }
     }
     Ok(found)
+}
+
+/// Whether a plan has been rehearsed, in words.
+fn rehearsal(found: Option<(u64, u64)>) -> String {
+    match found {
+        None => "has not been rehearsed (`untether rehearse`)".to_owned(),
+        Some((0, operations)) => format!("was rehearsed: none of its {operations} operations would be refused"),
+        Some((refused, operations)) => {
+            format!("was rehearsed: {refused} of its {operations} operations would be refused or meet a conflict")
+        }
+    }
 }
 
 /// The last audit's snapshot.
@@ -244,6 +253,10 @@ fn show(
     let lines = report_lines(&looked, &id)?;
     if output.is_json() {
         let mut shown = serde_json::json!({ "plan": id, "header": header, "report": lines });
+        let rehearsed = looked.state.orders().get(&id).and_then(|order| order.rehearsed);
+        shown["rehearsed"] = serde_json::json!(
+            rehearsed.map(|(refused, operations)| serde_json::json!({ "refused": refused, "operations": operations }))
+        );
         if let Some(name) = wave {
             let found = header.waves.iter().find(|w| w.name == name);
             let found = found.ok_or_else(|| CliError::usage(format!("plan {id} has no wave '{name}'")))?;
@@ -263,6 +276,7 @@ fn show(
         return Ok(Exit::Done);
     }
     output.say(format!("plan {id}, from the audit of {:.0}", header.now));
+    output.say(rehearsal(looked.state.orders().get(&id).and_then(|order| order.rehearsed)));
     for reason in &header.not_executable {
         output.say(format!("cannot be run, only rehearsed: {reason}"));
     }

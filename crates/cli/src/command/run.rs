@@ -119,7 +119,8 @@ fn tell(ended: &Ended, wave: &WaveId, output: &Output) {
     }
 }
 
-fn words(standstill: &Standstill) -> String {
+/// Why something does not go on, in words.
+pub fn words(standstill: &Standstill) -> String {
     match standstill {
         Standstill::Waiting { batch, stage, reason, until } => {
             let until = until.map(|at| format!(" (until {at:.0})")).unwrap_or_default();

@@ -151,6 +151,7 @@ fn store(suffix: &str) -> StoreRead {
         entries: 1,
         file: Digest::of(b"x"),
         config_read: true,
+        schema: None,
     }
 }
 

@@ -77,9 +77,7 @@ pub(super) fn act(world: &World, auditor: &Auditor, rng: &mut ChaCha8Rng, violen
             done(gone.is_ok(), "somebody deletes an entry of the independent directory")
         }
         _ => {
-            if person.track.is_none() {
-                return None;
-            }
+            person.track?;
             auditor.note_other(Side::Shared, shared.key());
             let change = Change::Delete { dn: shared };
             let gone = world.shared.handle(Identity::Root).apply(&change, &Default::default()).now_or_never()?;

@@ -69,6 +69,7 @@ pub(super) fn take(world: &World) -> Result<Snapshot, Trouble> {
             entries: count,
             file: Digest::of(b"twin"),
             config_read: true,
+            schema: None,
         })
     };
     let header = SnapshotHeader {

@@ -1,0 +1,113 @@
+//! State of a rehearsal: the same journal over storage in memory, a clock that jumps, keys and a hand-over that nobody keeps.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use untether_cutover::{Handover, Hook, Keyring, Time};
+use untether_directory::twin::SettableClock;
+use untether_journal::{MemoryDatabase, OpenJournal, Opened};
+use untether_ledger::log::{CreateLog, SEGMENT_BYTES};
+use untether_ledger::{Clock, ClockPolicy, Disk, Key, Log, MemoryStorage, StateDir};
+use untether_model::digest::Digest;
+use untether_model::run::{Record, RunState, Summary};
+use untether_model::{BatchId, SubjectId, WaveId};
+
+use crate::error::{CliError, chain};
+use crate::wiring::journal::{LiveJournal, fold};
+
+/// Where the state directory is, in memory.
+const STATE: &str = "/rehearsal";
+
+/// A clock that moves when somebody waits or writes.
+#[derive(Clone)]
+pub struct VirtualTime(pub SettableClock);
+
+#[async_trait]
+impl Time for VirtualTime {
+    fn now(&self) -> Timestamp {
+        self.0.now()
+    }
+
+    fn mono(&self) -> Duration {
+        Duration::try_from(self.0.now().as_duration()).unwrap_or_default()
+    }
+
+    async fn sleep_until(&self, until: Timestamp) {
+        // Others may run first, and may have moved the clock further on.
+        tokio::task::yield_now().await;
+        if self.0.now() < until {
+            self.0.set(until);
+        }
+    }
+}
+
+impl Clock for VirtualTime {
+    fn wall(&self) -> Timestamp {
+        self.0.now()
+    }
+
+    fn mono(&self) -> Duration {
+        Time::mono(self)
+    }
+
+    fn boot(&self) -> &str {
+        "rehearsal"
+    }
+}
+
+/// A new journal in memory, and the state that it begins with.
+pub fn journal(time: &VirtualTime) -> Result<(Arc<LiveJournal>, RunState), CliError> {
+    let failed = |e: &dyn std::error::Error| CliError::failed(format!("the rehearsal's journal: {}", chain(e)));
+    let clock: Arc<dyn Clock> = Arc::new(time.clone());
+    let dir = StateDir::create(Disk::new(MemoryStorage::new()), STATE).map_err(|e| failed(&e))?;
+    let how = CreateLog { disk: dir.disk().clone(), dir: dir.ledger(), clock: Arc::clone(&clock), segment_bytes: SEGMENT_BYTES };
+    drop(Log::create(how).map_err(|e| failed(&e))?);
+    let how = OpenJournal {
+        state: dir.clone(),
+        clock,
+        clock_policy: ClockPolicy::HoldHead,
+        segment_bytes: SEGMENT_BYTES,
+        known_kind: &Record::knows,
+        accept_loss: false,
+        parts_version: 1,
+    };
+    let mut opened = Opened::open_in_memory(how, &MemoryDatabase::new()).map_err(|e| failed(&e))?;
+    let mut state = RunState::new();
+    opened.replay(|frame| fold(&mut state, frame.seq(), frame.wall, &frame.kind, frame.body())).map_err(|e| failed(&e))?;
+    let journal = opened.start_inside().map_err(|e| failed(&e))?;
+    Ok((Arc::new(LiveJournal::new(Arc::new(journal), dir, Summary::default())), state))
+}
+
+/// One key for everything; it goes with the rehearsal.
+pub struct OneKey(pub Key);
+
+impl Keyring for OneKey {
+    fn key(&self, _wave: &WaveId) -> Result<Key, String> {
+        Ok(self.0.clone())
+    }
+}
+
+/// Takes one-time credentials and forgets them.
+#[derive(Default)]
+pub struct Nobody {
+    batches: Mutex<BTreeSet<BatchId>>,
+}
+
+#[async_trait]
+impl Hook for Nobody {
+    async fn write_handover(&self, batch: &BatchId, _people: &[Handover]) -> Result<(String, Digest), String> {
+        self.batches.lock().unwrap_or_else(PoisonError::into_inner).insert(batch.clone());
+        Ok(("rehearsal".to_owned(), Digest::of(batch.to_string().as_bytes())))
+    }
+
+    fn keeps_handover(&self, batch: &BatchId) -> bool {
+        self.batches.lock().unwrap_or_else(PoisonError::into_inner).contains(batch)
+    }
+
+    async fn deliver(&self, _hook: &str, _key: &str, _subject: &SubjectId) -> Result<(), String> {
+        Ok(())
+    }
+}
