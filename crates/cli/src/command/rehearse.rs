@@ -291,6 +291,7 @@ impl Play<'_> {
         let options = RunOptions { through: None, wait: SignedDuration::ZERO, stop };
         let horizon = self.far();
         let mut standstills;
+        let mut waited = None;
         let complete = loop {
             let ended = self.engine.run(&header, wave, &options).await?;
             standstills = ended.standstills;
@@ -307,14 +308,18 @@ impl Play<'_> {
                     lifted = true;
                 }
             }
-            let now = self.clock.now();
             let until = standstills.iter().filter_map(|standstill| match standstill {
-                Standstill::Waiting { until, .. } => until.filter(|until| *until > now),
+                Standstill::Waiting { until, .. } => *until,
                 _ => None,
             });
+            // A time may be over already: other batches went on in the same pass.
+            let now = self.clock.now();
             match until.min() {
                 _ if lifted => {}
-                Some(until) if until < horizon => self.clock.set(until),
+                Some(until) if until < horizon && (until > now || waited != Some(until)) => {
+                    self.clock.set(until.max(now));
+                    waited = Some(until);
+                }
                 _ => break false,
             }
         };

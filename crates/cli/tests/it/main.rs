@@ -7,6 +7,8 @@ mod migrate;
 #[cfg(test)]
 mod operate;
 #[cfg(test)]
+mod rehearse;
+#[cfg(test)]
 mod story;
 #[cfg(test)]
 mod support;

@@ -27,7 +27,10 @@ pub fn tell(rehearsed: &Rehearsed, only: Option<&str>, output: &Output) -> Exit 
         tell_wave(wave, output);
     }
     let (rate, took) = (rehearsed.rate, rehearsed.ended.duration_since(rehearsed.began));
-    output.say(format!("at {rate} writes a second: {} in all, waits and soak times included", span(took)));
+    output.say(format!(
+        "at {rate} writes a second: {} in all, one wave after the other, waits and soak times included",
+        span(took)
+    ));
     for changes in &rehearsed.changes {
         output.say(format!(
             "{} store afterwards: {} entries created, {} changed, {} removed",

@@ -1,0 +1,192 @@
+//! A rehearsal tells before what the run then does, and changes nothing.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value as Json;
+use untether_ledger::{Disk, Reader, StateDir};
+use untether_model::run::Record;
+
+use crate::support::World;
+
+/// Cells by stage and outcome.
+type Cells = BTreeMap<String, BTreeMap<String, u64>>;
+
+/// What the ledger says that a wave did.
+fn carried_out(world: &World, wave: &str) -> Cells {
+    let dir = StateDir::open(Disk::real(), world.state()).unwrap();
+    let mut reader = Reader::open(dir.disk(), &dir.ledger()).unwrap();
+    let mut last: BTreeMap<_, _> = BTreeMap::new();
+    while let Some(frame) = reader.next_frame().unwrap() {
+        if frame.is_seam() {
+            continue;
+        }
+        if let Record::Outcome { outcome } = Record::from_parts(&frame.kind, frame.body()).unwrap()
+            && outcome.op.wave().to_string() == wave
+        {
+            for cell in outcome.cells {
+                last.insert((outcome.op.clone(), cell.subject), (outcome.stage, cell.kind));
+            }
+        }
+    }
+    let mut cells = Cells::new();
+    for (stage, kind) in last.into_values() {
+        *cells.entry(stage.as_str().to_owned()).or_default().entry(in_place(kind.as_str())).or_default() += 1;
+    }
+    cells
+}
+
+/// Where two batches take the same value away, which of them is first depends on when people accept a gate: the other one finds it
+/// `already` gone.
+fn in_place(kind: &str) -> String {
+    if kind == "already" { "succeeded".to_owned() } else { kind.to_owned() }
+}
+
+fn foretold(rehearsal: &Json, wave: &str) -> Cells {
+    let told = wave_of(rehearsal, wave);
+    let stages = told["stages"].as_object().unwrap();
+    let mut cells = Cells::new();
+    for (stage, count) in stages {
+        for (kind, n) in count["cells"].as_object().unwrap() {
+            *cells.entry(stage.clone()).or_default().entry(in_place(kind)).or_default() += n.as_u64().unwrap();
+        }
+    }
+    cells
+}
+
+fn wave_of<'a>(rehearsal: &'a Json, wave: &str) -> &'a Json {
+    rehearsal["waves"].as_array().unwrap().iter().find(|w| w["wave"] == wave).unwrap()
+}
+
+/// Entries of a store as the rehearsal leaves them: created, changed, removed.
+fn changes(rehearsal: &Json, store: &str) -> [u64; 3] {
+    let found = rehearsal["changes"].as_array().unwrap().iter().find(|c| c["store"] == store).unwrap();
+    ["created", "changed", "removed"].map(|what| found[what].as_u64().unwrap())
+}
+
+fn wave_names(rehearsal: &Json) -> Vec<&str> {
+    rehearsal["waves"].as_array().unwrap().iter().map(|w| w["wave"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn what_is_rehearsed_is_what_happens() {
+    let world = World::new(120);
+    let plan = world.planned();
+    assert!(world.run(&["plan", "show"]).expect(0).stdout.contains("has not been rehearsed"));
+    let before = world.dumps();
+    let one = world.run(&["--json", "rehearse", "--wave", "retire"]).expect(0);
+    assert_eq!(wave_names(&one.rows()[0]), ["retire"]);
+    assert!(world.run(&["plan", "show"]).expect(0).stdout.contains("has not been rehearsed"), "one wave is not the plan");
+
+    let ran = world.run(&["--json", "rehearse", "--against-servers", "--rate", "50"]).expect(0);
+    let rehearsal = &ran.rows()[0];
+    assert_eq!(rehearsal["schema"], "untether.rehearse/1");
+    assert_eq!(wave_names(rehearsal), ["retire", "finish", "migrate"]);
+    assert_eq!(rehearsal["refused"], 0, "{}", ran.stdout);
+    assert_eq!(before.differences(&world.dumps(), &[]), Vec::<String>::new(), "a rehearsal changes nothing");
+    for server in ["shared", "independent"] {
+        let asked = &rehearsal["servers"][server];
+        assert!(asked["asked"].as_u64().unwrap() > 20, "{asked}");
+        assert_eq!(asked["refused"], serde_json::json!([]));
+    }
+    // Each gate that was only assumed is named, with why; soak times pass on the rehearsal's own clock.
+    let gate = |wave: &str, gate: &str| wave_of(rehearsal, wave)["gates"][gate]["assumed"].as_u64();
+    assert_eq!(gate("retire", "silence"), Some(2), "one a batch");
+    assert!(gate("migrate", "mfa").unwrap() > 10);
+    assert_eq!(gate("migrate", "own-account"), Some(0), "an unused one-time credential proves it");
+    assert!(rehearsal["seconds"].as_u64().unwrap() > 3 * 14 * 86_400);
+    let slow = world.run(&["--json", "rehearse", "--rate", "0.01"]).expect(0);
+    assert!(slow.rows()[0]["seconds"].as_u64() > rehearsal["seconds"].as_u64());
+    assert!(!ran.stdout.contains("{SSHA}") && !ran.stdout.contains("rehearsal-"), "no credential, and no placeholder of one");
+
+    let shown = world.run(&["plan", "show"]).expect(0).stdout;
+    assert!(shown.contains("was rehearsed: none of its"), "{shown}");
+    let signer = world.signer(0);
+    let mut words = vec!["plan", "approve", "--wave", "retire", "--through", "attest", "--reason", "reviewed"];
+    words.extend(signer.iter().map(String::as_str));
+    assert!(world.run(&words).expect(0).stderr.contains("was rehearsed: none of its"));
+
+    // The same wave for real.
+    let wave = format!("{plan}/retire");
+    world.approve(&wave, "attest", 2);
+    world.accept("silence", &["--wave", &wave]);
+    world.go("retire", &[]).expect(0);
+    assert_eq!(foretold(rehearsal, "retire"), carried_out(&world, &wave));
+    let removed = one.rows()[0]["changes"].as_array().unwrap().iter().find(|c| c["store"] == "shared").unwrap().clone();
+    let after = world.dumps();
+    for entry in removed["entries"].as_array().unwrap() {
+        let there = after.shared(entry["dn"].as_str().unwrap()).is_some();
+        assert_eq!(there, entry["what"] != "removed", "{entry}");
+    }
+    assert!(changes(&one.rows()[0], "shared")[2] > 20);
+}
+
+#[test]
+fn what_the_target_refuses_is_foretold() {
+    let world = World::new(120);
+    // No class of the new entries has this attribute.
+    world.configure("link_attribute = \"labSourceId\"", "link_attribute = \"labSourceId\"\nconstants = { uidNumber = [\"7\"] }");
+    let plan = world.planned();
+    let ran = world.run(&["--json", "rehearse", "--against-servers"]).expect(4);
+    let rehearsal = &ran.rows()[0];
+    let refused = wave_of(rehearsal, "migrate")["refused"].as_array().unwrap();
+    assert!(refused.len() > 5 && rehearsal["refused"].as_u64() == Some(refused.len() as u64), "{refused:?}");
+    for refusal in refused {
+        assert_eq!((&refusal["code"], &refusal["stage"]), (&Json::from(65), &Json::from("provision")), "{refusal}");
+        assert!(refusal["message"].as_str().unwrap().contains("'uidNumber' not allowed"), "{refusal}");
+        assert!(refusal["dn"].as_str().unwrap().ends_with("ou=people,dc=own,dc=example"));
+    }
+    assert!(!wave_of(rehearsal, "migrate")["halts"].as_array().unwrap().is_empty());
+    assert_eq!(wave_of(rehearsal, "retire")["refused"], serde_json::json!([]), "the other waves do not suffer");
+    let by_server = rehearsal["servers"]["independent"]["refused"].as_array().unwrap();
+    let names = |list: &[Json]| list.iter().map(|r| r["dn"].to_string()).collect::<std::collections::BTreeSet<_>>();
+    assert_eq!(names(by_server), names(refused), "the server says the same");
+    let people = world.run(&["rehearse"]).expect(4).stdout;
+    assert!(people.contains("would halt") && people.contains("uidNumber"), "{people}");
+    assert!(world.run(&["plan", "show"]).expect(0).stdout.contains(&format!("{} of its", refused.len())));
+
+    // And so it comes.
+    world.approve(&format!("{plan}/migrate"), "provision", 1);
+    world.go("migrate", &["--through", "provision"]).expect(4);
+    let real = carried_out(&world, &format!("{plan}/migrate"));
+    assert!(real["provision"]["refused"] > 0 && real["provision"].len() == 1, "{real:?}");
+}
+
+#[test]
+fn exports_without_any_server_are_rehearsed() {
+    let mut world = World::new(120);
+    let text = std::fs::read_to_string(&world.config).unwrap();
+    let mut out = String::new();
+    let mut skipped = false;
+    for line in text.lines() {
+        // The connections of both stores give way to their exports.
+        let section = line.strip_prefix('[').map(|rest| rest.trim_end_matches(']'));
+        if let Some(section) = section {
+            skipped = ["shared", "independent"].iter().any(|side| section == *side || section.starts_with(&format!("{side}.")));
+            if ["shared", "independent"].contains(&section) {
+                out.push_str(&format!("[{section}]\nldif = [\"{section}.ldif\"]\n\n"));
+            }
+        }
+        if !skipped {
+            out.push_str(line);
+            out.push('\n');
+        }
+    }
+    std::fs::write(&world.config, out).unwrap();
+    for server in [&world.pair.shared, &world.pair.independent] {
+        std::fs::write(world.directory().join(format!("{}.ldif", server.flavour().name())), server.dump().unwrap()).unwrap();
+    }
+    world.pair.shared.stop().unwrap();
+    world.pair.independent.stop().unwrap();
+    world.planned();
+    let ran = world.run(&["--json", "rehearse", "--against-servers"]).expect(0);
+    let rehearsal = &ran.rows()[0];
+    assert_eq!(rehearsal["executable"], false);
+    assert_eq!(wave_names(rehearsal), ["retire", "finish", "migrate"]);
+    assert!(rehearsal["operations"].as_u64().unwrap() > 300);
+    assert_eq!(rehearsal["servers"], serde_json::json!({}));
+    let assumed = rehearsal["assumptions"].to_string();
+    for words in ["schema is not in the snapshot", "cn=config is not in the snapshot", "was not asked: there is no server"] {
+        assert!(assumed.contains(words), "{words} in {assumed}");
+    }
+    assert!(world.run(&["plan", "show"]).expect(0).stdout.contains("was rehearsed"));
+}
