@@ -67,7 +67,8 @@ pub fn is_stored_as(clear: &Value, stored: &Value) -> bool {
     let given = PasswordShape::of(clear.as_bytes());
     let Some(text) = stored.as_str() else { return false };
     let bytes = clear.as_bytes();
-    let start = if given.clear && given.scheme.is_some() { bytes.iter().position(|b| *b == b'}').map_or(0, |end| end + 1) } else { 0 };
+    let start =
+        if given.clear && given.scheme.is_some() { bytes.iter().position(|b| *b == b'}').map_or(0, |end| end + 1) } else { 0 };
     let secret = bytes.get(start..).unwrap_or_default();
     let Some((scheme, encoded)) = text.strip_prefix('{').and_then(|rest| rest.split_once('}')) else { return false };
     let salted = |length: usize, digest: &dyn Fn(&[u8]) -> Vec<u8>| {

@@ -270,6 +270,18 @@ impl Wave {
         self.operations.push(operation);
     }
 
+    /// The same wave with every operation changed.
+    #[must_use]
+    pub fn map_operations(self, mut change: impl FnMut(&mut Operation)) -> Self {
+        let Self { id, header, batches, operations, .. } = self;
+        let mut wave = Self { id, header, batches, operations: Vec::with_capacity(operations.len()), index: BTreeMap::new() };
+        for mut operation in operations {
+            change(&mut operation);
+            wave.push(operation);
+        }
+        wave
+    }
+
     /// Its operations, as they stand in the file.
     pub fn operations(&self) -> &[Operation] {
         &self.operations

@@ -120,11 +120,9 @@ async fn rehearse(
     let stage = Play { looked, engine: &engine, header: &header, digest, collector: &collector, clock: &settable };
     stage.prepare(&plan).await?;
     for name in chosen(&stage, &plan, args.wave.as_deref())? {
-        let mut wave = load_wave(&looked.dir, &looked.keys, &header, &WaveId::new(plan.clone(), name.as_str()))?;
-        for op in &mut wave.operations {
-            placeholders.translate(&looked.keys.marks(), op);
-        }
-        stage.play(&wave).await?;
+        let wave = load_wave(&looked.dir, &looked.keys, &header, &WaveId::new(plan.clone(), name.as_str()))?;
+        let marks = looked.keys.marks();
+        stage.play(&wave.map_operations(|op| placeholders.translate(&marks, op))).await?;
     }
     let changes = Side::ALL
         .iter()

@@ -142,7 +142,7 @@ impl Collector {
 
     /// A wave begins.
     pub fn begin(&self, wave: &Wave, at: Timestamp) {
-        let operations = u64::try_from(wave.operations.len()).unwrap_or(u64::MAX);
+        let operations = u64::try_from(wave.operations().len()).unwrap_or(u64::MAX);
         self.output.note(format!("rehearsing wave {}: {} batches, {operations} operations", wave.id.wave, wave.batches.len()));
         let mut inner = self.lock();
         inner.wave = Some(wave.id.clone());
@@ -198,7 +198,7 @@ impl Collector {
                 *count.why.entry(why).or_default() += 1;
             }
         }
-        let known: BTreeMap<OpId, _> = wave.operations.iter().map(|op| (wave.op_id(op), op)).collect();
+        let known: BTreeMap<OpId, _> = wave.operations().iter().map(|op| (wave.op_id(op), op)).collect();
         for refusal in &mut told.refused {
             if let Some(op) = known.get(&refusal.op) {
                 refusal.store = Some(op.store);
