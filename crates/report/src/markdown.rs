@@ -110,8 +110,8 @@ impl Page<'_> {
             let counts: Vec<String> =
                 subjects.counts.iter().map(|(p, n)| format!("{} {}", plain(lang.presence(p)), lang.count(*n))).collect();
             self.line(&match lang {
-                Lang::Ja => format!("  \n対象者（監査・記録番号 {}）：{}", subjects.record, counts.join("、")),
-                Lang::En => format!("  \nPeople and services (audit, record {}): {}", subjects.record, counts.join(", ")),
+                Lang::Ja => format!("\n対象者（監査・記録番号 {}）：{}", subjects.record, counts.join("、")),
+                Lang::En => format!("\nPeople and services (audit, record {}): {}", subjects.record, counts.join(", ")),
             });
         }
         self.line("");

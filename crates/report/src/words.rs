@@ -89,7 +89,7 @@ impl Lang {
             "departed" => ("退職", "departed"),
             "contract-ended" => ("契約終了", "contract ended"),
             // What they are, for those whom the roster does not list.
-            "person" => ("名簿に記載のない人", "people not in the roster"),
+            "unlisted" => ("名簿に記載のない人", "people not in the roster"),
             "service" => ("サービス用", "services"),
             "mailbox" => ("共有メールボックス", "shared mailboxes"),
             "test" => ("試験用", "test accounts"),

@@ -84,7 +84,7 @@ pub async fn approve(
             let seq = opened.record(Record::Approved { signed: *signed }).await?;
             let id = &request.order;
             output.say(format!(
-                "{by} approved {id}/{wave}, round {round}, through {}, until {not_after} (record {seq})",
+                "{by} approved {id}/{wave}, round {round}, through {}, until {not_after:.0} (record {seq})",
                 request.through
             ));
             output.object("approve", &serde_json::json!({
@@ -155,7 +155,11 @@ async fn approve_member(
     }
     let shown = state.orders().get(&op.wave().plan).map(|o| o.digest);
     let shown = shown.ok_or_else(|| CliError::usage(format!("'{}' is no recorded order", op.wave().plan)))?;
-    output.note(format!("{op}: {} members leave the protected group '{}'", planned.subjects.len(), planned.target.dn()));
+    output.note(format!(
+        "{op}: departed members ({}) leave the protected group '{}'",
+        planned.subjects.len(),
+        planned.target.dn()
+    ));
     let statement = Statement {
         state: opened.state_id()?,
         subject: Subject::Object { kind: PROTECTED_GROUP.to_owned(), object: op.to_string(), shown },

@@ -106,7 +106,7 @@ pub async fn run(config: &Config, as_of: Option<Date>, output: &Output) -> Resul
     let seq = opened.record(record).await?;
     let accounts: Vec<String> = outcome.in_scope.iter().map(|(side, n)| format!("{side}: {n} accounts")).collect();
     output.say(format!(
-        "audit of {} (record {seq}): {}; {} subjects",
+        "audit of {:.0} (record {seq}): {}; {} subjects",
         outcome.header.taken_at,
         accounts.join(", "),
         outcome.header.subject_count

@@ -5,11 +5,12 @@ use std::io::BufRead;
 
 use jiff::SignedDuration;
 use untether_audit::stored::StoredAudit;
+use untether_cutover::PROTECTED_GROUP;
 use untether_ledger::{Area, KeyStore, StateDir};
 use untether_model::digest::Digest;
 use untether_model::operation::{Stage, UndoClass};
 use untether_model::plan::{OrderKind, WaveLine};
-use untether_model::run::{Observation, Observed, Record, RunState};
+use untether_model::run::{Observation, Observed, Record, RunState, object_approvers};
 use untether_model::{BatchId, Dn, OpId, PlanId, Side, WaveId};
 use untether_planner::{Inputs, Level, Linter, ReportLine, Source, plan};
 
@@ -64,17 +65,24 @@ pub async fn run(config: &Config, args: &PlanArgs, output: &Output) -> Result<Ex
     }
 }
 
-/// Operations of these waves that have an approval of their own, with their groups.
+/// Operations of these waves that still need an approval of their own, with their groups.
 fn protected_groups(opened: &Opened, state: &RunState, plan: &PlanId, waves: &[String]) -> Result<Vec<(OpId, Dn)>, CliError> {
     let recorded = state.orders().get(plan).map(|o| o.waves.as_slice()).unwrap_or_default();
     let mut found = Vec::new();
+    let digest = state.orders().get(plan).map(|o| o.digest);
+    let approved = |op: &OpId| {
+        digest.is_some_and(|d| !object_approvers(state, PROTECTED_GROUP, &op.to_string(), &d, opened.now()).is_empty())
+    };
     for wave in recorded.iter().filter(|w| waves.contains(&w.name)) {
         for line in wave_lines(&opened.dir, &opened.keys, &wave.digest)? {
             if let WaveLine::Operation(op) = line?
                 && op.protected_group
             {
                 let batch = BatchId::new(WaveId::new(plan.clone(), wave.name.as_str()), op.batch.as_str());
-                found.push((OpId::new(batch, op.n), op.target.dn().clone()));
+                let id = OpId::new(batch, op.n);
+                if !approved(&id) {
+                    found.push((id, op.target.dn().clone()));
+                }
             }
         }
     }

@@ -90,7 +90,7 @@ async fn rehearse(
     let stored = stored_audit(&looked.dir, &looked.keys, &snapshot)?;
     let began = clock().wall().max(header.now);
     let settable = SettableClock::new(began);
-    output.note(format!("filling twins from the audit of {}", stored.header().taken_at));
+    output.note(format!("filling twins from the audit of {:.0}", stored.header().taken_at));
     let twins = Twins::fill(config, &stored, &settable)?;
     let before = Side::ALL.map(|side| twins.get(side).dump());
     let Twins { shared, independent, placeholders, mut assumptions } = twins;

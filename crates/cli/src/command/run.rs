@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use tokio::sync::watch;
 use untether_cutover::{Ended, Engine, RunOptions, Standstill, Stop};
 use untether_model::WaveId;
@@ -108,7 +109,7 @@ fn tell(ended: &Ended, wave: &WaveId, output: &Output) {
     } else {
         output.say(format!("wave {wave}: it does not go on by itself now"));
     }
-    for line in &standstills {
+    for line in grouped(&ended.standstills) {
         output.say(format!("  - {line}"));
     }
     for (reason, count) in &ended.parked {
@@ -119,12 +120,37 @@ fn tell(ended: &Ended, wave: &WaveId, output: &Output) {
     }
 }
 
+/// The words of each standstill; batches that wait for the same share a line.
+fn grouped(standstills: &[Standstill]) -> Vec<String> {
+    let mut lines: Vec<(String, Vec<&str>)> = Vec::new();
+    for standstill in standstills {
+        let (line, batch) = match standstill {
+            Standstill::Waiting { batch, stage, reason, until } => (waits(*stage, reason, *until), Some(batch)),
+            other => (words(other), None),
+        };
+        match (lines.iter_mut().find(|(l, batches)| *l == line && !batches.is_empty()), batch) {
+            (Some((_, batches)), Some(batch)) => batches.push(&batch.batch),
+            (_, batch) => lines.push((line, batch.map(|b| b.batch.as_str()).into_iter().collect())),
+        }
+    }
+    let tell = |(line, batches): (String, Vec<&str>)| match batches[..] {
+        [] => line,
+        [one] => format!("batch {one}, {line}"),
+        _ => format!("batches {}, {line}", batches.join(" ")),
+    };
+    lines.into_iter().map(tell).collect()
+}
+
+fn waits(stage: Stage, reason: &str, until: Option<Timestamp>) -> String {
+    let until = until.map(|at| format!(" (until {at:.0})")).unwrap_or_default();
+    format!("{stage}: waits: {reason}{until}")
+}
+
 /// Why something does not go on, in words.
 pub fn words(standstill: &Standstill) -> String {
     match standstill {
         Standstill::Waiting { batch, stage, reason, until } => {
-            let until = until.map(|at| format!(" (until {at:.0})")).unwrap_or_default();
-            format!("batch {batch}, {stage}: waits: {reason}{until}")
+            format!("batch {batch}, {}", waits(*stage, reason, *until))
         }
         Standstill::Approval { batch, reason, .. } => format!("batch {batch}: {reason}; next: `untether approve {}`", batch.wave),
         Standstill::Halted { batch, reason } => {

@@ -108,7 +108,7 @@ fn files(looked: &Looked, found: &mut Found) {
     let newest = state.audits().keys().next_back();
     for (seq, audit) in state.audits() {
         let is_newest = newest == Some(seq);
-        let name = format!("of the audit of {} (record {seq})", audit.taken_at);
+        let name = format!("of the audit of {:.0} (record {seq})", audit.taken_at);
         let mut wanted = vec![(Area::Findings, audit.findings, "findings")];
         if file(looked, (Area::Snapshots, audit.snapshot), &format!("snapshot {name}"), is_newest, found) {
             match stored_audit(&looked.dir, &looked.keys, &audit.snapshot).map(|stored| stored.header().clone()) {
@@ -199,7 +199,7 @@ fn tell(found: &Found, output: &Output) {
     output.object("state.check", found);
     if let Some(ledger) = &found.ledger {
         let head = ledger.head.map_or_else(|| "no records".to_owned(), |head| format!("head {head}"));
-        output.say(format!("ledger: {} records in {} segments, {head}", ledger.frames, ledger.segments.len()));
+        output.say(format!("ledger: {} records, segments: {}, {head}", ledger.frames, ledger.segments.len()));
         let witness = ledger.witness.map_or_else(|| "missing".to_owned(), |w| format!("record {}", w.seq));
         output.say(format!("second witness (ledger/HEAD): {witness}"));
     }

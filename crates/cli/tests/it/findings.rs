@@ -26,7 +26,13 @@ fn findings_are_listed_filtered_counted_and_explained() {
         assert!(row["evidence"].is_object() && row["planned"] == false && row["waived_until"].is_null(), "{row}");
     }
     let ids: Vec<&str> = all.iter().map(|row| text(row, "id")).collect();
-    assert!(ids.is_sorted(), "{ids:?}");
+    let places: Vec<_> = all.iter().map(|row| (text(row, "rule"), text(row, "store"))).collect();
+    assert!(places.is_sorted(), "by rule and store: {places:?}");
+    let again = world.run(&["--json", "findings"]).expect(0).rows();
+    assert_eq!(again, all, "the same order each time");
+    world.run(&["audit"]).expect(0);
+    let next: Vec<Value> = world.run(&["--json", "findings"]).expect(0).rows();
+    assert_eq!(next.iter().map(|row| text(row, "id")).collect::<Vec<_>>(), ids, "ids are stable between audits");
     assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "one finding was listed twice");
 
     filters(&world, &all);
@@ -87,7 +93,7 @@ fn explanations(world: &World) {
 
 #[test]
 fn a_subject_is_found_by_every_name_and_a_person_decides_on_it() {
-    let world = World::new(60);
+    let world = World::new(200);
     world.run(&["audit"]).expect(0);
     let orphan = world.run(&["--json", "findings", "--rule", "residual.orphan", "--store", "shared"]).expect(0).rows();
     let orphan = orphan.first().expect("the generated data has orphans");
@@ -108,7 +114,8 @@ fn a_subject_is_found_by_every_name_and_a_person_decides_on_it() {
 
     let [as_flag, name, key_flag, key] = world.signer(0);
     let decide = |track: &str, until: &str, reason: &str| {
-        let words = ["subject", "decide", id, "--track", track, "--until", until, "--reason", reason, &as_flag, &name, &key_flag, &key];
+        let words =
+            ["subject", "decide", id, "--track", track, "--until", until, "--reason", reason, &as_flag, &name, &key_flag, &key];
         world.run(&words)
     };
     decide("migrate", "2999-12-31", "why not").expect(2);

@@ -3,11 +3,15 @@
 #[cfg(test)]
 mod doctor;
 #[cfg(test)]
+mod findings;
+#[cfg(test)]
 mod migrate;
 #[cfg(test)]
 mod operate;
 #[cfg(test)]
 mod rehearse;
+#[cfg(test)]
+mod state;
 #[cfg(test)]
 mod story;
 #[cfg(test)]

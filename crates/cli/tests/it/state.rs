@@ -63,7 +63,8 @@ fn a_lost_tail_is_accepted_by_a_person_only() {
     assert!(refused.stderr.contains("--accept-loss"), "{}", refused.stderr);
     world.run(&["state", "rebuild", "--accept-loss"]).expect(2);
 
-    let accepted = world.run(&["--json", "state", "rebuild", "--accept-loss", "--reason", "no backup"]).expect(0).rows().remove(0);
+    let accepted =
+        world.run(&["--json", "state", "rebuild", "--accept-loss", "--reason", "no backup"]).expect(0).rows().remove(0);
     assert!(accepted["lost_from"].is_u64() && accepted["record"].is_u64(), "{accepted}");
     let check = world.run(&["--json", "state", "check"]).expect(0).rows().remove(0);
     assert_eq!(check["ledger"]["kinds"]["repaired"], 1);

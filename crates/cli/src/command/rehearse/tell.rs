@@ -17,7 +17,7 @@ pub fn tell(rehearsed: &Rehearsed, only: Option<&str>, output: &Output) -> Exit 
     let waves: Vec<&WaveTold> = rehearsed.collected.waves.iter().filter(|w| only.is_none_or(|name| w.wave == name)).collect();
     let (refused, operations) = rehearsed.collected.refused_of();
     output.say(format!(
-        "plan {}: {operations} operations rehearsed on twins from the audit of {}; {refused} would not be carried out",
+        "plan {}: {operations} operations rehearsed on twins from the audit of {:.0}; {refused} would not be carried out",
         rehearsed.plan, rehearsed.header.now
     ));
     if !rehearsed.header.executable {
