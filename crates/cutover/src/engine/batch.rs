@@ -140,13 +140,18 @@ impl Engine {
         let share = share as f64;
         if share < wave.header.canary_share_percent {
             let needed = wave.header.canary_share_percent;
-            return waiting(format!("only {share} % of the canary batch's subjects are unparked, {needed} % are needed"), None);
+            return waiting(
+                format!(
+                    "only {share} % of the canary batch's subjects are unparked, {needed} % are needed: `untether retry`, or `untether abort` and a new plan"
+                ),
+                None,
+            );
         }
         let wait = i64::try_from(wave.header.canary_wait.seconds).unwrap_or(i64::MAX);
         let until = since.and_then(|since| since.checked_add(jiff::SignedDuration::from_secs(wait)).ok());
         match until {
             Some(until) if until > self.ports.time.now() => {
-                waiting(format!("the canary batch ended {stage}; the others follow at {until}"), Some(until))
+                waiting(format!("the canary batch ended {stage}; the others follow at {until:.0}"), Some(until))
             }
             _ => MayBegin::Yes,
         }

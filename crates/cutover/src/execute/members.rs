@@ -101,8 +101,10 @@ impl Executor {
                 Direction::Absent => !is_there(&cell.value),
             });
             if !reached.is_empty() {
-                if let (Some(seen), true) = (&seen, open.is_empty()) {
-                    self.delete_emptied(task, ensure, &seen.dn).await?;
+                if let (Some(seen), true) = (&seen, open.is_empty())
+                    && let Some(kept) = self.delete_emptied(task, ensure, &seen.dn).await?
+                {
+                    return self.end(task, started, &reached, kept).await;
                 }
                 let kind = if started.is_some() { OutcomeKind::Observed } else { OutcomeKind::Already };
                 self.end(task, started, &reached, Ending::new(kind, "as desired")).await?;
@@ -143,7 +145,9 @@ impl Executor {
                     let done =
                         values.iter().all(|v| schema.contains(ensure.attr, &now, v) == (ensure.direction == Direction::Present));
                     if done {
-                        self.delete_emptied(task, ensure, &dn).await?;
+                        if let Some(kept) = self.delete_emptied(task, ensure, &dn).await? {
+                            return self.end(task, started, &cells, kept).await;
+                        }
                         let id = if seen.is_some() { None } else { there.and_then(|s| s.stable_id) };
                         let words = if seen.is_none() { "created with these values" } else { "read back as desired" };
                         return self.end(task, started, &cells, Ending::new(OutcomeKind::Succeeded, words).with_id(id)).await;
@@ -176,20 +180,20 @@ impl Executor {
     }
 
     /// Deletes a group of ours that holds nothing but its own name, which stands for the last value that went; takes the name out
-    /// where others have come meanwhile.
-    async fn delete_emptied(&self, task: &Task, ensure: &Ensure<'_>, dn: &Dn) -> Result<(), CutoverError> {
+    /// where others have come meanwhile. `Some`: the store keeps it from that, for this reason; the cells are not done then.
+    async fn delete_emptied(&self, task: &Task, ensure: &Ensure<'_>, dn: &Dn) -> Result<Option<Ending>, CutoverError> {
         if ensure.direction != Direction::Absent || !ensure.delete_when_empty {
-            return Ok(());
+            return Ok(None);
         }
         let writer = self.writer(task)?;
         let own_name = [Value::from(dn.as_str())];
         for _ in 0..super::TRIES {
             if self.present(task, dn, ensure.attr, &own_name).await?.is_empty() {
-                return Ok(());
+                return Ok(None);
             }
             let attrs = [ensure.attr.clone(), AttrName::new(STABLE_ID), AttrName::new(CHANGE_MARKER)];
             let Some(seen) = self.answered(task, self.store(task).reader().read(dn, &attrs).await)?.map(Seen::of) else {
-                return Ok(());
+                return Ok(None);
             };
             let alone = seen.values(ensure.attr).len() == 1;
             let (change, condition) = if alone {
@@ -202,14 +206,18 @@ impl Executor {
             };
             let options = WriteOptions { condition, ..WriteOptions::default() };
             match self.timed(task, writer.apply(&change, &options)).await {
-                Ok(_) => return Ok(()),
+                Ok(_) => return Ok(None),
                 Err(error) => match self.after_failure(task, error, 1).await? {
                     After::Again => {}
-                    After::Settled(ending) => return Err(self.plan_error(task, ending.message)),
+                    After::Settled(ending) => {
+                        let message = format!("the values are gone, the group emptied by that is not: {}", ending.message);
+                        return Ok(Some(Ending { message, ..ending }));
+                    }
                 },
             }
         }
-        Ok(())
+        let words = "the group kept changing while it was being deleted";
+        Ok(Some(Ending::new(OutcomeKind::Conflict, words)))
     }
 
     /// Which of these values are there; none where the entry is not (we may just have deleted it).

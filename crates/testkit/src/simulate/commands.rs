@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 use rand::RngExt as _;
-use untether_cutover::{CutoverError, Ended, Rollback};
+use untether_cutover::{CutoverError, Ended, Rollback, Standstill};
 use untether_model::operation::Stage;
 use untether_model::plan::{OrderKind, RollbackScope};
 use untether_model::roster::Presence;
@@ -179,7 +179,7 @@ impl Simulation {
             Ok(Driven::Ended(ended)) => {
                 self.history.push(format!("  -> {ended:?}"));
                 for standstill in &ended.standstills {
-                    if let untether_cutover::Standstill::Waiting { reason, .. } = standstill
+                    if let Standstill::Waiting { reason, .. } = standstill
                         && reason.contains("gate mfa")
                     {
                         self.session.people_enrol().await?;
@@ -394,6 +394,10 @@ impl Simulation {
             .map(|(id, _)| id.clone())
             .collect();
         let Some(wave) = self.pick(&running) else { return Ok(()) };
+        self.give_up(&wave)
+    }
+
+    fn give_up(&mut self, wave: &WaveId) -> Result<(), Trouble> {
         self.session.record(&Record::Aborted { wave: wave.clone(), by: "op".into(), reason: "enough".into() })?;
         self.say(format!("abort of {wave}"));
         Ok(())
@@ -411,6 +415,8 @@ impl Simulation {
         }
         for _ in 0..MOST_ROUNDS {
             for order in self.begun_rollbacks() {
+                // Its approval may have been taken back, or have expired, while it was under way.
+                self.session.approve(&WaveId::new(order.clone(), "rollback"), (Round::FIRST, Stage::Attest), 2)?;
                 self.carry_back(&order, None).await?;
             }
             let running: Vec<WaveId> = self
@@ -429,6 +435,11 @@ impl Simulation {
             self.settle_everything()?;
             for wave in running {
                 let ended = match self.session.drive(&wave, None).await {
+                    Ok(Driven::Ended(ends)) if held_by_its_canary(&ends.ended) => {
+                        self.report.count("waves given up with their canary");
+                        self.give_up(&wave)?;
+                        continue;
+                    }
                     Ok(Driven::Ended(ends)) => Ok(Driven::Ended(ends.ended)),
                     Ok(Driven::Killed) => Ok(Driven::Killed),
                     Err(error) => Err(error),
@@ -496,4 +507,10 @@ impl Simulation {
         }
         Ok(())
     }
+}
+
+/// Too few of the canary's people are left for the others to follow: nothing but giving the wave up ends that.
+fn held_by_its_canary(ended: &Ended) -> bool {
+    let held = |standstill: &Standstill| matches!(standstill, Standstill::Waiting { reason, .. } if reason.contains("of the canary batch's subjects are unparked"));
+    !ended.standstills.is_empty() && ended.standstills.iter().all(held)
 }
