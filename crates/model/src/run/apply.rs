@@ -314,9 +314,7 @@ impl Step<'_> {
         if let Some(before) = self.state.subjects.get(&claimed.id) {
             superseded.clone_from(&before.superseded);
             if before.claimed {
-                let untouched = before.ended.is_none()
-                    && self.state.batches.get(&before.batch).is_none_or(|b| b.current.is_none() && b.ended.is_none());
-                if before.parked.is_none() && !untouched {
+                if before.parked.is_none() && !self.state.is_unstarted(&claimed.id) {
                     return Err(self.illegal("wave-started", &claimed.id, format!("is in the hands of batch {}", before.batch)));
                 }
                 superseded.push(before.batch.clone());
@@ -372,9 +370,10 @@ impl Step<'_> {
         for subject in &batch.subjects {
             let Some(found) = self.state.subjects.get(subject) else { continue };
             if found.batch == *id && found.parked.is_none() && !found.catching_up {
-                let open = self.state.cells_of(subject).any(|(op, c)| op.batch == *id && c.status == CellStatus::Open);
-                if open {
-                    return Err(self.illegal(KIND, id, format!("has an operation of {subject} without outcome")));
+                let mut cells = self.state.cells_of(subject);
+                if let Some((op, _)) = cells.find(|(op, c)| op.batch == *id && c.status == CellStatus::Open) {
+                    let words = format!("cannot end {stage}: operation {op} of {subject} has no outcome");
+                    return Err(self.illegal(KIND, id, words));
                 }
                 parts.push(Part::Subject(subject.clone(), SubjectState { ended: Some(stage), ..found.clone() }));
             }
@@ -675,7 +674,8 @@ impl Step<'_> {
                     parts.push(undone(Some(id), op, cell));
                 }
             }
-            subject.ended = subject.ended.filter(|ended| *ended < to).or_else(|| ended_before(&subject.stages, to));
+            subject.ended =
+                subject.ended.and_then(|ended| if ended < to { Some(ended) } else { ended_before(&subject.stages, to) });
             subject.round = round;
             subject.catching_up = false;
             if batch_id.is_none() {
@@ -694,7 +694,7 @@ impl Step<'_> {
                     parts.push(undone(None, &key.op, cell));
                 }
             }
-            batch.ended = ended_before(&batch.stages, to).filter(|stage| batch.ended.is_some_and(|ended| *stage <= ended));
+            batch.ended = batch.ended.and_then(|ended| if ended < to { Some(ended) } else { ended_before(&batch.stages, to) });
             batch.current = None;
             batch.current_since = None;
             batch.open = 0;

@@ -516,6 +516,15 @@ impl RunState {
             .map(|(key, cell)| (&key.op, cell))
     }
 
+    /// Whether its wave has begun nothing with a subject yet, or has undone all of it: another wave may take it then.
+    pub fn is_unstarted(&self, subject: &SubjectId) -> bool {
+        let Some(found) = self.subjects.get(subject) else { return true };
+        let batch = self.batches.get(&found.batch);
+        found.ended.is_none()
+            && batch.is_none_or(|b| b.current.is_none() && b.ended.is_none())
+            && self.cells_of(subject).all(|(op, cell)| op.batch != found.batch || cell.undone)
+    }
+
     /// The intent of the subject's last one-time credential that was applied and not taken back.
     pub fn issued(&self, subject: &SubjectId) -> Option<u64> {
         let applied = self.cells_of(subject).filter(|(_, c)| c.stage == Stage::Enroll && c.applied && !c.undone);

@@ -336,14 +336,9 @@ fn progress(progress: &RunState, candidate: &mut Candidate) {
         _ => Stage::Attest,
     };
     let through = state.parked.is_none() && state.is_finished() && state.stages.last() == Some(&last);
-    if state.claimed && state.parked.is_none() {
-        let batch = progress.batches().get(&state.batch);
-        let untouched = state.ended.is_none() && batch.is_none_or(|b| b.current.is_none() && b.ended.is_none());
-        if !untouched {
-            let words = format!("batch {} has it", state.batch);
-            candidate.drop_for(Reason::Claimed, words);
-            return;
-        }
+    if state.claimed && state.parked.is_none() && !progress.is_unstarted(&candidate.id) {
+        candidate.drop_for(Reason::Claimed, format!("batch {} has it", state.batch));
+        return;
     }
     if through && Some(state.track) == candidate.track {
         let words = format!("batch {} ended all of its stages; if the record is back, `untether verify` reopens it", state.batch);

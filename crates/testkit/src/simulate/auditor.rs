@@ -472,7 +472,7 @@ impl Books {
                         held.parked |= batch.is_none();
                         // Rolled back to before its first stage it is as unstarted.
                         let first = world.planned(&held.batch, id).and_then(|p| p.stages.into_iter().min());
-                        held.begun = first.is_none_or(|first| first < *to);
+                        held.begun &= first.is_none_or(|first| first < *to);
                     }
                 }
             }
