@@ -1,5 +1,7 @@
 //! What operators do, in any order, and how a simulation ends: calm weather, every decision taken, every wave at its end.
 
+use std::collections::BTreeSet;
+
 use jiff::SignedDuration;
 use rand::RngExt as _;
 use untether_cutover::{CutoverError, Ended, Rollback, Standstill};
@@ -7,7 +9,7 @@ use untether_model::operation::Stage;
 use untether_model::plan::{OrderKind, RollbackScope};
 use untether_model::roster::Presence;
 use untether_model::run::{
-    CellStatus, GateKind, GateScope, OrderStatus, OutcomeKind, ParkReason, Record, WaveStatus, missing_approvals,
+    CellState, CellStatus, GateKind, GateScope, OrderStatus, OutcomeKind, ParkReason, Record, WaveStatus, missing_approvals,
 };
 use untether_model::{BatchId, OpId, PlanId, Round, SubjectId, WaveId};
 use untether_planner::{PlanError, RollbackRequest};
@@ -489,16 +491,28 @@ impl Simulation {
         Ok(())
     }
 
+    /// Whether every operation with which a wave disables somebody is applied, and none is undone.
+    fn is_disabled(&self, subject: &SubjectId) -> bool {
+        let state = &self.session.state;
+        let disables = |(op, cell): &(&OpId, &CellState)| {
+            let forward = state.orders().get(&op.batch.wave.plan).is_some_and(|o| o.kind == OrderKind::Plan);
+            forward && cell.stage == Stage::Disable
+        };
+        let batches: BTreeSet<&BatchId> = state.cells_of(subject).filter(disables).map(|(op, _)| &op.batch).collect();
+        batches.into_iter().any(|batch| {
+            let Some((_, wave)) = self.world.wave(&batch.wave) else { return false };
+            let mut planned = wave.operations_of(&batch.batch, Stage::Disable).filter(|op| op.subjects.contains(subject));
+            planned.all(|op| state.cell(&wave.op_id(op), Some(subject)).is_some_and(|c| c.applied && !c.undone))
+        })
+    }
+
     /// Nobody whom we disabled has a way in, unless somebody else opened it.
     fn closed(&mut self) -> Result<(), Trouble> {
         let others = self.auditor.others();
         let world = self.world.clone();
         for person in &world.estate.people {
             let dn = world.estate.shared_dn(person);
-            let cells = self.session.state.cells_of(&person.subject());
-            let disabled = cells
-                .filter(|(op, _)| self.session.state.orders().get(&op.batch.wave.plan).is_some_and(|o| o.kind == OrderKind::Plan))
-                .any(|(_, c)| c.stage == Stage::Disable && c.applied && !c.undone);
+            let disabled = self.is_disabled(&person.subject());
             let entry = world.entry(untether_model::Side::Shared, &dn);
             let open = super::auditor::opens(&world, untether_model::Side::Shared, entry.as_ref());
             if disabled && open && !others.contains(&(untether_model::Side::Shared, dn.key().clone())) {
