@@ -6,7 +6,7 @@ use futures::StreamExt;
 use untether_model::operation::{Operation, Phase, Stage};
 use untether_model::plan::{OrderKind, RollbackScope, Wave};
 use untether_model::run::{CellStand, OutcomeKind, ParkReason, Record, approvers, cell_stand};
-use untether_model::{BatchId, PlanId, Round, SubjectId};
+use untether_model::{BatchId, OpId, PlanId, Round, SubjectId};
 
 use crate::engine::{Engine, RunOptions, Stop};
 use crate::error::CutoverError;
@@ -127,14 +127,15 @@ impl Engine {
         for (batch, subjects) in &order.concerns {
             let done: Vec<SubjectId> = subjects.iter().filter(|s| !failed.contains_key(*s)).cloned().collect();
             rolled_back += u64::try_from(done.len()).unwrap_or(u64::MAX);
-            self.end_rollback(id, &scope, (batch, to), done).await?;
             for subject in subjects.iter().filter(|s| failed.contains_key(*s)) {
                 let parked = self.recorder.look(|state| state.subjects().get(subject).is_none_or(|s| s.parked.is_some()));
                 if !parked {
                     let details = failed.get(subject).cloned().unwrap_or_default();
                     self.park(batch, subject, to, (ParkReason::Conflict, details)).await?;
                 }
+                self.end_in_part(wave, (batch, to), subject).await?;
             }
+            self.end_rollback(id, &scope, (batch, to), done).await?;
         }
         Ok(Rollback::Done { rolled_back, conflicts: failed.into_iter().collect() })
     }
@@ -152,6 +153,7 @@ impl Engine {
         });
         let whole = !matches!(scope, RollbackScope::Subject(_));
         let record = Record::RolledBack {
+            kept: Vec::new(),
             order: order.clone(),
             batch: whole.then(|| batch.clone()),
             subjects,
@@ -159,6 +161,32 @@ impl Engine {
             round: round.unwrap_or(Round::FIRST).next(),
         };
         self.recorder.record(record).await.map(drop)
+    }
+
+    /// Records what was undone of a subject before its rollback met a conflict, and what was not: the next round does the former
+    /// again, and the next rollback only has the latter left.
+    async fn end_in_part(&self, wave: &Wave, (batch, to): (&BatchId, Stage), subject: &SubjectId) -> Result<(), CutoverError> {
+        let (undone, kept): (Vec<&Operation>, Vec<&Operation>) = self.recorder.look(|state| {
+            let concerning = wave.operations().iter().filter(|op| op.subjects.contains(subject));
+            concerning.partition(|op| {
+                let stand = cell_stand(state, &wave.op_id(op), Some(subject));
+                matches!(stand, CellStand::Done(kind) if kind != OutcomeKind::Skipped)
+            })
+        });
+        if undone.is_empty() {
+            return Ok(());
+        }
+        let undoes = kept.into_iter().flat_map(|op| op.undoes.iter());
+        let kept: Vec<(OpId, SubjectId)> = undoes.filter(|(_, of)| of == subject).cloned().collect();
+        if kept.is_empty() {
+            return Ok(());
+        }
+        let round = self.recorder.look(|state| {
+            let own = state.subjects().get(subject).map_or(Round::FIRST, |s| s.round.next());
+            state.batches().get(batch).map_or(own, |b| b.round.next().max(own))
+        });
+        let (order, subjects) = (wave.id.plan.clone(), vec![subject.clone()]);
+        self.recorder.record(Record::RolledBack { order, batch: None, subjects, to, round, kept }).await.map(drop)
     }
 
     /// One phase of undoing; subjects in conflict are left alone from then on. `true`: it was asked to stop.

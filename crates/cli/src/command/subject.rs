@@ -490,6 +490,11 @@ fn told(record: &Record, id: &SubjectId) -> Option<(String, Option<Stage>, Optio
             Some(("no longer holds".to_owned(), None, Some(op.clone()), seen.clone()))
         }
         Record::Reopened { subject, stage } if subject == id => plain("unfinished again".to_owned(), Some(*stage), ""),
+        Record::RolledBack { order, subjects, to, round, kept, .. } if !kept.is_empty() && subjects.contains(id) => {
+            let left: Vec<String> = kept.iter().map(|(op, _)| op.to_string()).collect();
+            let words = format!("rolled back in part by order {order}, now in round {round}; not undone: {}", left.join(", "));
+            plain(words, Some(*to), "")
+        }
         Record::RolledBack { order, subjects, to, round, .. } if subjects.contains(id) => {
             plain(format!("rolled back to before {to} by order {order}, now in round {round}"), Some(*to), "")
         }

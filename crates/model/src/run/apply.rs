@@ -204,8 +204,8 @@ impl Step<'_> {
                 Ok(vec![Part::General(general)])
             }
             Record::Aborted { wave, .. } => self.aborted(wave),
-            Record::RolledBack { order, batch, subjects, to, round } => {
-                self.rolled_back(order, batch.as_ref(), subjects, *to, *round)
+            Record::RolledBack { order, batch, subjects, to, round, kept } => {
+                self.rolled_back(order, batch.as_ref(), subjects, (*to, *round), kept)
             }
             Record::Decision { decision, signed } => {
                 let decision = DecisionState {
@@ -652,8 +652,8 @@ impl Step<'_> {
         order_id: &crate::PlanId,
         batch_id: Option<&BatchId>,
         subjects: &[SubjectId],
-        to: Stage,
-        round: Round,
+        (to, round): (Stage, Round),
+        kept: &[(OpId, SubjectId)],
     ) -> Parts {
         const KIND: &str = "rolled-back";
         let mut order = self.order(KIND, order_id)?;
@@ -670,7 +670,8 @@ impl Step<'_> {
             // The end of its wave may have freed it; there are stages to do again.
             subject.claimed |= goes_on && Some(&subject.batch) == batch_id;
             for (op, cell) in self.state.cells_of(id) {
-                if cell.stage >= to && op.batch.wave.plan != *order_id {
+                let stays = kept.iter().any(|(kept, of)| kept == op && of == id);
+                if cell.stage >= to && op.batch.wave.plan != *order_id && !stays {
                     parts.push(undone(Some(id), op, cell));
                 }
             }
@@ -678,7 +679,8 @@ impl Step<'_> {
                 subject.ended.and_then(|ended| if ended < to { Some(ended) } else { ended_before(&subject.stages, to) });
             subject.round = round;
             subject.catching_up = false;
-            if batch_id.is_none() {
+            // Whom a conflict has parked already stays parked for that.
+            if batch_id.is_none() && subject.parked.is_none() {
                 let details = format!("rolled back to before {to}");
                 subject.parked = Some(Parked { reason: ParkReason::RolledBack, stage: to, details, at: self.at });
             }
@@ -711,6 +713,8 @@ impl Step<'_> {
         // The order is done when everything that it concerns has been rolled back.
         match batch_id {
             Some(id) => order.concerns.retain(|(concerned, _)| concerned != id),
+            // Of a subject that could not be rolled back whole, the order's own end is recorded with its batch.
+            None if !kept.is_empty() => return Ok(parts),
             None => order.concerns.clear(),
         }
         order.status = if order.concerns.is_empty() { OrderStatus::Done } else { OrderStatus::Running };

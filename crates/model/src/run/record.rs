@@ -520,6 +520,10 @@ pub enum Record {
         to: Stage,
         /// The round in which they are now.
         round: Round,
+        /// What could not be undone, of a subject whose rollback met a conflict: these effects are still in place, and the subject
+        /// is parked; the rest of what it had from that stage on is undone.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        kept: Vec<(OpId, SubjectId)>,
     },
     /// A hand-over file was written or made again.
     HandoverWritten {
