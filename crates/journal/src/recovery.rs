@@ -208,6 +208,7 @@ impl Opened {
         }
         self.apply(batch, last)?;
         self.database.sync()?;
+        self.database.verify()?;
         self.report.lag = lag(&self.log, self.mark.as_ref());
         Ok(records)
     }

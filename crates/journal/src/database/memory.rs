@@ -73,4 +73,8 @@ impl Database for MemoryDatabase {
     fn sync(&mut self) -> Result<(), JournalError> {
         Ok(())
     }
+
+    fn verify(&self) -> Result<(), JournalError> {
+        Ok(())
+    }
 }

@@ -54,4 +54,7 @@ pub(crate) trait Database: Send {
 
     /// Makes everything durable.
     fn sync(&mut self) -> Result<(), JournalError>;
+
+    /// Whether it gives back what was written to it. A damaged sled may open, take what it is given, and lose it.
+    fn verify(&self) -> Result<(), JournalError>;
 }

@@ -273,6 +273,21 @@ impl Database for SledDatabase {
         self.db.flush().map_err(|error| failed("write", &self.path, error))?;
         self.file.sync_data().map_err(|error| failed("sync", &self.path, error))
     }
+
+    fn verify(&self) -> Result<(), JournalError> {
+        let mut sum = Sum::default();
+        for item in self.db.iter() {
+            let (key, value) = item.map_err(|error| failed("read", &self.path, error))?;
+            if key != MARK {
+                sum.add(&key, &value);
+            }
+        }
+        if sum == self.sum {
+            return Ok(());
+        }
+        let words = "it does not give back what was written to it; run the same command again: it is made again from the ledger";
+        Err(failed("verify", &self.path, io::Error::new(io::ErrorKind::InvalidData, words)))
+    }
 }
 
 /// How many further chunks a part's first value announces.
