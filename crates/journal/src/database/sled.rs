@@ -150,11 +150,28 @@ impl SledDatabase {
                 sum.add(&key, &value);
             }
         }
-        if sum != said {
+        if sum != said || !self.is_searchable()? {
             return Err("its entries do not add up to what it says of them".to_owned());
         }
         self.sum = sum;
         Ok(())
+    }
+
+    /// Whether every entry is found by its key as well: the index of a damaged sled may lead past leaves that a scan from the
+    /// first one on goes through.
+    fn is_searchable(&self) -> Result<bool, String> {
+        for item in self.db.iter() {
+            let (key, value) = item.map_err(|error| error.to_string())?;
+            if self.db.get(&key).map_err(|error| error.to_string())?.as_ref() != Some(&value) {
+                return Ok(false);
+            }
+            let first = self.db.range(key.clone()..).next().transpose().map_err(|error| error.to_string())?;
+            if first.is_none_or(|(found, _)| found != key) {
+                return Ok(false);
+            }
+        }
+        let whole = self.db.iter().count();
+        Ok(self.db.iter().rev().count() == whole)
     }
 
     /// Replaces a part, whatever it was before.
@@ -282,7 +299,7 @@ impl Database for SledDatabase {
                 sum.add(&key, &value);
             }
         }
-        if sum == self.sum {
+        if sum == self.sum && self.is_searchable().unwrap_or(false) {
             return Ok(());
         }
         let words = "it does not give back what was written to it; run the same command again: it is made again from the ledger";
