@@ -67,7 +67,7 @@ impl Engine {
         let (OrderKind::Resolution { op: forced }, [op]) = (order.kind.clone(), wave.operations()) else {
             return Ok(Forced::Refused(format!("order {id} is no forced resolution")));
         };
-        let have = self.recorder.look(|state| approvers(state, &order.digest, &wave.id.wave, (Round::FIRST, op.stage), now));
+        let have = self.recorder.look(|state| approvers(state, &order.digest, &wave.id.wave, (Round::FIRST, 0, op.stage), now));
         if have.len() < usize::from(order.approvals_needed) {
             return Ok(Forced::Unapproved { have, needed: order.approvals_needed });
         }
@@ -109,7 +109,7 @@ impl Engine {
             return Ok(Rollback::Refused(format!("order {id} is no rollback")));
         };
         let have =
-            self.recorder.look(|state| approvers(state, &order.digest, &wave.id.wave, (Round::FIRST, Stage::Provision), now));
+            self.recorder.look(|state| approvers(state, &order.digest, &wave.id.wave, (Round::FIRST, 0, Stage::Provision), now));
         if have.len() < usize::from(order.approvals_needed) {
             return Ok(Rollback::Unapproved { have, needed: order.approvals_needed });
         }

@@ -111,7 +111,8 @@ fn needs_round(state: &untether_model::run::RunState, id: &BatchId, now: jiff::T
     let rolled_back = batch.halted.as_ref().is_some_and(|h| h.starts_with("rolled back"));
     let stage = batch.next_stage()?;
     let digest = state.orders().get(&id.wave.plan)?.digest;
-    let gap = untether_model::run::missing_approvals(state, &digest, &id.wave.wave, (batch.round, stage), (1, now));
+    let gap =
+        untether_model::run::missing_approvals(state, &digest, &id.wave.wave, (batch.round, batch.round_since, stage), (1, now));
     (rolled_back && gap.is_some()).then(|| format!("batch {id} was rolled back: its round {} is not approved yet", batch.round))
 }
 

@@ -93,8 +93,8 @@ impl Engine {
         let now = self.ports.time.now();
         let gap = self.recorder.look(|state| {
             let digest = state.orders().get(&wave.id.plan).map(|o| o.digest)?;
-            let round = state.batches().get(id)?.round;
-            missing_approvals(state, &digest, &wave.id.wave, (round, stage), (1, now))
+            let found = state.batches().get(id)?;
+            missing_approvals(state, &digest, &wave.id.wave, (found.round, found.round_since, stage), (1, now))
         });
         if let Some(gap) = gap {
             return Ok(MayBegin::No(Standstill::Approval { batch: id.clone(), stage, reason: gap_words(&gap) }));
@@ -178,7 +178,7 @@ impl Engine {
                 }
                 let (at, batch_current, batch_ended, round) = self.recorder.look(|state| {
                     let found = state.batches().get(id);
-                    let round = state.subjects().get(&subject.id).map(|s| s.round);
+                    let round = state.subjects().get(&subject.id).map(|s| (s.round, s.round_since));
                     (stand(state, id, &subject.id), found.and_then(|b| b.current), found.and_then(|b| b.ended), round)
                 });
                 let Stand::CatchingUp(stage) = at else { break };
@@ -194,7 +194,8 @@ impl Engine {
                 let now = self.ports.time.now();
                 let gap = self.recorder.look(|state| {
                     let digest = state.orders().get(&wave.id.plan).map(|o| o.digest)?;
-                    missing_approvals(state, &digest, &wave.id.wave, (round?, stage), (1, now))
+                    let (round, since) = round?;
+                    missing_approvals(state, &digest, &wave.id.wave, (round, since, stage), (1, now))
                 });
                 if let Some(gap) = gap {
                     standstills.push(Standstill::Approval { batch: id.clone(), stage, reason: gap_words(&gap) });

@@ -93,7 +93,8 @@ impl Engine {
             });
         };
         let now = self.ports.time.now();
-        let gap = self.recorder.look(|state| missing_approvals(state, &digest, &wave.id.wave, (Round::FIRST, first), (1, now)));
+        let gap =
+            self.recorder.look(|state| missing_approvals(state, &digest, &wave.id.wave, (Round::FIRST, 0, first), (1, now)));
         gap.map(|gap| Standstill::Approval { batch, stage: first, reason: super::stage::gap_words(&gap) })
     }
 

@@ -293,6 +293,7 @@ impl Step<'_> {
                 ended: None,
                 ended_at: None,
                 round: Round::FIRST,
+                round_since: 0,
                 open: 0,
                 failures: 0,
                 failure_tolerance: tolerance,
@@ -334,6 +335,7 @@ impl Step<'_> {
             parked: None,
             catching_up: false,
             round: Round::FIRST,
+            round_since: 0,
             superseded,
             handed: self.state.subjects.get(&claimed.id).and_then(|s| s.handed),
         };
@@ -678,6 +680,7 @@ impl Step<'_> {
             subject.ended =
                 subject.ended.and_then(|ended| if ended < to { Some(ended) } else { ended_before(&subject.stages, to) });
             subject.round = round;
+            subject.round_since = self.seq;
             subject.catching_up = false;
             // Whom a conflict has parked already stays parked for that.
             if batch_id.is_none() && subject.parked.is_none() {
@@ -701,6 +704,7 @@ impl Step<'_> {
             batch.current_since = None;
             batch.open = 0;
             batch.round = round;
+            batch.round_since = self.seq;
             batch.halted = Some(format!("rolled back to before {to}"));
             parts.push(Part::Batch(id.clone(), batch));
             // A wave that had ended is open again: its batch has stages to do.

@@ -88,34 +88,35 @@ pub struct ApprovalGap {
     pub round: Round,
 }
 
-/// The people whose approval covers this stage of this order now.
+/// The people whose approval covers this stage of this order now; `since`: what was approved before that record does not count.
 pub fn approvers(
     state: &RunState,
     digest: &Digest,
     wave: &str,
-    (round, stage): (Round, Stage),
+    (round, since, stage): (Round, u64, Stage),
     now: Timestamp,
 ) -> BTreeSet<String> {
     let covers = |subject: &Subject| match subject {
         Subject::Order { digest: d, wave: w, round: r, through } => d == digest && w == wave && *r == round && *through >= stage,
         Subject::Object { .. } => false,
     };
-    people(state, now, covers)
+    people(state, (since, now), covers)
 }
 
 /// Who has signed for an object (`forget`, `protected-group`), of those who were shown this, now.
 pub fn object_approvers(state: &RunState, kind: &str, object: &str, shown: &Digest, now: Timestamp) -> BTreeSet<String> {
-    people(state, now, |subject| match subject {
+    people(state, (0, now), |subject| match subject {
         Subject::Order { .. } => false,
         Subject::Object { kind: k, object: o, shown: s } => k == kind && o == object && s == shown,
     })
 }
 
 /// The people behind the approvals that fit and are in force. One key is one person, under whatever names it is configured.
-fn people(state: &RunState, now: Timestamp, covers: impl Fn(&Subject) -> bool) -> BTreeSet<String> {
+fn people(state: &RunState, (since, now): (u64, Timestamp), covers: impl Fn(&Subject) -> bool) -> BTreeSet<String> {
     let in_force = state
         .approvals()
-        .values()
+        .range(since..)
+        .map(|(_, approval)| approval)
         .filter(|a| !a.revoked && now <= a.signed.statement.not_after && covers(&a.signed.statement.subject));
     let by_key: BTreeMap<&str, &str> = in_force.map(|a| (a.signed.key.as_str(), a.signed.approver.as_str())).collect();
     by_key.into_values().map(str::to_owned).collect()
@@ -126,10 +127,10 @@ pub fn missing_approvals(
     state: &RunState,
     digest: &Digest,
     wave: &str,
-    (round, stage): (Round, Stage),
+    (round, since, stage): (Round, u64, Stage),
     (needed_at_least, now): (u8, Timestamp),
 ) -> Option<ApprovalGap> {
-    let have = approvers(state, digest, wave, (round, stage), now);
+    let have = approvers(state, digest, wave, (round, since, stage), now);
     let needed = if stage.is_irreversible() { 2 } else { 1 }.max(needed_at_least);
     (have.len() < usize::from(needed)).then_some(ApprovalGap { have, needed, stage, round })
 }

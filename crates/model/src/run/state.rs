@@ -99,6 +99,9 @@ pub struct SubjectState {
     pub catching_up: bool,
     /// Its round.
     pub round: Round,
+    /// Record since which it is in this round: an approval of the round that was given before does not cover it. 0 in round 1.
+    #[serde(default)]
+    pub round_since: u64,
     /// A later wave took it over from this one.
     pub superseded: Vec<BatchId>,
     /// The intent whose one-time credential was handed over last.
@@ -137,6 +140,9 @@ pub struct BatchState {
     pub ended_at: Option<Timestamp>,
     /// Its round.
     pub round: Round,
+    /// Record since which it is in this round: an approval of the round that was given before does not cover it. 0 in round 1.
+    #[serde(default)]
+    pub round_since: u64,
     /// Intents without outcome, for display.
     pub open: u32,
     /// Refusals and conflicts since the last resume.

@@ -383,7 +383,7 @@ impl Simulation {
         let Some(digest) = state.orders().get(&id.wave.plan).map(|o| o.digest) else { return true };
         let Some(stage) = batch.next_stage() else { return false };
         let now = self.world.clock.now();
-        missing_approvals(state, &digest, &id.wave.wave, (batch.round, stage), (1, now)).is_some()
+        missing_approvals(state, &digest, &id.wave.wave, (batch.round, batch.round_since, stage), (1, now)).is_some()
     }
 
     fn abort(&mut self) -> Result<(), Trouble> {
