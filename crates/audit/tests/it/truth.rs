@@ -4,8 +4,9 @@ use std::path::Path;
 
 use untether_model::policy::AuditPolicy;
 use untether_testkit::generate::{Options, generate};
+use untether_testkit::truth::{Label, differences, labels};
 
-use crate::support::laboratory::{Audited, Label, audit, audit_as_of, compare, labels, policy, with_manifest};
+use crate::support::laboratory::{Audited, audit, audit_as_of, found, policy, with_manifest};
 
 /// Rules that see nothing of a store whose `cn=config` is not handed over.
 const WITHOUT_CONFIG: [&str; 7] = [
@@ -51,7 +52,7 @@ fn generated(options: &Options) -> Generated {
     let directory = tempfile::tempdir().unwrap();
     generate(options, directory.path()).unwrap();
     let mut policy = with_manifest(policy(true), directory.path());
-    let mut labels = labels(directory.path());
+    let mut labels = labels(directory.path()).unwrap();
     if !options.links {
         policy.shared.copies.clear();
         for store in ["shared", "independent"] {
@@ -64,7 +65,7 @@ fn generated(options: &Options) -> Generated {
 async fn check(options: Options) -> Audited {
     let world = generated(&options);
     let audited = audit(world.directory.path(), &world.policy).await;
-    if let Err(difference) = compare(&audited.findings, &world.labels) {
+    if let Some(difference) = differences(&found(&audited.findings), &world.labels) {
         panic!("seed {}, {} people: {difference}", options.seed, options.people);
     }
     audited
@@ -97,10 +98,10 @@ async fn precision_and_recall_are_one_on_20000_people_and_a_group_of_50000() {
 #[tokio::test]
 async fn precision_and_recall_are_one_on_the_stores_labelled_by_hand() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testkit/fixtures/hand");
-    let mut labels = labels(&directory);
+    let mut labels = labels(&directory).unwrap();
     expect_skipped(&mut labels, "independent", &WITHOUT_CONFIG, "cn=config is not handed over");
     let audited = audit(&directory, &policy(false)).await;
-    if let Err(difference) = compare(&audited.findings, &labels) {
+    if let Some(difference) = differences(&found(&audited.findings), &labels) {
         panic!("{difference}");
     }
 }

@@ -1,10 +1,8 @@
 //! An audit of generated or hand-labelled data, read offline, and what its labels expect.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use jiff::Timestamp;
-use serde::Deserialize;
 use untether_audit::collect::{Export, Silent, StoreInput};
 use untether_audit::correlate::Decisions;
 use untether_audit::roster::read_roster;
@@ -20,26 +18,12 @@ use untether_model::policy::{
 use untether_model::roster::Roster;
 use untether_model::snapshot::{StoreSource, Subject};
 use untether_model::{Dn, EntityId, Side};
+use untether_testkit::truth::Found;
 
 use super::server::dn;
 
 /// The moment for which the labels hold.
 pub const NOW: &str = "2026-11-20T00:00:00Z";
-
-/// One expected finding.
-#[derive(Clone, Debug, Deserialize)]
-pub struct Label {
-    pub rule: String,
-    pub severity: String,
-    pub store: String,
-    pub dn: Option<String>,
-    /// The rule that could not run, for `coverage.skipped`.
-    #[serde(default)]
-    pub about: Option<String>,
-    pub entity: Option<String>,
-    pub person_id: Option<String>,
-    pub note: String,
-}
 
 /// Files of an export that are there.
 fn files(directory: &Path, names: &[String]) -> Vec<std::path::PathBuf> {
@@ -180,57 +164,16 @@ fn fixture_config(side: Side, directory: &Path) -> Option<LdifStore> {
     (!is_generated).then(|| store(side, directory, &[format!("{side}-config.ldif")])).flatten()
 }
 
-/// The labels of a data directory.
-pub fn labels(directory: &Path) -> Vec<Label> {
-    let text = std::fs::read_to_string(directory.join("truth.jsonl")).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
-
-/// What makes a finding the labelled one: rule, severity, store, entry (or the rule that could not run), entity.
-type Fact = (String, String, String, String, Option<String>);
-
-fn of_label(label: &Label) -> Fact {
-    let place = match (&label.dn, &label.about) {
-        (Some(name), _) => format!("{:?}", dn(name).key()),
-        (None, about) => about.clone().unwrap_or_default(),
+/// The findings as the ground truth compares them.
+pub fn found(findings: &[Finding]) -> Vec<Found> {
+    let of = |finding: &Finding| Found {
+        rule: finding.rule.clone(),
+        severity: finding.severity.as_str().to_owned(),
+        store: finding.store.as_str().to_owned(),
+        dn: finding.dn.as_ref().map(ToString::to_string),
+        about: finding.evidence.facts.get("rule").and_then(|r| r.first()).cloned(),
+        entity: finding.entity.as_ref().map(|e| e.as_str().to_owned()),
+        evidence: format!("{:?}", finding.evidence.facts),
     };
-    (label.rule.clone(), label.severity.clone(), label.store.clone(), place, label.entity.clone())
-}
-
-fn of_finding(finding: &Finding) -> Fact {
-    let about = || finding.evidence.facts.get("rule").and_then(|r| r.first()).cloned().unwrap_or_default();
-    let place = finding.dn.as_ref().map_or_else(about, |name| format!("{:?}", name.key()));
-    let entity = finding.entity.as_ref().map(|e| e.as_str().to_owned());
-    (finding.rule.clone(), finding.severity.as_str().to_owned(), finding.store.as_str().to_owned(), place, entity)
-}
-
-/// Compares findings with labels and tells every difference, with what is known of it.
-pub fn compare(findings: &[Finding], labels: &[Label]) -> Result<(), String> {
-    let mut open: BTreeMap<Fact, Vec<&Label>> = BTreeMap::new();
-    for label in labels {
-        open.entry(of_label(label)).or_default().push(label);
-    }
-    let mut extra = Vec::new();
-    for finding in findings {
-        let fact = of_finding(finding);
-        if open.get_mut(&fact).and_then(Vec::pop).is_none() {
-            extra.push((fact, finding));
-        }
-    }
-    let missing: Vec<(&Fact, &Label)> = open.iter().flat_map(|(fact, labels)| labels.iter().map(move |l| (fact, *l))).collect();
-    if missing.is_empty() && extra.is_empty() {
-        return Ok(());
-    }
-    let mut out = format!("{} missing, {} extra of {} labels\n", missing.len(), extra.len(), labels.len());
-    for (fact, label) in missing.iter().take(60) {
-        out.push_str(&format!("MISSING {fact:?} person {:?}: {}\n", label.person_id, label.note));
-    }
-    for (fact, finding) in extra.iter().take(60) {
-        out.push_str(&format!("EXTRA   {fact:?} {:?}\n", finding.evidence.facts));
-    }
-    let mut by_rule: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
-    missing.iter().for_each(|(fact, _)| by_rule.entry(&fact.0).or_default().0 += 1);
-    extra.iter().for_each(|(fact, _)| by_rule.entry(&fact.0).or_default().1 += 1);
-    out.push_str(&format!("(missing, extra) by rule: {by_rule:?}\n"));
-    Err(out)
+    findings.iter().map(of).collect()
 }
