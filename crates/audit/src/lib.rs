@@ -10,6 +10,7 @@ pub mod links;
 pub mod roster;
 pub mod rules;
 pub mod run;
+pub mod shrinkage;
 pub mod source;
 pub mod spill;
 pub mod state;

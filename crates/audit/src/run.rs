@@ -10,7 +10,7 @@ use untether_model::Side;
 use untether_model::digest::Digest;
 use untether_model::finding::{Place, Severity};
 use untether_model::policy::AuditPolicy;
-use untether_model::roster::{Roster, When};
+use untether_model::roster::{Roster, When, Zones};
 use untether_model::run::AuditCounts;
 use untether_model::schema::Schema;
 use untether_model::snapshot::{SnapshotHeader, StoreRead, StoreSource};
@@ -18,6 +18,7 @@ use untether_model::snapshot::{SnapshotHeader, StoreRead, StoreSource};
 use crate::collect::{CollectError, CollectProgress, Collected, Gap, GapKind, StoreFailure, StoreInput, collect};
 use crate::correlate::Decisions;
 use crate::rules::{Inputs, StoreInputs, assess};
+use crate::shrinkage::{self, Sizes, active_people};
 use crate::stored::{AuditFiles, CollectedFile, Results, SealedScratch};
 
 /// Version of the snapshot's format.
@@ -44,6 +45,8 @@ pub struct AuditInputs<'a> {
     pub now: Timestamp,
     /// The day as of which the roster is judged, if not now. Such an audit makes no executable plan.
     pub as_of: Option<Date>,
+    /// The sizes of the last complete audit; `None` where there was none.
+    pub before: Option<&'a Sizes>,
     /// Is told how collecting goes on.
     pub progress: &'a dyn CollectProgress,
 }
@@ -65,10 +68,19 @@ pub struct AuditOutcome {
     pub severities: BTreeMap<Severity, u64>,
     /// Accounts in scope by store.
     pub in_scope: BTreeMap<Side, u64>,
+    /// People whom the roster calls active or on leave.
+    pub active_people: u64,
     /// Subjects by entity (`unassigned` for none) and by what the roster says.
     pub subjects: Vec<(String, String, u64)>,
     /// What was not seen.
     pub gaps: Vec<Gap>,
+}
+
+impl AuditOutcome {
+    /// Nothing that could hold entries is missing, and the roster was judged as of now.
+    pub fn is_complete(&self) -> bool {
+        self.header.as_of.is_none() && !self.gaps.iter().any(|gap| gap.kind.concerns_entries())
+    }
 }
 
 /// Why an audit failed. An incomplete audit does not fail.
@@ -101,6 +113,13 @@ pub async fn run(inputs: AuditInputs<'_>, files: &AuditFiles<'_>) -> Result<Audi
 
     let mut gaps: Vec<Gap> = shared.gaps.iter().chain(&independent.gaps).cloned().collect();
     gaps.extend(stale_roster(&inputs));
+    let in_scope = BTreeMap::from([(Side::Shared, shared.accounts), (Side::Independent, independent.accounts)]);
+    let when = inputs.as_of.map_or(When::At(now), When::On);
+    let active = active_people(inputs.roster, &Zones::of(&policy.entities), when);
+    // On another day other people are active, and nothing is planned from such an audit.
+    if let Some(before) = inputs.before.filter(|_| inputs.as_of.is_none()) {
+        gaps.extend(shrinkage::gaps(before, active, &in_scope, policy.max_shrink_percent));
+    }
     gaps.sort();
     gaps.dedup();
 
@@ -134,7 +153,7 @@ pub async fn run(inputs: AuditInputs<'_>, files: &AuditFiles<'_>) -> Result<Audi
         let rule_inputs = Inputs {
             policy,
             roster: inputs.roster,
-            when: inputs.as_of.map_or(When::At(now), When::On),
+            when,
             now,
             decisions: inputs.decisions,
             shared: store_inputs(&shared, &shared_exists),
@@ -153,7 +172,8 @@ pub async fn run(inputs: AuditInputs<'_>, files: &AuditFiles<'_>) -> Result<Audi
         finding_count: written.finding_count,
         counts: written.counts,
         severities: written.severities,
-        in_scope: BTreeMap::from([(Side::Shared, shared.accounts), (Side::Independent, independent.accounts)]),
+        in_scope,
+        active_people: active,
         subjects: written.people,
         gaps,
     })

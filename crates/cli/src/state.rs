@@ -169,7 +169,7 @@ impl Opened {
             marks: Arc::new(self.keys.marks()),
             time: Arc::new(LiveTime(self.clock.clone())),
             stores,
-            roster: Some(Arc::new(LiveRoster::new(config.clone()))),
+            roster: Some(Arc::new(LiveRoster::new(config.clone(), &state))),
             hook: Arc::new(AgeHandover::new(self.dir.clone(), config.handover.clone())),
             secrets: SecretPolicy { scheme: credential.scheme, length: credential.length },
             events,

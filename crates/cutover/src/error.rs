@@ -41,8 +41,8 @@ pub enum CutoverError {
         /// Why.
         reason: String,
     },
-    /// The roster could not be read.
-    #[error("the roster could not be read: {0}; nothing was enabled or disabled on the word of an old one")]
+    /// The roster could not be read, or is not to be relied on.
+    #[error("the roster cannot be relied on: {0}; nothing was enabled or disabled on the word of an older one")]
     Roster(String),
     /// A file of the state directory could not be read or written.
     #[error("{0}")]

@@ -67,6 +67,8 @@ fn audit(taken_at: &str, counts: Vec<AuditCounts>) -> Record {
         as_of: None,
         executable: true,
         in_scope: BTreeMap::new(),
+        active_people: 40,
+        complete: true,
         subjects: vec![("own".to_owned(), "active".to_owned(), 40), ("own".to_owned(), "departed".to_owned(), 3)],
         counts,
     }
@@ -215,6 +217,8 @@ fn an_audit_of_another_day_says_nothing_about_what_is_there() {
             as_of,
             executable: false,
             in_scope,
+            active_people: 10,
+            complete: false,
             subjects,
             counts: vec![counts("residual.departed", Some("own"), 30)],
         },

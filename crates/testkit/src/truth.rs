@@ -131,7 +131,13 @@ mod tests {
 
     fn found(dn: &str, severity: &str) -> Found {
         let text = |t: &str| t.to_owned();
-        Found { rule: text("residual.orphan"), severity: text(severity), store: text("shared"), dn: Some(text(dn)), ..Found::default() }
+        Found {
+            rule: text("residual.orphan"),
+            severity: text(severity),
+            store: text("shared"),
+            dn: Some(text(dn)),
+            ..Found::default()
+        }
     }
 
     #[test]

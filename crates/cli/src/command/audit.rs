@@ -77,6 +77,7 @@ pub async fn run(config: &Config, as_of: Option<Date>, output: &Output) -> Resul
     let (roster, roster_written_at) = crate::wiring::roster::read(config)?;
     let (shared, independent) = (Source::open(config, Side::Shared)?, Source::open(config, Side::Independent)?);
     let decisions = opened.look(decisions);
+    let before = opened.look(crate::wiring::roster::last_sizes);
     let files = AuditFiles::begin(&opened.dir, &opened.keys, None).map_err(|e| CliError::failed(chain(&e)))?;
     let progress = Progress::new(output);
     let inputs = AuditInputs {
@@ -89,6 +90,7 @@ pub async fn run(config: &Config, as_of: Option<Date>, output: &Output) -> Resul
         decisions: &decisions,
         now: opened.now(),
         as_of,
+        before: before.as_ref(),
         progress: &progress,
     };
     let outcome = untether_audit::run::run(inputs, &files).await.map_err(|e| CliError::failed(chain(&e)))?;
@@ -100,6 +102,8 @@ pub async fn run(config: &Config, as_of: Option<Date>, output: &Output) -> Resul
         as_of,
         executable: outcome.header.executable,
         in_scope: outcome.in_scope.clone(),
+        active_people: outcome.active_people,
+        complete: outcome.is_complete(),
         subjects: outcome.subjects.clone(),
         counts: outcome.counts.clone(),
     };

@@ -20,7 +20,7 @@ use untether_model::approval::{Signed, Statement, Subject};
 use untether_model::digest::Digest;
 use untether_model::operation::Stage;
 use untether_model::plan::{PlanHeader, Wave};
-use untether_model::run::{GateKind, GateScope, Observation, Observed, Record, Verdict};
+use untether_model::run::{GateKind, GateScope, Observation, Observed, Record, RunState, Verdict};
 use untether_model::{PlanId, Round, Side, StateId, WaveId};
 
 use self::changes::Changes;
@@ -115,7 +115,7 @@ async fn rehearse(
     };
     let collector = Arc::new(Collector::new(output));
     let time = VirtualTime(settable.clone());
-    let roster = roster(config, began, &mut assumptions).await;
+    let roster = roster(config, &looked.state, began, &mut assumptions).await;
     let engine = engine(config, looked, (stores, roster, &time), &collector, &plan)?;
     let stage = Play { looked, engine: &engine, header: &header, digest, collector: &collector, clock: &settable };
     stage.prepare(&plan).await?;
@@ -159,8 +159,8 @@ async fn askable(config: &Config, side: Side, assumptions: &mut Vec<String>) -> 
 }
 
 /// The roster as it is now, if it can be read.
-async fn roster(config: &Config, now: Timestamp, assumptions: &mut Vec<String>) -> Option<Arc<dyn Roster>> {
-    let roster = LiveRoster::new(config.clone());
+async fn roster(config: &Config, state: &RunState, now: Timestamp, assumptions: &mut Vec<String>) -> Option<Arc<dyn Roster>> {
+    let roster = LiveRoster::new(config.clone(), state);
     match roster.refresh(now).await {
         Ok(_) => Some(Arc::new(roster)),
         Err(why) => {

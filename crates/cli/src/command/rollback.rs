@@ -215,7 +215,7 @@ async fn ended_people(
     waves: &RecordedWaves<'_>,
     opened: &Opened,
 ) -> Result<BTreeSet<SubjectId>, CliError> {
-    let roster = LiveRoster::new(config.clone());
+    let roster = LiveRoster::new(config.clone(), state);
     let now = opened.now();
     roster.refresh(now).await.map_err(CliError::usage)?;
     let mut ended = BTreeSet::new();

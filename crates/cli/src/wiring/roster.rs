@@ -7,8 +7,12 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use untether_audit::roster::read_roster;
+use untether_audit::shrinkage::{Sizes, active_people, shrunk};
 use untether_cutover::{PersonNow, Roster, RosterNow};
+use untether_model::Side;
+use untether_model::operation::Stage;
 use untether_model::roster::{PersonIx, Roster as Table, When, Zones};
+use untether_model::run::RunState;
 
 use crate::config::Config;
 use crate::error::{CliError, chain};
@@ -25,6 +29,18 @@ pub fn read(config: &Config) -> Result<(Table, Option<Timestamp>), CliError> {
     Ok((table, modified))
 }
 
+/// The sizes of the last complete audit. Whoever was removed by us since the beginning may be missing from the shared store: some may
+/// have been gone before that audit already, which makes the comparison milder, never wrong.
+pub fn last_sizes(state: &RunState) -> Option<Sizes> {
+    let audit = state.audits().values().rfind(|audit| audit.complete)?;
+    let mut accounts = audit.in_scope.clone();
+    if let Some(shared) = accounts.get_mut(&Side::Shared) {
+        let removed = state.subjects().values().filter(|subject| subject.ended >= Some(Stage::Remove)).count();
+        *shared = shared.saturating_sub(u64::try_from(removed).unwrap_or(u64::MAX));
+    }
+    Some(Sizes { taken_at: audit.taken_at, active_people: audit.active_people, accounts })
+}
+
 struct Held {
     table: Table,
     people: BTreeMap<String, PersonIx>,
@@ -35,15 +51,16 @@ struct Held {
 /// The roster as a run sees it.
 pub struct LiveRoster {
     config: Config,
+    before: Option<Sizes>,
     zones: Zones,
     held: Mutex<Option<Held>>,
 }
 
 impl LiveRoster {
-    /// Reads nothing yet.
-    pub fn new(config: Config) -> Self {
+    /// Reads nothing yet. What it will read is refused if it has shrunk too far against the last complete audit.
+    pub fn new(config: Config, state: &RunState) -> Self {
         let zones = Zones::of(&config.audit.entities);
-        Self { config, zones, held: Mutex::new(None) }
+        Self { config, before: last_sizes(state), zones, held: Mutex::new(None) }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Held>> {
@@ -59,6 +76,13 @@ impl Roster for LiveRoster {
         let young = held.as_ref().is_some_and(|h| now.duration_since(h.at).as_secs() <= max_age);
         if !young {
             let (table, modified) = read(&self.config).map_err(|e| e.message)?;
+            if let Some(before) = &self.before {
+                let active = active_people(&table, &self.zones, When::At(now));
+                let most = self.config.audit.max_shrink_percent;
+                if let Some(why) = shrunk("active people", before.active_people, before.taken_at, active, most) {
+                    return Err(format!("the roster has shrunk: {why}"));
+                }
+            }
             let mut people = BTreeMap::new();
             for person in table.people() {
                 for row in table.rows_of(person) {

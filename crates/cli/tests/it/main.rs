@@ -1,6 +1,8 @@
 //! The built program against real servers.
 
 #[cfg(test)]
+mod audit;
+#[cfg(test)]
 mod doctor;
 #[cfg(test)]
 mod findings;

@@ -36,9 +36,14 @@ impl World {
 
     /// The same before `init`.
     pub fn without_state(people: u32, bend: impl FnOnce(PairBuilder) -> PairBuilder) -> Self {
+        Self::generated(&Options { people, big_entry: false, ..Options::default() }, bend)
+    }
+
+    /// Any generated data, before `init`.
+    pub fn generated(options: &Options, bend: impl FnOnce(PairBuilder) -> PairBuilder) -> Self {
         let directory = tempfile::Builder::new().prefix("untether-cli-").tempdir().unwrap();
         let data = directory.path().join("data");
-        generate(&Options { people, big_entry: false, ..Options::default() }, &data).unwrap();
+        generate(options, &data).unwrap();
         let pair = bend(Pair::builder().data(&data)).start().unwrap();
         let config = ToolConfiguration {
             directory: directory.path(),

@@ -335,6 +335,10 @@ pub struct AuditPolicy {
     /// Days without use after which an open account is dormant.
     #[serde(default = "dormant_days")]
     pub dormant_days: u32,
+    /// Most that the active people of the roster, or the accounts of a store, may have become fewer since the last complete
+    /// audit, in percent; beyond it the audit counts as incomplete.
+    #[serde(default = "max_shrink_percent")]
+    pub max_shrink_percent: u32,
     /// Further attributes that hold credential material.
     #[serde(default)]
     pub credentials: CredentialAttributes,
@@ -345,6 +349,10 @@ pub struct AuditPolicy {
 
 fn dormant_days() -> u32 {
     180
+}
+
+fn max_shrink_percent() -> u32 {
+    20
 }
 
 fn page_size() -> u32 {
@@ -368,6 +376,7 @@ impl AuditPolicy {
             retention: None,
             keep: Vec::new(),
             dormant_days: dormant_days(),
+            max_shrink_percent: max_shrink_percent(),
             credentials: CredentialAttributes::default(),
             page_size: page_size(),
         }

@@ -52,13 +52,26 @@ impl Step<'_> {
                 }
                 Ok(vec![Part::General(super::state::General { state: Some(state.clone()), ..self.state.general.clone() })])
             }
-            Record::AuditRecorded { snapshot, findings, taken_at, executable, in_scope, subjects, counts, .. } => {
+            Record::AuditRecorded {
+                snapshot,
+                findings,
+                taken_at,
+                executable,
+                in_scope,
+                active_people,
+                complete,
+                subjects,
+                counts,
+                ..
+            } => {
                 let audit = AuditState {
                     snapshot: *snapshot,
                     findings: *findings,
                     taken_at: *taken_at,
                     executable: *executable,
                     in_scope: in_scope.clone(),
+                    active_people: *active_people,
+                    complete: *complete,
                     subjects: subjects.clone(),
                     counts: counts.clone(),
                 };

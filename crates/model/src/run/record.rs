@@ -269,6 +269,10 @@ pub enum Record {
         executable: bool,
         /// Accounts in scope by store.
         in_scope: BTreeMap<Side, u64>,
+        /// People whom the roster called active or on leave.
+        active_people: u64,
+        /// Nothing that could hold entries was missing, and it judged as of its own time.
+        complete: bool,
         /// Subjects by entity (`unassigned` for none) and presence.
         subjects: Vec<(String, String, u64)>,
         /// Counts.

@@ -284,6 +284,10 @@ pub struct AuditState {
     pub executable: bool,
     /// Accounts in scope by store.
     pub in_scope: BTreeMap<Side, u64>,
+    /// People whom the roster called active or on leave.
+    pub active_people: u64,
+    /// Nothing that could hold entries was missing, and it judged as of its own time.
+    pub complete: bool,
     /// Subjects by entity and presence.
     pub subjects: Vec<(String, String, u64)>,
     /// Counts of findings.

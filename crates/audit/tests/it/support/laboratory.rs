@@ -150,6 +150,7 @@ pub async fn audit_as_of(directory: &Path, policy: &AuditPolicy, as_of: Option<j
         decisions: &Decisions::default(),
         now: NOW.parse::<Timestamp>().unwrap(),
         as_of,
+        before: None,
         progress: &Silent,
     };
     let outcome = run(inputs, &files).await.unwrap();
