@@ -31,7 +31,13 @@ pub fn client(config: &Config, side: Side, bind: &BindConfig, of: &str) -> Resul
 
 /// The client for reading, which every command that looks at a server needs.
 pub fn reader(config: &Config, side: Side) -> Result<Client, CliError> {
-    let bind = config.store(side).read.as_ref();
+    let store = config.store(side);
+    if store.url.is_none() && !store.ldif.is_empty() {
+        let what =
+            format!("the {side} store is configured as an export (ldif), which can be audited and planned for, but not changed");
+        return Err(CliError::usage(what).hint(format!("give the url and the binds of [{side}] instead")));
+    }
+    let bind = store.read.as_ref();
     let bind = bind.ok_or_else(|| CliError::usage(format!("the configuration gives no [{side}.read] bind")))?;
     client(config, side, bind, &format!("[{side}.read]"))
 }

@@ -154,26 +154,9 @@ fn what_the_target_refuses_is_foretold() {
 #[test]
 fn exports_without_any_server_are_rehearsed() {
     let mut world = World::new(120);
-    let text = std::fs::read_to_string(&world.config).unwrap();
-    let mut out = String::new();
-    let mut skipped = false;
-    for line in text.lines() {
-        // The connections of both stores give way to their exports.
-        let section = line.strip_prefix('[').map(|rest| rest.trim_end_matches(']'));
-        if let Some(section) = section {
-            skipped = ["shared", "independent"].iter().any(|side| section == *side || section.starts_with(&format!("{side}.")));
-            if ["shared", "independent"].contains(&section) {
-                out.push_str(&format!("[{section}]\nldif = [\"{section}.ldif\"]\n\n"));
-            }
-        }
-        if !skipped {
-            out.push_str(line);
-            out.push('\n');
-        }
-    }
-    std::fs::write(&world.config, out).unwrap();
+    world.offline("ldif = [\"shared.ldif\"]", "ldif = [\"independent.ldif\"]");
     for server in [&world.pair.shared, &world.pair.independent] {
-        std::fs::write(world.directory().join(format!("{}.ldif", server.flavour().name())), server.dump().unwrap()).unwrap();
+        world.write(&format!("{}.ldif", server.flavour().name()), server.dump().unwrap());
     }
     world.pair.shared.stop().unwrap();
     world.pair.independent.stop().unwrap();

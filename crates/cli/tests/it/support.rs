@@ -91,6 +91,32 @@ impl World {
         std::fs::write(&self.config, text.replace(from, to)).unwrap();
     }
 
+    /// From now on both stores are exports: these lines stand for the connection of each in the configuration.
+    pub fn offline(&self, shared: &str, independent: &str) {
+        let text = std::fs::read_to_string(&self.config).unwrap();
+        let mut out = String::new();
+        let mut skipped = false;
+        for line in text.lines() {
+            if let Some(section) = line.strip_prefix('[').map(|rest| rest.trim_end_matches(']')) {
+                let side = [("shared", shared), ("independent", independent)].into_iter().find(|(side, _)| section == *side);
+                skipped = section.starts_with("shared") || section.starts_with("independent");
+                if let Some((side, lines)) = side {
+                    out.push_str(&format!("[{side}]\n{lines}\n\n"));
+                }
+            }
+            if !skipped {
+                out.push_str(line);
+                out.push('\n');
+            }
+        }
+        std::fs::write(&self.config, out).unwrap();
+    }
+
+    /// Writes a file beside the configuration.
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+        std::fs::write(self.directory().join(name), content).unwrap();
+    }
+
     /// The program with this configuration and these arguments, not yet started.
     pub fn command<S: AsRef<std::ffi::OsStr>>(&self, arguments: &[S]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_untether"));

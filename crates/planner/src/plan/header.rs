@@ -51,19 +51,15 @@ pub(super) fn draft(inputs: &Inputs<'_>) -> Result<PlanHeader, PlanError> {
     })
 }
 
-/// Why the plan can be rehearsed but not run.
+/// Why the plan can be rehearsed but not run; the snapshot names its own reasons (an export, another day, something missing).
 fn obstacles(inputs: &Inputs<'_>) -> Vec<String> {
     let mut why = inputs.snapshot.not_executable.clone();
     if !inputs.snapshot.executable && why.is_empty() {
         why.push("the snapshot is incomplete".to_owned());
     }
-    if let Some(day) = inputs.snapshot.as_of {
-        why.push(format!("the roster was judged as of {day}"));
-    }
     for (side, read) in [(Side::Shared, &inputs.snapshot.shared), (Side::Independent, &inputs.snapshot.independent)] {
-        if matches!(read.source, StoreSource::Ldif(_)) {
-            why.push(format!("the {side} store was read from an export"));
-        } else if !inputs.capabilities.contains_key(&side) {
+        let is_server = !matches!(read.source, StoreSource::Ldif(_));
+        if is_server && !inputs.capabilities.contains_key(&side) {
             why.push(format!("what the {side} store can do with our binds was not probed"));
         }
         if !read.config_read && !inputs.audit.protected.explicit {
