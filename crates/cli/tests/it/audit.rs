@@ -157,3 +157,123 @@ fn an_export_that_is_not_whole_is_refused_with_its_line_or_counts_as_truncated()
         assert!(shown.iter().all(|row| row["severity"] == "high" || row["severity"] == "critical"), "{shown:?}");
     }
 }
+
+/// The generated roster, rewritten line by line: `None` drops a line. The first is the header.
+fn rewrite(world: &World, roster: &str, mut line: impl FnMut(usize, &str) -> Option<String>) {
+    let lines: Vec<String> = roster.lines().enumerate().filter_map(|(n, text)| line(n, text)).collect();
+    world.write("data/roster.csv", format!("{}\n", lines.join("\n")));
+}
+
+#[test]
+fn the_roster_is_read_in_every_encoding_and_refused_with_its_lines() {
+    let world = World::new(60);
+    let path = world.data().join("roster.csv");
+    let original = std::fs::read(&path).unwrap();
+    let text = String::from_utf8(original.clone()).unwrap();
+    // What Shift_JIS cannot say is not in an export from Excel.
+    let (bytes, _, _) = encoding_rs::SHIFT_JIS.encode(text.strip_prefix('\u{feff}').unwrap_or(&text));
+    let roster = encoding_rs::SHIFT_JIS.decode(&bytes).0.into_owned();
+    let digest = |world: &World| world.run(&["--json", "roster", "check"]).expect(0).rows()[0]["digest"].clone();
+    world.write("data/roster.csv", &roster);
+    let plain = digest(&world);
+    let (shift_jis, _, unmapped) = encoding_rs::SHIFT_JIS.encode(&roster);
+    assert!(!unmapped && shift_jis.as_ref() != roster.as_bytes(), "the roster has Japanese names");
+    let forms = [format!("\u{feff}{roster}").into_bytes(), shift_jis.into_owned(), roster.replace('\n', "\r\n").into_bytes()];
+    for form in forms {
+        world.write("data/roster.csv", form);
+        assert_eq!(digest(&world), plain, "the same people in every form");
+    }
+    world.run(&["audit"]).expect(0);
+    let before = ids(&world);
+
+    let header = roster.lines().next().unwrap();
+    let status = header.split(',').position(|column| column == "status").unwrap();
+    let refusals: [(&str, &[&str]); 5] = [
+        ("word", &["line 3", "on sabbatical"]),
+        ("column", &["status"]),
+        ("ragged", &["line 4"]),
+        ("empty", &["no rows"]),
+        ("cut", &["line"]),
+    ];
+    for (what, words) in refusals {
+        match what {
+            "word" => rewrite(&world, &roster, |n, line| {
+                let mut fields: Vec<&str> = line.split(',').collect();
+                if n == 2 {
+                    fields[status] = "on sabbatical";
+                }
+                Some(fields.join(","))
+            }),
+            "column" => {
+                rewrite(&world, &roster, |n, line| Some(if n == 0 { line.replace("status", "state") } else { line.to_owned() }))
+            }
+            "ragged" => rewrite(&world, &roster, |n, line| Some(if n == 3 { format!("{line},more") } else { line.to_owned() })),
+            "empty" => rewrite(&world, &roster, |n, line| (n == 0).then(|| line.to_owned())),
+            _ => world.write("data/roster.csv", &roster.as_bytes()[..roster.rfind(',').unwrap()]),
+        }
+        for command in [&["audit"][..], &["roster", "check"]] {
+            let said = world.run(command).expect(2).stderr;
+            assert!(said.contains("roster.csv") && words.iter().all(|word| said.contains(word)), "{what}: {said}");
+        }
+    }
+    std::fs::remove_file(&path).unwrap();
+    let said = world.run(&["audit"]).expect(2).stderr;
+    assert!(said.contains("roster.csv") && said.contains("No such file"), "{said}");
+    world.write("data/roster.csv", original);
+    assert_eq!(ids(&world), before, "what was refused left the last audit as it was");
+}
+
+#[test]
+fn a_roster_that_lost_many_people_is_an_outage_and_nobody_has_left() {
+    let world = World::new(200);
+    world.planned();
+    let roster = std::fs::read_to_string(world.data().join("roster.csv")).unwrap();
+    // An export that broke off after a whole line: every sign of its own says that it is complete.
+    let rows = roster.lines().count();
+    let broken_off = |n: usize, line: &str| (n < rows / 2).then(|| line.to_owned());
+    rewrite(&world, &roster, broken_off);
+
+    world.run(&["audit"]).expect(0);
+    let told = reasons(&world, "coverage.truncated");
+    assert!(told.iter().any(|reason| reason.contains("active people") && reason.contains("max_shrink_percent")), "{told:?}");
+    let planned = world.run(&["--json", "plan"]).expect(0);
+    assert_eq!(planned.rows()[0]["executable"], false);
+    // Again: what is compared is the last complete audit, not the last one.
+    world.run(&["audit"]).expect(0);
+    assert!(!reasons(&world, "coverage.truncated").is_empty());
+
+    rewrite(&world, &roster, |_, line| Some(line.to_owned()));
+    let plan = world.planned();
+    world.approve(&format!("{plan}/retire"), "disable", 1);
+    rewrite(&world, &roster, broken_off);
+    let dumps = world.dumps();
+    let refused = world.run(&["run", "--wave", "retire", "--execute"]).expect(2).stderr;
+    assert!(refused.contains("the roster has shrunk") && refused.contains("nothing was enabled or disabled"), "{refused}");
+    assert_eq!(dumps.differences(&world.dumps(), &[]), Vec::<String>::new());
+
+    // A person says that it is right.
+    world.configure("max_shrink_percent = 20", "max_shrink_percent = 100");
+    world.run(&["audit"]).expect(0);
+    assert_eq!(reasons(&world, "coverage.truncated"), Vec::<String>::new());
+}
+
+#[test]
+fn the_roster_judged_as_of_a_later_day_shows_what_will_be_left_and_plans_nothing() {
+    let world = World::new(120);
+    world.run(&["audit"]).expect(0);
+    let left = |world: &World| reasons(world, "residual.departed").len() + reasons(world, "residual.contract-ended").len();
+    let now = left(&world);
+    let audit = world.run(&["--json", "audit", "--as-of", "2030-01-01"]).expect(0).rows().remove(0);
+    assert_eq!((audit["as_of"].as_str(), &audit["executable"]), (Some("2030-01-01"), &Value::Bool(false)));
+    assert!(left(&world) > now, "{now}");
+    let planned = world.run(&["--json", "plan"]).expect(0);
+    assert_eq!(planned.rows()[0]["executable"], false);
+    let plan = world.run(&["plan", "show"]).expect(0).stdout;
+    assert!(plan.contains("as of 2030-01-01"), "{plan}");
+    let refused = world.run(&["run", "--wave", "retire", "--execute"]).expect(4).said();
+    assert!(refused.contains("as of 2030-01-01"), "{refused}");
+    world.run(&["audit", "--as-of", "2030-13-01"]).expect(2);
+    // The next audit is judged as of now again.
+    world.run(&["audit"]).expect(0);
+    assert_eq!(left(&world), now);
+}

@@ -144,7 +144,7 @@ fn put_audit(text: &mut String, manifest: &Value) {
     put!(text, "[audit]\nprivileged_groups = {}", of_both(manifest, "privileged_groups"));
     put!(text, "mfa_filter = {}", manifest["factor_filter"]);
     put!(text, "retention = {}", list(manifest["retained"].as_array().into_iter().flatten()));
-    put!(text, "dormant_days = {}\n", manifest["dormant_days"]);
+    put!(text, "dormant_days = {}\nmax_shrink_percent = 20\n", manifest["dormant_days"]);
     put!(
         text,
         "[audit.services]\nlogins = [\"svc-*\"]\nsubtrees = [\"ou=services,dc=shared,dc=example\", \"ou=services,dc=own,dc=example\"]\n\n\
