@@ -8,6 +8,7 @@ mod output;
 mod state;
 mod wiring;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -53,9 +54,11 @@ fn log_to_stderr(verbose: u8) {
         _ => "debug",
     };
     let filter = tracing_subscriber::EnvFilter::try_from_env("UNTETHER_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(format!("untether={level},warn")));
+        // What sled meets comes back as an error, which is told in full.
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(format!("untether={level},sled=off,warn")));
+    let colors = std::io::stderr().is_terminal();
     // A second subscriber cannot exist: this is the first thing that the process does.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colors).with_writer(std::io::stderr).try_init();
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use untether_cutover::ports::SecretPolicy;
 use untether_cutover::{Ports, Recorder, Stores};
-use untether_journal::{OpenJournal, Opened as JournalOpened};
+use untether_journal::{OpenJournal, Opened as JournalOpened, ReplayError};
 use untether_ledger::{Clock, ClockPolicy, Disk, KeyStore, Reader, StateDir, StateLock, SystemClock};
 use untether_model::event::Event;
 use untether_model::run::{Record, RunState, Summary};
@@ -92,9 +92,12 @@ impl Opened {
                 CliError::state(format!("a part of the state database cannot be read: {error}")).hint("`untether state rebuild`")
             );
         }
-        opened
-            .replay(|frame| fold(&mut state, frame.seq(), frame.wall, &frame.kind, frame.body()))
-            .map_err(|e| CliError::state(chain(&e)).hint("`untether state check`"))?;
+        opened.replay(|frame| fold(&mut state, frame.seq(), frame.wall, &frame.kind, frame.body())).map_err(
+            |error| match error {
+                ReplayError::Journal(error) => CliError::from(error),
+                error @ ReplayError::Fold { .. } => CliError::state(chain(&error)).hint("`untether state check`"),
+            },
+        )?;
         let journal = Arc::new(opened.start()?);
         let summary = summary_of(&dir)?;
         let journal = Arc::new(LiveJournal::new(journal, dir.clone(), summary));

@@ -37,7 +37,7 @@ impl StateLock {
     pub fn acquire(state: &StateDir, now: Timestamp) -> Result<Self, LedgerError> {
         let path = state.lock();
         let failed = |operation, source| StorageError { operation, path: path.clone(), source };
-        let file = open(&path, true).map_err(|source| failed("open", source))?;
+        let file = open(&path).map_err(|source| failed("open", source))?;
         for _ in 0..TRIES {
             match file.try_lock() {
                 Ok(()) => {
@@ -63,7 +63,8 @@ impl StateLock {
     pub fn holder(state: &StateDir) -> Result<Option<Holder>, LedgerError> {
         let path = state.lock();
         let failed = |operation, source| StorageError { operation, path: path.clone(), source };
-        let file = match open(&path, false) {
+        // For reading only: a look at a state on a read-only file system must be possible.
+        let file = match File::open(&path) {
             Ok(file) => file,
             Err(source) if source.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(failed("open", source).into()),
@@ -86,8 +87,8 @@ impl StateLock {
     }
 }
 
-fn open(path: &Path, create: bool) -> std::io::Result<File> {
-    OpenOptions::new().read(true).write(true).create(create).truncate(false).mode(0o600).open(path)
+fn open(path: &Path) -> std::io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
 }
 
 /// What the holder wrote; its fields are empty while it is writing.

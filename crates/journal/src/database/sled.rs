@@ -359,6 +359,7 @@ fn is_system(error: &sled::Error) -> bool {
     let kinds = [
         io::ErrorKind::StorageFull,
         io::ErrorKind::QuotaExceeded,
+        io::ErrorKind::FileTooLarge,
         io::ErrorKind::PermissionDenied,
         io::ErrorKind::ReadOnlyFilesystem,
     ];
