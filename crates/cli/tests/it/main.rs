@@ -9,6 +9,8 @@ mod doctor;
 #[cfg(test)]
 mod findings;
 #[cfg(test)]
+mod json;
+#[cfg(test)]
 mod migrate;
 #[cfg(test)]
 mod operate;
