@@ -470,9 +470,11 @@ impl Books {
                         held.since = seq;
                         held.alone = false;
                         held.parked |= batch.is_none();
+                        let stages = world.planned(&held.batch, id).map(|p| p.stages);
+                        let before = stages.iter().flatten().copied().filter(|stage| stage < to).max();
+                        held.ended = held.ended.and_then(|ended| if ended < *to { Some(ended) } else { before });
                         // Rolled back to before its first stage it is as unstarted.
-                        let first = world.planned(&held.batch, id).and_then(|p| p.stages.into_iter().min());
-                        held.begun &= first.is_none_or(|first| first < *to);
+                        held.begun &= stages.is_none() || before.is_some();
                     }
                 }
             }
