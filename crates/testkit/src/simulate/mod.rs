@@ -5,6 +5,7 @@
 
 mod auditor;
 mod commands;
+mod kinds;
 mod others;
 mod weather;
 
@@ -32,6 +33,15 @@ impl Report {
         for (what, count) in &other.counts {
             *self.counts.entry(what.clone()).or_default() += count;
         }
+    }
+
+    /// What so many seeds should have met and did not; nothing where they are too few to tell.
+    #[must_use]
+    pub fn missing(&self, seeds: u64) -> Vec<&'static str> {
+        if seeds < kinds::ENOUGH {
+            return Vec::new();
+        }
+        kinds::KINDS.into_iter().filter(|kind| !self.counts.contains_key(*kind)).collect()
     }
 
     fn count(&mut self, what: impl Into<String>) {
