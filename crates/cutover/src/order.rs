@@ -125,7 +125,7 @@ impl Engine {
         }
         let mut rolled_back = 0;
         for (batch, subjects) in &order.concerns {
-            let done: Vec<SubjectId> = subjects.iter().filter(|s| !failed.contains_key(*s)).cloned().collect();
+            let mut done: Vec<SubjectId> = subjects.iter().filter(|s| !failed.contains_key(*s)).cloned().collect();
             rolled_back += u64::try_from(done.len()).unwrap_or(u64::MAX);
             for subject in subjects.iter().filter(|s| failed.contains_key(*s)) {
                 let parked = self.recorder.look(|state| state.subjects().get(subject).is_none_or(|s| s.parked.is_some()));
@@ -133,7 +133,12 @@ impl Engine {
                     let details = failed.get(subject).cloned().unwrap_or_default();
                     self.park(batch, subject, to, (ParkReason::Conflict, details)).await?;
                 }
-                self.end_in_part(wave, (batch, to), subject).await?;
+                match self.kept(wave, subject) {
+                    None => {}
+                    // Nothing is in place as a whole: the stages are to be done again, once a person has looked.
+                    Some(kept) if kept.is_empty() => done.push(subject.clone()),
+                    Some(kept) => self.end_in_part(id, (batch, to), subject, kept).await?,
+                }
             }
             self.end_rollback(id, &scope, (batch, to), done).await?;
         }
@@ -163,29 +168,39 @@ impl Engine {
         self.recorder.record(record).await.map(drop)
     }
 
-    /// Records what was undone of a subject before its rollback met a conflict, and what was not: the next round does the former
-    /// again, and the next rollback only has the latter left.
-    async fn end_in_part(&self, wave: &Wave, (batch, to): (&BatchId, Stage), subject: &SubjectId) -> Result<(), CutoverError> {
+    /// What is still in place of a subject whose rollback met a conflict; `None`: nothing of it was undone. An undo that was begun
+    /// anew has found the entry changed since its first attempt, so it was carried out in part: what it undoes is no longer whole.
+    fn kept(&self, wave: &Wave, subject: &SubjectId) -> Option<Vec<(OpId, SubjectId)>> {
         let (undone, kept): (Vec<&Operation>, Vec<&Operation>) = self.recorder.look(|state| {
             let concerning = wave.operations().iter().filter(|op| op.subjects.contains(subject));
             concerning.partition(|op| {
-                let stand = cell_stand(state, &wave.op_id(op), Some(subject));
-                matches!(stand, CellStand::Done(kind) if kind != OutcomeKind::Skipped)
+                let id = wave.op_id(op);
+                match cell_stand(state, &id, Some(subject)) {
+                    CellStand::Done(kind) => kind != OutcomeKind::Skipped,
+                    CellStand::Failed(_) => state.cell(&id, Some(subject)).is_some_and(|cell| cell.attempts > 1),
+                    CellStand::Fresh | CellStand::Observe { .. } => false,
+                }
             })
         });
-        if undone.is_empty() {
-            return Ok(());
-        }
         let undoes = kept.into_iter().flat_map(|op| op.undoes.iter());
         let kept: Vec<(OpId, SubjectId)> = undoes.filter(|(_, of)| of == subject).cloned().collect();
-        if kept.is_empty() {
-            return Ok(());
-        }
+        (!undone.is_empty()).then_some(kept)
+    }
+
+    /// Records what was undone of a subject before its rollback met a conflict, and what was not: the next round does the former
+    /// again, and the next rollback only has the latter left.
+    async fn end_in_part(
+        &self,
+        order: &PlanId,
+        (batch, to): (&BatchId, Stage),
+        subject: &SubjectId,
+        kept: Vec<(OpId, SubjectId)>,
+    ) -> Result<(), CutoverError> {
         let round = self.recorder.look(|state| {
             let own = state.subjects().get(subject).map_or(Round::FIRST, |s| s.round.next());
             state.batches().get(batch).map_or(own, |b| b.round.next().max(own))
         });
-        let (order, subjects) = (wave.id.plan.clone(), vec![subject.clone()]);
+        let (order, subjects) = (order.clone(), vec![subject.clone()]);
         self.recorder.record(Record::RolledBack { order, batch: None, subjects, to, round, kept }).await.map(drop)
     }
 

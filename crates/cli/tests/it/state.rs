@@ -81,3 +81,38 @@ fn a_clock_is_accepted_with_a_reason() {
     let check = world.run(&["--json", "state", "check"]).expect(0).rows().remove(0);
     assert_eq!(check["ledger"]["kinds"]["clock-accepted"], 1);
 }
+
+/// `scripts/ledger-check`, which knows the ledger from its documentation alone.
+fn independent_reader(world: &World) -> (Option<i32>, serde_json::Value) {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/ledger-check");
+    let output = std::process::Command::new("python3").arg(script).arg(world.state()).output().expect("python3");
+    (output.status.code(), serde_json::from_slice(&output.stdout).unwrap_or_default())
+}
+
+#[test]
+fn a_reader_written_from_the_documentation_alone_agrees() {
+    let world = World::new(80);
+    let plan = world.planned();
+    world.approve(&format!("{plan}/retire"), "soak", 1);
+    world.go("retire", &[]).expect(4);
+    let ours = world.run(&["--json", "state", "check"]).expect(0).rows().remove(0);
+    let (code, theirs) = independent_reader(&world);
+    assert_eq!((code, &theirs["problems"]), (Some(0), &serde_json::json!([])));
+    for what in ["frames", "kinds"] {
+        assert_eq!(theirs[what], ours["ledger"][what], "{what}");
+    }
+    assert_eq!(theirs["head"]["hash"], ours["ledger"]["head"]["hash"]);
+
+    let path = segment(&world);
+    let ledger = fs::read(&path).unwrap();
+    let mut bent = ledger.clone();
+    bent[ledger.len() / 2] ^= 1;
+    let cut = ledger[..ledger.len() - 3].to_vec();
+    for (content, words) in [(bent, "damaged"), (cut, "tail is lost")] {
+        fs::write(&path, content).unwrap();
+        let (code, found) = independent_reader(&world);
+        assert!(code == Some(1) && found["problems"].to_string().contains(words), "{words}: {found}");
+        world.run(&["state", "check"]).expect(6);
+    }
+    fs::write(&path, ledger).unwrap();
+}

@@ -1,5 +1,6 @@
 //! Drives one batch: stage by stage, until it ends, is stopped, or only waiting is left.
 
+use jiff::Timestamp;
 use untether_model::BatchId;
 use untether_model::operation::Stage;
 use untether_model::plan::{PlannedBatch, PlannedSubject, Wave};
@@ -40,7 +41,8 @@ impl Engine {
             let (current, next, halted, paused) = self.recorder.look(|state| {
                 let found = state.batches().get(&id);
                 let paused = state.general().paused.clone();
-                (found.and_then(|b| b.current), found.and_then(|b| b.next_stage()), found.and_then(|b| b.halted.clone()), paused)
+                let current = found.and_then(|b| Some((b.current?, b.current_since)));
+                (current, found.and_then(|b| b.next_stage()), found.and_then(|b| b.halted.clone()), paused)
             });
             if let Some(reason) = halted {
                 standstills.push(Standstill::Halted { batch: id, reason });
@@ -50,11 +52,18 @@ impl Engine {
                 standstills.push(Standstill::Paused { reason: format!("paused by {by}: {reason}") });
                 return Ok(standstills);
             }
-            let Some(stage) = current.or(next) else { return Ok(standstills) };
+            let Some(stage) = current.map(|(stage, _)| stage).or(next) else { return Ok(standstills) };
             if options.through.is_some_and(|through| stage > through) {
                 return Ok(standstills);
             }
-            if current.is_none() {
+            if let Some((stage, began)) = current {
+                // An approval may expire while its stage is under way; one that was taken back stops it.
+                let at = began.unwrap_or_else(|| self.ports.time.now());
+                if let Some(standstill) = self.lacks_approval(wave, &id, stage, at) {
+                    standstills.push(standstill);
+                    return Ok(standstills);
+                }
+            } else {
                 match self.may_begin(wave, batch, &id, stage).await? {
                     MayBegin::Yes => {
                         let round = self
@@ -88,16 +97,20 @@ impl Engine {
         }
     }
 
-    /// Approval, the canary, the roster, gates: everything that must hold before a batch begins a stage.
-    async fn may_begin(&self, wave: &Wave, batch: &PlannedBatch, id: &BatchId, stage: Stage) -> Result<MayBegin, CutoverError> {
-        let now = self.ports.time.now();
+    /// The standstill of a batch whose stage too few people have approved, as of `at`.
+    fn lacks_approval(&self, wave: &Wave, id: &BatchId, stage: Stage, at: Timestamp) -> Option<Standstill> {
         let gap = self.recorder.look(|state| {
             let digest = state.orders().get(&wave.id.plan).map(|o| o.digest)?;
             let found = state.batches().get(id)?;
-            missing_approvals(state, &digest, &wave.id.wave, (found.round, found.round_since, stage), (1, now))
-        });
-        if let Some(gap) = gap {
-            return Ok(MayBegin::No(Standstill::Approval { batch: id.clone(), stage, reason: gap_words(&gap) }));
+            missing_approvals(state, &digest, &wave.id.wave, (found.round, found.round_since, stage), (1, at))
+        })?;
+        Some(Standstill::Approval { batch: id.clone(), stage, reason: gap_words(&gap) })
+    }
+
+    /// Approval, the canary, the roster, gates: everything that must hold before a batch begins a stage.
+    async fn may_begin(&self, wave: &Wave, batch: &PlannedBatch, id: &BatchId, stage: Stage) -> Result<MayBegin, CutoverError> {
+        if let Some(standstill) = self.lacks_approval(wave, id, stage, self.ports.time.now()) {
+            return Ok(MayBegin::No(standstill));
         }
         match self.canary_allows(wave, batch, id, stage) {
             MayBegin::Yes => {}

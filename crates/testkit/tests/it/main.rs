@@ -9,4 +9,6 @@ mod lab;
 #[cfg(test)]
 mod laboratory;
 #[cfg(test)]
+mod simulate;
+#[cfg(test)]
 mod twins;

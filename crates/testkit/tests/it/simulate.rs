@@ -1,0 +1,21 @@
+//! Seeds that once broke an invariant, each with what was wrong; they must hold for ever.
+
+use untether_testkit::simulate::run;
+
+#[test]
+fn seeds_that_once_failed_hold() {
+    let seeds = [
+        (6136, "an approval of a round that was given before somebody came into it counted for them"),
+        (6929, "who was rolled back alone was taken to stand with its batch"),
+        (
+            7243,
+            "an undo that was carried out in part counted as not carried out: the account was open and the ledger said disabled",
+        ),
+        (7905, "a stage whose approval was taken back went on when the run was started again"),
+    ];
+    for (seed, what) in seeds {
+        if let Err(failure) = run(seed) {
+            panic!("{what}: {failure}");
+        }
+    }
+}
