@@ -17,6 +17,8 @@ mod operate;
 #[cfg(test)]
 mod rehearse;
 #[cfg(test)]
+mod soak;
+#[cfg(test)]
 mod state;
 #[cfg(test)]
 mod story;
