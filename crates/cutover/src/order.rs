@@ -140,25 +140,33 @@ impl Engine {
                     Some(kept) => self.end_in_part(id, (batch, to), subject, kept).await?,
                 }
             }
-            self.end_rollback(id, &scope, (batch, to), done).await?;
+            self.end_rollback((id, wave), &scope, (batch, to), done).await?;
         }
         Ok(Rollback::Done { rolled_back, conflicts: failed.into_iter().collect() })
     }
 
     async fn end_rollback(
         &self,
-        order: &PlanId,
+        (order, wave): (&PlanId, &Wave),
         scope: &RollbackScope,
         (batch, to): (&BatchId, Stage),
-        subjects: Vec<SubjectId>,
+        mut subjects: Vec<SubjectId>,
     ) -> Result<(), CutoverError> {
+        let mut kept = self.left_disabled(wave, batch, to, &subjects);
+        if matches!(scope, RollbackScope::Subject(_)) && !kept.is_empty() {
+            for subject in std::mem::take(&mut subjects) {
+                let kept = kept.iter().filter(|(_, of)| *of == subject).cloned().collect();
+                self.end_in_part(order, (batch, to), &subject, kept).await?;
+            }
+            kept.clear();
+        }
         let round = self.recorder.look(|state| match scope {
             RollbackScope::Subject(id) => state.subjects().get(id).map(|s| s.round),
             RollbackScope::Batch(_) | RollbackScope::Wave(_) => state.batches().get(batch).map(|b| b.round),
         });
         let whole = !matches!(scope, RollbackScope::Subject(_));
         let record = Record::RolledBack {
-            kept: Vec::new(),
+            kept,
             order: order.clone(),
             batch: whole.then(|| batch.clone()),
             subjects,
@@ -166,6 +174,21 @@ impl Engine {
             round: round.unwrap_or(Round::FIRST).next(),
         };
         self.recorder.record(record).await.map(drop)
+    }
+
+    /// What the order leaves in place of a stage that it rolls back: accounts of people whom the roster called departed stay disabled.
+    /// Should they come back, a later rollback has that left to undo.
+    fn left_disabled(&self, wave: &Wave, batch: &BatchId, to: Stage, subjects: &[SubjectId]) -> Vec<(OpId, SubjectId)> {
+        let undoes: BTreeSet<&(OpId, SubjectId)> = wave.operations().iter().flat_map(|op| &op.undoes).collect();
+        self.recorder.look(|state| {
+            let of = |subject: &SubjectId| -> Vec<(OpId, SubjectId)> {
+                let in_place = state.cells_of(subject).filter(|(op, cell)| {
+                    op.batch == *batch && cell.stage == Stage::Disable && cell.stage >= to && cell.applied && !cell.undone
+                });
+                in_place.map(|(op, _)| (op.clone(), subject.clone())).filter(|cell| !undoes.contains(cell)).collect()
+            };
+            subjects.iter().flat_map(of).collect()
+        })
     }
 
     /// What is still in place of a subject whose rollback met a conflict; `None`: nothing of it was undone. An undo that was begun

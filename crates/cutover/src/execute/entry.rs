@@ -60,7 +60,9 @@ impl Executor {
             let result = match self.position(&schema, task, seen.as_ref(), &goal, intent.as_ref().map(|(before, _)| before)) {
                 Position::Reached => {
                     let kind = if started.is_some() { OutcomeKind::Observed } else { OutcomeKind::Already };
-                    let id = seen.as_ref().and_then(|s| s.stable_id.clone());
+                    // An id in an outcome says that the operation has made the entry.
+                    let makes = matches!(goal, Goal::Exists(_));
+                    let id = seen.as_ref().filter(|_| makes).and_then(|s| s.stable_id.clone());
                     Some(self.proved(task, seen.as_ref(), Ending::new(kind, "as desired").with_id(id)).await?)
                 }
                 Position::Elsewhere(words) => Some(Ending::new(OutcomeKind::Conflict, words)),

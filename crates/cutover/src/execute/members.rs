@@ -107,7 +107,8 @@ impl Executor {
                     return self.end(task, started, &reached, kept).await;
                 }
                 let kind = if started.is_some() { OutcomeKind::Observed } else { OutcomeKind::Already };
-                self.end(task, started, &reached, Ending::new(kind, "as desired")).await?;
+                let id = if self.made(ensure, started)? { seen.as_ref().and_then(|s| s.stable_id.clone()) } else { None };
+                self.end(task, started, &reached, Ending::new(kind, "as desired").with_id(id)).await?;
             }
             if open.is_empty() {
                 return Ok(());
@@ -177,6 +178,15 @@ impl Executor {
                 },
             }
         }
+    }
+
+    /// Whether the entry that holds the values was not there when this intent was journalled: then it is there by us, though the
+    /// answer that said so was lost, and a rollback has to take it away again.
+    fn made(&self, ensure: &Ensure<'_>, started: Option<u64>) -> Result<bool, CutoverError> {
+        let Some(seq) = started.filter(|_| ensure.create.is_some() && ensure.direction == Direction::Present) else {
+            return Ok(false);
+        };
+        Ok(self.ports.ledger.started(seq).map_err(CutoverError::File)?.stable_id.is_none())
     }
 
     /// Deletes a group of ours that holds nothing but its own name, which stands for the last value that went; takes the name out

@@ -524,8 +524,8 @@ pub enum Record {
         to: Stage,
         /// The round in which they are now.
         round: Round,
-        /// What could not be undone, of a subject whose rollback met a conflict: these effects are still in place, and the subject
-        /// is parked; the rest of what it had from that stage on is undone.
+        /// What was not undone and is still in place: what a subject has left whose rollback met a conflict, and the disabling of
+        /// people whom the roster called departed. The rest of what the subjects had from that stage on is undone.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         kept: Vec<(OpId, SubjectId)>,
     },

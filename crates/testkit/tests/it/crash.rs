@@ -36,8 +36,8 @@ enum Act {
 #[derive(PartialEq)]
 struct Settled {
     dumps: [Vec<Entry>; 2],
-    /// Each cell: done or not, ours or not, undone or not.
-    cells: BTreeMap<CellKey, (bool, bool, bool)>,
+    /// Each cell: done or not, ours or not, undone or not, has made its entry or not: what a rollback goes by.
+    cells: BTreeMap<CellKey, [bool; 4]>,
     /// Each subject: last stage, parked, round.
     subjects: BTreeMap<String, (Option<Stage>, bool, Round)>,
     secrets: BTreeSet<String>,
@@ -58,7 +58,11 @@ fn settled(session: &Session) -> Settled {
     };
     Settled {
         dumps: [foretellable(&world.estate, &dumps[0], Side::Shared), foretellable(&world.estate, &dumps[1], Side::Independent)],
-        cells: state.cells().iter().map(|(k, c)| (k.clone(), (done(c.status), c.applied, c.undone))).collect(),
+        cells: state
+            .cells()
+            .iter()
+            .map(|(k, c)| (k.clone(), [done(c.status), c.applied, c.undone, c.created.is_some()]))
+            .collect(),
         subjects: state.subjects().iter().map(|(k, s)| (k.to_string(), (s.ended, s.parked.is_some(), s.round))).collect(),
         secrets: people.filter(|p| has_secret(&p.uid, p.subject())).map(|p| p.uid.clone()).collect(),
     }

@@ -12,6 +12,7 @@ fn seeds_that_once_failed_hold() {
             "an undo that was carried out in part counted as not carried out: the account was open and the ledger said disabled",
         ),
         (7905, "a stage whose approval was taken back went on when the run was started again"),
+        (9025, "who was left disabled by a rollback, and came back, lost the new account in the next one and had none"),
     ];
     for (seed, what) in seeds {
         if let Err(failure) = run(seed) {
