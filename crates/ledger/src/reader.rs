@@ -151,18 +151,23 @@ impl Reader {
 
     fn next_segment(&mut self) -> Result<Next, LedgerError> {
         let number = self.segment.saturating_add(1);
-        if !self.disk.exists(&segment::path(&self.dir, number))? {
-            if segment::numbers(&self.disk, &self.dir)?.last().is_some_and(|last| *last > number) {
-                let path = segment::path(&self.dir, number);
+        let path = segment::path(&self.dir, number);
+        let is_last = || Ok::<_, LedgerError>(segment::numbers(&self.disk, &self.dir)?.last().is_none_or(|last| *last <= number));
+        if !self.disk.exists(&path)? {
+            if !is_last()? {
                 return Err(LedgerError::Damaged { path, offset: 0, damage: Damage::MissingSegment });
             }
             return Ok(Next::None);
         }
-        if self.last.as_ref().is_some_and(|last| last.seal.is_none()) {
+        // Where nothing was read of it, it is empty, and a segment with one after it never is.
+        if self.last.as_ref().is_none_or(|last| last.seal.is_none()) {
             return Ok(Next::Unsealed);
         }
         let walk = Walk::open(&self.disk, &self.dir, number)?;
         if walk.length()? == 0 {
+            if !is_last()? && walk.length()? == 0 {
+                return Err(LedgerError::Damaged { path, offset: 0, damage: Damage::Incomplete });
+            }
             // It was created and its first frame is not there yet: asked again later, this one's end is met again.
             return Ok(Next::None);
         }

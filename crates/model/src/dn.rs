@@ -198,7 +198,9 @@ fn key_of(rdns: &[Rdn]) -> DnKey {
     for rdn in rdns.iter().rev() {
         let mut parts: Vec<String> =
             rdn.0.iter().map(|ava| format!("{}={}", canonical_type(ava.attr.folded()), fold(&ava.value))).collect();
+        // A set (RFC 4512, section 2.3.1): what is written twice is there once.
         parts.sort();
+        parts.dedup();
         key.push_str(&parts.join("\u{2}"));
         key.push(LEVEL);
     }
@@ -221,7 +223,7 @@ fn canonical_type(folded: &str) -> &str {
     }
 }
 
-/// Case folded, outer blanks dropped, inner blanks collapsed; bytes that are no text in hexadecimal.
+/// Case folded, outer blanks dropped, inner blanks collapsed; bytes that are no text in hexadecimal after `\#`, which no text gives.
 fn fold(value: &Value) -> String {
     match value.as_str() {
         Some(text) => {
@@ -232,8 +234,8 @@ fn fold(value: &Value) -> String {
                     out.push(' ');
                 }
                 for c in word.chars() {
-                    // Keeps U+0001 and U+0002 for the structure of the key.
-                    if c <= '\u{2}' {
+                    // Keeps U+0001 and U+0002 for the structure of the key, and the backslash for what is written here.
+                    if c <= '\u{2}' || c == '\\' {
                         out.push_str(&format!("\\{:02x}", u32::from(c)));
                     } else {
                         out.push(c);
@@ -242,7 +244,7 @@ fn fold(value: &Value) -> String {
             }
             out
         }
-        None => value.as_bytes().iter().fold(String::from("#"), |acc, b| acc + &format!("{b:02x}")),
+        None => value.as_bytes().iter().fold(String::from("\\#"), |acc, b| acc + &format!("{b:02x}")),
     }
 }
 
@@ -478,8 +480,18 @@ mod tests {
         assert_eq!(dn(r"cn=a\2cb,dc=x"), dn(r"cn=a\,b,dc=x"));
         assert_eq!(dn(r#"cn="a,b",dc=x"#), dn(r"cn=a\,b,dc=x"));
         assert_eq!(dn("cn=a+uid=b,dc=x"), dn("uid=b+cn=A,dc=x"));
+        assert_eq!(dn("cn=a+cn=A,dc=x"), dn("cn=a,dc=x"));
         assert_ne!(dn("uid=a,dc=x"), dn("uid=b,dc=x"));
         assert_eq!(dn("userid=a,dc=x"), dn("uid=a,dc=x"));
+    }
+
+    /// Names that were once taken for each other.
+    #[test]
+    fn different_values_are_never_the_same_name() {
+        for (one, other) in [(r"cn=\23ff,dc=x", r"cn=\ff,dc=x"), (r"cn=\5c01,dc=x", r"cn=\01,dc=x"), (r"cn=\5c\23ff", r"cn=\ff")]
+        {
+            assert_ne!(dn(one), dn(other));
+        }
     }
 
     #[test]

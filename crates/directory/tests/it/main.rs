@@ -4,6 +4,7 @@
 
 mod dump;
 mod filter;
+mod hostile;
 mod ldif;
 mod offline;
 mod twin;

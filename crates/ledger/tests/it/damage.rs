@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use untether_ledger::storage::{Fault, Open, Storage as _};
-use untether_ledger::{ClockPolicy, Damage, Head, LedgerError};
+use untether_ledger::{ClockPolicy, Damage, Head, LedgerError, Reader};
 
 use crate::support::{LEDGER, World, put};
 
@@ -191,6 +191,28 @@ fn segments_that_are_missing_changed_or_swapped_are_found() {
     world.storage.remove(&World::segment(2)).unwrap();
     assert_eq!(damage_of(&world), Damage::MissingSegment);
     assert!(!world.check().is_sound());
+}
+
+/// Found by fuzzing: reading went on with the second segment as if nothing had been before it.
+#[test]
+fn a_segment_that_was_emptied_is_never_read_over() {
+    let world = with_notes(1000, 20);
+    let last = world.check().segments.last().unwrap().segment;
+    for segment in 1..last {
+        let whole = world.storage.content(&World::segment(segment)).unwrap();
+        world.storage.put(&World::segment(segment), Vec::new());
+        assert!(!world.check().is_sound(), "segment {segment}");
+        let mut reader = Reader::open(&world.disk(), Path::new(LEDGER)).unwrap();
+        let error = loop {
+            match reader.next_frame() {
+                Ok(Some(frame)) => assert!(frame.location.segment < segment, "segment {segment} was read over"),
+                Ok(None) => panic!("segment {segment}: the end was met"),
+                Err(error) => break error,
+            }
+        };
+        assert!(error.is_state(), "segment {segment}: {error}");
+        world.storage.put(&World::segment(segment), whole);
+    }
 }
 
 #[test]

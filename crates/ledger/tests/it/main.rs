@@ -6,6 +6,7 @@ mod crashes;
 mod damage;
 mod files;
 mod following;
+mod hostile;
 mod permissions;
 mod support;
 mod versions;

@@ -1,0 +1,5 @@
+//! The nouns as their users meet them: whatever bytes come in.
+
+#![expect(clippy::unwrap_used, reason = "a test ends where its preparation fails")]
+
+mod hostile;
