@@ -40,13 +40,22 @@ pub(super) fn values(schema: &Schema, attr: &AttrName, values: &[Value], come: b
     Ok(())
 }
 
-/// The types in a name are ones that the store has (result 34), as far as its schema tells.
+/// The types in a name are ones that the store has, as far as its schema tells, each once in an RDN (RFC 4512, section 2.3.1), and with
+/// a value that is not empty; else result 34.
 pub(super) fn name(schema: &Schema, dn: &Dn) -> Result<(), Refusal> {
-    let avas = dn.rdns().into_iter().flat_map(|rdn| rdn.0);
-    match avas.map(|ava| ava.attr).find(|attr| schema.is_undefined(attr)) {
-        Some(attr) => Err(Refusal::new(code::INVALID_NAME, format!("invalid DN: attribute type '{attr}' undefined"))),
-        None => Ok(()),
+    let invalid = |why: String| Err(Refusal::new(code::INVALID_NAME, format!("invalid DN: {why}")));
+    for rdn in dn.rdns() {
+        let mut seen = BTreeSet::new();
+        for ava in &rdn.0 {
+            if schema.is_undefined(&ava.attr) {
+                return invalid(format!("attribute type '{}' undefined", ava.attr));
+            }
+            if !seen.insert(schema.canonical(ava.attr.as_str()).into_owned()) || ava.value.as_bytes().is_empty() {
+                return invalid(format!("'{rdn}' names '{}' twice or without a value", ava.attr));
+            }
+        }
     }
+    Ok(())
 }
 
 /// Whether a value of `objectClass` names a class, as far as classes are known.

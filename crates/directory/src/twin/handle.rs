@@ -184,11 +184,12 @@ impl Read for TwinHandle {
         self.reading("compare", dn)?;
         let schema = &self.twin.config.schema;
         let state = self.twin.lock();
-        let Some(values) = state.store.tree.get(dn).and_then(|stored| stored.attrs.get(attr)) else { return Ok(None) };
+        let Some(stored) = state.store.tree.get(dn) else { return Ok(None) };
         if schema.equality(attr) == Equality::None {
             let refusal = Refusal::new(code::INAPPROPRIATE_MATCHING, "inappropriate matching request");
             return Err(refusal.error(self.twin.config.side, "compare", dn));
         }
+        let Some(values) = stored.attrs.get(attr) else { return Ok(None) };
         Ok(Some(values.contains(schema.equality(attr), &schema.normalize(attr, value))))
     }
 

@@ -1,6 +1,7 @@
 //! A case on a real server and on a twin that is filled from it.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -44,6 +45,7 @@ pub struct Both {
     /// Change markers after the step before, by side and name.
     markers: [BTreeMap<Dn, String>; 2],
     steps: u32,
+    operations: u32,
     wrong: Vec<String>,
 }
 
@@ -64,7 +66,8 @@ impl Both {
         let case = Case::new(flavour, name).await;
         let schema = case.reader.schema().await.unwrap();
         let twin = twin_of(&case, flavour, &schema).await;
-        let mut both = Self { case, flavour, schema, twin, markers: Default::default(), steps: 0, wrong: Vec::new() };
+        let mut both =
+            Self { case, flavour, schema, twin, markers: Default::default(), steps: 0, operations: 0, wrong: Vec::new() };
         both.markers = [markers(&both.real().await), markers(&both.twin())];
         both
     }
@@ -160,6 +163,7 @@ impl Both {
     }
 
     async fn written(&mut self, what: &str, real: &Outcome<Written>, twin: &Outcome<Written>) -> String {
+        self.operations += 1;
         self.same(what, &said(real), &said(twin));
         if let (Ok(real), Ok(twin)) = (real, twin) {
             for (when, real, twin) in [("before", &real.before, &twin.before), ("after", &real.after, &twin.after)] {
@@ -171,6 +175,7 @@ impl Both {
     }
 
     pub async fn transaction(&mut self, who: Who, changes: &[(&str, Vec<Modification>)]) -> String {
+        self.operations += 1;
         let what = format!("{who:?} in one transaction {changes:?}");
         let changes: Vec<(Dn, Vec<Modification>)> =
             changes.iter().map(|(relative, mods)| (self.at(relative), mods.clone())).collect();
@@ -188,6 +193,7 @@ impl Both {
 
     /// A bind, and what it leaves behind.
     pub async fn bind(&mut self, relative: &str, secret: &str) -> String {
+        self.operations += 1;
         let what = format!("bind as {relative} with {secret:?}");
         let name = self.at(relative);
         let real = self.case.reader.bind(&name, secret.as_bytes()).await.unwrap();
@@ -201,6 +207,7 @@ impl Both {
 
     /// Whether an account is usable, as each identity is told.
     pub async fn usability(&mut self, relative: &str) {
+        self.operations += 1;
         let name = self.at(relative);
         for who in [Wr, Mgr] {
             let real = self.client(who).usability(&name).await;
@@ -212,6 +219,7 @@ impl Both {
 
     /// A compare, and the same asked as matched values.
     pub async fn value(&mut self, relative: &str, attr: &str, value: &str) {
+        self.operations += 1;
         let name = self.at(relative);
         let (attr, value) = (AttrName::new(attr), Value::from(value));
         let real = self.case.reader.compare(&name, &attr, &value).await;
@@ -228,6 +236,7 @@ impl Both {
 
     /// The names that a filter finds in the case's subtree.
     pub async fn search(&mut self, scope: Scope, filter: &str) -> usize {
+        self.operations += 1;
         let search = Search {
             base: self.base().clone(),
             scope,
@@ -301,16 +310,20 @@ impl Both {
         entries.iter().map(|entry| (entry.dn.clone(), lines(entry, self.markers[side].get(&entry.dn)))).collect()
     }
 
-    /// Fails with all differences, or where less was compared than the case says.
+    /// Fails with all differences, or where fewer operations were compared than the case says.
     pub fn done(self, at_least: u32) {
         let wrong = self.differences(at_least);
         assert!(wrong.is_empty(), "{} differences\n{}", wrong.len(), wrong.join("\n"));
     }
 
-    /// All differences.
+    /// All differences; shows how much was compared (`--nocapture`).
     pub fn differences(self, at_least: u32) -> Vec<String> {
-        assert!(self.steps >= at_least, "only {} comparisons", self.steps);
-        self.wrong
+        let Self { operations, steps, wrong, .. } = self;
+        let name = self.case.base.rdn().map(|rdn| rdn.to_string()).unwrap_or_default();
+        writeln!(std::io::stderr(), "{name}: {operations} operations on both, {steps} comparisons, {} differences", wrong.len())
+            .unwrap();
+        assert!(operations >= at_least, "only {operations} operations");
+        wrong
     }
 }
 

@@ -64,6 +64,6 @@ async fn memberships_and_references() {
         both.modify(Wr, "cn=early", &[replace("description", &["nothing of members"])]).await;
         both.modify_with(Wr, "cn=early", &[delete("member", &[&a])], &no_op()).await;
         both.modify(Wr, "cn=early", &[add("uniqueMember", &[&a])]).await;
-        both.done(60);
+        both.done(30);
     }
 }

@@ -49,7 +49,7 @@ async fn writes_of_passwords_and_locks() {
                 }
             }
         }
-        both.done(1_500);
+        both.done(700);
     }
 }
 
@@ -129,7 +129,7 @@ async fn binds() {
         }
         both.modify(Wr, "uid=counted", &[delete("pwdAccountLockedTime", &[])]).await;
         both.bind("uid=counted", A).await;
-        both.done(400);
+        both.done(200);
     }
 }
 
@@ -177,5 +177,5 @@ async fn what_the_stages_write() {
         both.modify(who, &relative, &[replace("userPassword", &[HASH_B])]).await;
         both.modify(who, &relative, &[replace("userPassword", &["in clear"])]).await;
     }
-    both.done(50);
+    both.done(25);
 }

@@ -1,7 +1,11 @@
 //! Compares, listed values and filters, by the rules that attributes compare by.
 
-use untether_directory::Scope;
-use untether_testkit::lab::Flavour;
+use std::sync::Arc;
+
+use untether_directory::twin::{Identity, Twin, TwinConfig};
+use untether_directory::{EntryStream, Read as _, Scope, Search, Write as _, WriteOptions};
+use untether_model::change::Change;
+use untether_testkit::lab::{Flavour, Role, Server};
 
 use super::both::*;
 use crate::world::*;
@@ -79,4 +83,54 @@ async fn values_and_filters() {
     hits += both.search(Scope::Subtree, &manager).await;
     assert!(hits > 40, "{hits} entries were found");
     both.done(100);
+}
+
+/// A limit of the server ends a search after what fits, pages together, and says so.
+#[tokio::test]
+async fn a_size_limit() {
+    let server = Server::builder(Flavour::Shared).reader_size_limit(5).start().unwrap();
+    let (reader, root) = (client(&server, Role::Reader), client(&server, Role::Root));
+    let suffix = dn(Flavour::Shared.suffix());
+    let mut config = TwinConfig::openldap(reader.side(), suffix.clone());
+    config.schema = reader.schema().await.unwrap();
+    config.size_limit = Some(5);
+    let twin = Twin::new(config, Arc::new(|| jiff::Timestamp::UNIX_EPOCH));
+    let top = root.read(&suffix, &names(&["*", "+"])).await.unwrap().unwrap();
+    twin.load([top]);
+    let base = suffix.child("ou", "limits");
+    for (at, attrs) in std::iter::once((base.clone(), attributes(&[("objectClass", &["organizationalUnit"])])))
+        .chain((0..6).map(|n| (base.child("ou", format!("u{n}")), attributes(&[("objectClass", &["organizationalUnit"])]))))
+    {
+        let change = Change::Add { dn: at, attrs };
+        root.apply(&change, &WriteOptions::default()).await.unwrap();
+        twin.handle(Identity::Root).apply(&change, &WriteOptions::default()).await.unwrap();
+    }
+    let mut ended = Vec::new();
+    for (scope, page_size) in [Scope::Base, Scope::One, Scope::Subtree].into_iter().flat_map(|s| [1, 2, 5, 50].map(|p| (s, p))) {
+        let search = Search {
+            base: base.clone(),
+            scope,
+            filter: "(objectClass=*)".to_owned(),
+            attrs: names(&["1.1"]),
+            page_size: Some(page_size),
+            manage_dsa_it: true,
+        };
+        let real = listed(reader.search(search.clone()).await.unwrap()).await;
+        let of_twin = listed(twin.handle(Identity::Reader).search(search).await.unwrap()).await;
+        assert_eq!(of_twin, real, "{scope:?} by {page_size}");
+        ended.push(real.1);
+    }
+    assert!(ended.contains(&Some(4)) && ended.contains(&None), "{ended:?}");
+}
+
+/// How many entries came, and the code with which it ended.
+async fn listed(mut stream: Box<dyn EntryStream>) -> (usize, Option<u32>) {
+    let mut count = 0;
+    loop {
+        match stream.next_page().await {
+            Ok(Some(page)) => count += page.entries.len(),
+            Ok(None) => return (count, None),
+            Err(error) => return (count, error.code),
+        }
+    }
 }
