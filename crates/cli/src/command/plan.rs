@@ -12,7 +12,7 @@ use untether_model::operation::{Stage, UndoClass};
 use untether_model::plan::{OrderKind, WaveLine};
 use untether_model::run::{Observation, Observed, Record, RunState, object_approvers};
 use untether_model::{BatchId, Dn, OpId, PlanId, Side, WaveId};
-use untether_planner::{Inputs, Level, Linter, ReportLine, Source, plan};
+use untether_planner::{Inputs, Level, Linter, PlanError, ReportLine, Source, plan};
 
 use crate::args::{PlanArgs, PlanCommand};
 use crate::command::approve::{Request, approve, stage};
@@ -156,7 +156,10 @@ async fn make(config: &Config, seed: u64, output: &Output) -> Result<Exit, CliEr
         seed,
     };
     let mut sink = PlanFiles::new(&opened.dir, &opened.keys);
-    let planned = plan(&inputs, &mut sink).map_err(|e| CliError::usage(chain(&e)))?;
+    let planned = plan(&inputs, &mut sink).map_err(|e| match e {
+        PlanError::Sink { .. } => CliError::failed(chain(&e)),
+        _ => CliError::usage(chain(&e)),
+    })?;
     let (written, report) = sink.finish()?;
     for wave in &planned.header.waves {
         if written.get(&wave.name) != Some(&wave.digest) {

@@ -5,7 +5,6 @@ use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -204,90 +203,4 @@ fn a_plan_whose_file_was_changed_cut_or_lost_is_not_carried_out() {
     let ran = world.run(&["run", "--wave", "retire", "--execute", "--through", "disable"]);
     assert!(matches!(ran.code, Some(0 | 4)), "{ran:?}");
     assert_ne!(before.differences(&world.dumps(), &[]), [""; 0], "with its files the plan is carried out");
-}
-
-/// A file system of the state's own that can be filled, until dropped.
-struct Disk8M<'a>(&'a World);
-
-impl<'a> Disk8M<'a> {
-    /// `None` where nothing can be mounted.
-    fn mount(world: &'a World) -> Option<Self> {
-        let (state, kept) = (world.state(), world.directory().join("kept"));
-        fs::rename(&state, &kept).unwrap();
-        fs::create_dir(&state).unwrap();
-        let options = ["-t", "tmpfs", "-o", "size=8m,mode=700", "tmpfs"];
-        let mounted = Command::new("mount").args(options).arg(&state).output().is_ok_and(|output| output.status.success());
-        if !mounted {
-            fs::remove_dir(&state).unwrap();
-            fs::rename(&kept, &state).unwrap();
-            return None;
-        }
-        let copied = Command::new("cp").arg("-a").arg(kept.join(".")).arg(&state).status().unwrap();
-        assert!(copied.success());
-        Some(Self(world))
-    }
-
-    fn filler(&self) -> std::path::PathBuf {
-        self.0.state().join("filler")
-    }
-
-    /// Leaves this many KiB.
-    fn leave(&self, kib: u64) {
-        let stat = rustix::fs::statvfs(self.0.state()).unwrap();
-        let free = stat.f_bavail * stat.f_frsize;
-        let length = usize::try_from(free.saturating_sub(kib << 10)).unwrap();
-        fs::write(self.filler(), vec![1; length]).unwrap();
-    }
-
-    fn remount(&self, how: &str) {
-        let status = Command::new("mount").args(["-o", &format!("remount,{how}")]).arg(self.0.state()).status().unwrap();
-        assert!(status.success());
-    }
-}
-
-impl Drop for Disk8M<'_> {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(self.0.state()).status();
-    }
-}
-
-/// Wherever in the run the disk is full, it stops with a clear error, and goes on when there is room.
-#[test]
-fn a_disk_that_is_full_or_read_only_stops_the_run_and_nothing_is_lost() {
-    let world = World::new(80);
-    let plan = world.planned();
-    let people = world.planned_people("retire");
-    world.approve(&format!("{plan}/retire"), "soak", 1);
-    let Some(disk) = Disk8M::mount(&world) else {
-        writeln!(std::io::stderr(), "SKIPPED a_disk_that_is_full…: a tmpfs can only be mounted as root").unwrap();
-        return;
-    };
-    let mut stopped = 0;
-    for room in [0, 4, 8, 16, 32, 64, 128, 256] {
-        disk.leave(room);
-        let ran = world.run(&["run", "--wave", "retire", "--execute"]);
-        assert!(!ran.said().contains("panicked"), "{room} KiB: {}", ran.said());
-        if ran.code == Some(1) {
-            stopped += 1;
-            assert!(ran.stderr.contains("error") && ran.stderr.contains("No space left"), "{room} KiB: {}", ran.stderr);
-        } else {
-            assert_eq!(ran.code, Some(4), "{room} KiB: {}", ran.said());
-        }
-        fs::remove_file(disk.filler()).unwrap();
-        world.run(&["state", "check"]).expect(0);
-    }
-    assert!(stopped >= 2, "the disk was never full: {stopped}");
-
-    disk.remount("ro");
-    for command in [&["run", "--wave", "retire", "--execute"][..], &["audit"], &["pause", "--reason", "x"]] {
-        let said = world.run(command).expect(1).stderr;
-        assert!(said.contains("Read-only file system") && said.contains("state"), "{said}");
-    }
-    world.run(&["findings"]).expect(0);
-    world.run(&["status"]).expect(0);
-    disk.remount("rw");
-    let ran = world.go("retire", &[]).expect(4);
-    assert!(ran.stdout.contains("gate silence is unknown") && !ran.stdout.contains("parked"), "{}", ran.said());
-    let dumps = world.dumps();
-    assert!(people.iter().all(|p| dumps.shared(&p.dn).unwrap().text("pwdAccountLockedTime") == Some("000001010000Z")));
 }

@@ -1,18 +1,26 @@
 //! Kill -9 of the program and of either server, at seeded times of forward runs and rollbacks (`scripts/soak --kills N`).
 //!
 //! After each kill the state is sound and the same command goes on. At the end of each forward run both stores are as after an
-//! uninterrupted one, and after each rollback as before it, compared by full dumps.
+//! uninterrupted one, and after each rollback as before it, compared by full dumps. The same where the power of the state's disk
+//! goes out (`scripts/power-cut --trials N`): then the ledger must hold every record that was told before.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::Child;
 
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use untether_ledger::{Disk, Reader, StateDir};
 use untether_model::Dn;
 
+use crate::disk::LoopDisk;
 use crate::story::Dumps;
 use crate::support::World;
 
 /// Kills where nobody says how many (`UNTETHER_SOAK_KILLS`).
 const KILLS: u64 = 20;
+/// Power cuts where nobody says how many (`UNTETHER_POWER_CUT_TRIALS`).
+const POWER_CUTS: u64 = 3;
 /// Kills in one command before it may end.
 const A_COMMAND: u64 = 4;
 /// A kill strikes within so many lines of progress.
@@ -24,6 +32,8 @@ enum Victim {
     Program,
     Shared,
     Independent,
+    /// The power of the disk that the state is on.
+    Power,
 }
 
 /// Seeded numbers (SplitMix64): the same seed strikes at the same lines.
@@ -44,6 +54,12 @@ struct Soak {
     numbers: Numbers,
     left: u64,
     struck: BTreeMap<(Victim, &'static str), u64>,
+    /// Where the state's disk loses power: nothing else strikes then.
+    disk: Option<LoopDisk>,
+    /// Files that nobody had synced and that were gone after a power cut: without them the cuts would prove nothing.
+    unsynced_lost: u64,
+    /// Records that were told before a power cut.
+    told: u64,
     /// Batches that wait for a person since their rollback.
     rolled_back: Vec<String>,
 }
@@ -63,6 +79,7 @@ impl Soak {
     /// Kills somebody within a command. `false`: it ended before.
     fn kill(&mut self, phase: &'static str, words: &[&str]) -> bool {
         let victim = match self.numbers.below(4) {
+            _ if self.disk.is_some() => Victim::Power,
             0 => Victim::Shared,
             1 => Victim::Independent,
             _ => Victim::Program,
@@ -70,27 +87,34 @@ impl Soak {
         let line = self.numbers.below(WITHIN);
         let mut child = self.world.spawn(&[&["--json"], words].concat());
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let came = lines.by_ref().take(usize::try_from(line).unwrap() + 1).count();
-        if u64::try_from(came).unwrap() <= line {
+        let mut came: Vec<String> = lines.by_ref().take(usize::try_from(line).unwrap() + 1).map(Result::unwrap).collect();
+        if u64::try_from(came.len()).unwrap() <= line {
             child.wait().unwrap();
             return false;
         }
+        let cut = self.disk.as_ref().map(|disk| {
+            stop(&child);
+            std::fs::write(disk.directory().join("unsynced"), [7; 5000]).unwrap();
+            disk.copy()
+        });
         match victim {
-            Victim::Program => child.kill().unwrap(),
+            Victim::Program | Victim::Power => child.kill().unwrap(),
             Victim::Shared => self.world.pair.shared.kill(),
             Victim::Independent => self.world.pair.independent.kill(),
         }
-        lines.for_each(drop);
+        // What was still in the pipe had been told too.
+        came.extend(lines.map_while(Result::ok));
         let ended = child.wait_with_output().unwrap();
         let said = String::from_utf8_lossy(&ended.stderr).into_owned();
         assert!(!said.contains("panicked"), "{said}");
         match victim {
-            Victim::Program => {}
+            Victim::Program | Victim::Power => {}
             // Either it needed the store no more, or it says that the store is gone: nothing else.
             Victim::Shared | Victim::Independent => assert!(matches!(ended.status.code(), Some(0 | 1 | 4)), "{ended:?}"),
         }
         match victim {
             Victim::Program => {}
+            Victim::Power => self.come_back(&cut.unwrap(), &came),
             Victim::Shared => self.world.pair.shared.start().unwrap(),
             Victim::Independent => self.world.pair.independent.start().unwrap(),
         }
@@ -98,6 +122,28 @@ impl Soak {
         *self.struck.entry((victim, phase)).or_default() += 1;
         self.left -= 1;
         true
+    }
+
+    /// The machine is up again, with what had reached its disk: every record that was told is there.
+    fn come_back(&mut self, copy: &std::path::Path, told: &[String]) {
+        let Some(disk) = &self.disk else { return };
+        disk.come_back(copy);
+        let unsynced = disk.directory().join("unsynced");
+        self.unsynced_lost += u64::from(std::fs::read(&unsynced).map_or(0, |bytes| bytes.len()) < 5000);
+        let _ = std::fs::remove_file(unsynced);
+        let dir = StateDir::open(Disk::real(), self.world.state()).unwrap();
+        let mut reader = Reader::open(dir.disk(), &dir.ledger()).unwrap();
+        let mut there = BTreeMap::new();
+        while let Some(frame) = reader.next_frame().unwrap() {
+            there.insert(frame.seq(), frame.kind.clone());
+        }
+        for line in told {
+            let Ok(event) = serde_json::from_str::<Value>(line) else { continue };
+            if let (Some(seq), Some(kind)) = (event["seq"].as_u64(), event["record"]["kind"].as_str()) {
+                self.told += 1;
+                assert_eq!(there.get(&seq).map(String::as_str), Some(kind), "record {seq} was told and is lost");
+            }
+        }
     }
 
     /// One wave forward and back; gives the dumps after each.
@@ -128,21 +174,47 @@ impl Soak {
     }
 }
 
-#[test]
-fn killed_at_any_time_it_ends_as_one_application_and_goes_back_as_it_was() {
-    let number = |name: &str, default| std::env::var(name).map_or(default, |text| text.parse().unwrap());
-    let (kills, seed) = (number("UNTETHER_SOAK_KILLS", KILLS), number("UNTETHER_SOAK_SEED", 1));
-    let world = World::new(80);
+/// Stops a process, and comes back when it stands still.
+fn stop(child: &Child) {
+    let pid = Pid::from_child(child);
+    kill_process(pid, Signal::STOP).unwrap();
+    let status = format!("/proc/{}/stat", child.id());
+    // The state is the first field after the name in parentheses: T when it is stopped, Z when it had ended before.
+    let stands = || {
+        std::fs::read_to_string(&status)
+            .map_or(true, |stat| stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with(['T', 'Z'])))
+    };
+    while !stands() {
+        std::thread::yield_now();
+    }
+}
+
+/// Seeds and counts that a script sets.
+fn number(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |text| text.parse().unwrap())
+}
+
+/// Runs waves and rolls them back, uninterrupted first, then struck so often; tells what struck.
+fn soak(world: World, (strikes, seed): (u64, u64), disk: Option<LoopDisk>) -> Soak {
     let plan = world.planned();
     let waves = ["retire", "migrate"].map(|wave| format!("{plan}/{wave}"));
     let phases = [("retire wave", "rollback of a retire wave"), ("migrate wave", "rollback of a migrate wave")];
-    let mut soak = Soak { world, numbers: Numbers(seed), left: 0, struck: BTreeMap::new(), rolled_back: Vec::new() };
+    let mut soak = Soak {
+        world,
+        numbers: Numbers(seed),
+        left: 0,
+        struck: BTreeMap::new(),
+        disk,
+        unsynced_lost: 0,
+        told: 0,
+        rolled_back: Vec::new(),
+    };
     // Uninterrupted, twice: a clear-text password comes back hashed from the first time, and is then no longer severed.
     let mut models = Vec::new();
     for _ in 0..2 {
         models = waves.iter().zip(phases).map(|(wave, phase)| soak.cycle(wave, phase)).collect::<Vec<(Dumps, Dumps)>>();
     }
-    soak.left = kills;
+    soak.left = strikes;
     while soak.left > 0 {
         for ((wave, phase), (there, back)) in waves.iter().zip(phases).zip(&models) {
             let (now_there, now_back) = soak.cycle(wave, phase);
@@ -161,13 +233,42 @@ fn killed_at_any_time_it_ends_as_one_application_and_goes_back_as_it_was() {
         }
     }
     let mut out = std::io::stderr();
-    writeln!(out, "{kills:>6}  kills, seed {seed}").unwrap();
     for ((victim, phase), count) in &soak.struck {
         writeln!(out, "{count:>6}  of {victim:?} in a {phase}").unwrap();
     }
+    soak
+}
+
+#[test]
+fn killed_at_any_time_it_ends_as_one_application_and_goes_back_as_it_was() {
+    let (kills, seed) = (number("UNTETHER_SOAK_KILLS", KILLS), number("UNTETHER_SOAK_SEED", 1));
+    let soak = soak(World::new(80), (kills, seed), None);
+    writeln!(std::io::stderr(), "{kills:>6}  kills, seed {seed}").unwrap();
     if kills >= KILLS {
         for victim in [Victim::Program, Victim::Shared, Victim::Independent] {
             assert!(soak.struck.keys().any(|(struck, _)| *struck == victim), "{victim:?} was never killed");
         }
     }
+}
+
+#[test]
+fn when_the_power_goes_out_no_record_that_was_told_is_lost() {
+    let (trials, seed) = (number("UNTETHER_POWER_CUT_TRIALS", POWER_CUTS), number("UNTETHER_POWER_CUT_SEED", 1));
+    let world = World::new(80);
+    let disk = match LoopDisk::mount(&world) {
+        Ok(disk) => disk,
+        Err(why) => {
+            writeln!(std::io::stderr(), "SKIPPED when_the_power_goes_out…: it needs root and loop devices: {why}").unwrap();
+            return;
+        }
+    };
+    let soak = soak(world, (trials, seed), Some(disk));
+    let (told, unsynced) = (soak.told, soak.unsynced_lost);
+    writeln!(
+        std::io::stderr(),
+        "{trials:>6}  power cuts, seed {seed}: {told} told records, none lost; {unsynced} unsynced files, lost"
+    )
+    .unwrap();
+    assert!(told > trials, "{told} records were told before {trials} cuts");
+    assert!(unsynced > 0, "nothing was ever lost: the cuts are none");
 }

@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, reason = "the figures of the matrix, with --nocapture")]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -369,6 +370,57 @@ fn power_is_cut_while_records_become_durable() {
     power_cuts(Act::Forward("move"), 3);
     power_cuts(Act::Back("leave"), 1);
     power_cuts(Act::Back("move"), 1);
+}
+
+/// Each write of the ledger's disk fails once, as on a full, a read-only or a broken one: the run stops with the cause, and goes on
+/// when the disk is well again.
+fn failing_disk(act: Act, stride: usize) {
+    block_on(async {
+        let mut stand = Stand::new(act).await;
+        let begin = stand.world().storage.operations();
+        assert!(matches!(stand.go().await.unwrap(), Driven::Ended(())));
+        let end = stand.world().storage.operations();
+        let wanted = settled(&stand.session);
+        let mut bad = Vec::new();
+        let mut failed = 0;
+        for kind in [ErrorKind::StorageFull, ErrorKind::ReadOnlyFilesystem, ErrorKind::Other] {
+            for operation in (begin..end).step_by(stride) {
+                let mut stand = Stand::new(act).await;
+                let world = stand.world();
+                world.storage.fault_at(operation, DiskFault::Error(kind));
+                let stopped = stand.go().await;
+                assert!(world.storage.fault_fired(), "operation {operation} was not reached");
+                let Err(trouble) = stopped else { panic!("{kind:?} at operation {operation} was not noticed") };
+                let said = format!("{trouble:?} {trouble}");
+                assert!(said.contains("cannot ") && said.contains("/state/"), "{kind:?} at operation {operation}: {said}");
+                failed += 1;
+                let ended = match stand.reopen(&world) {
+                    Ok(()) => stand.go().await,
+                    Err(error) => Err(error),
+                };
+                match ended {
+                    Ok(Driven::Ended(())) => {
+                        let words = unlike(&settled(&stand.session), &wanted);
+                        if !words.is_empty() {
+                            bad.push(format!("{kind:?} at operation {operation}:\n{words}"));
+                        }
+                    }
+                    other => bad.push(format!("{kind:?} at operation {operation}: {other:?}\n")),
+                }
+            }
+        }
+        println!("{act:?}: {failed} failing writes");
+        assert!(failed > 100);
+        assert!(bad.is_empty(), "{} of {failed}:\n{}", bad.len(), bad.iter().take(8).map(String::as_str).collect::<String>());
+    });
+}
+
+#[test]
+fn a_disk_that_fails_at_any_write_stops_the_run_and_it_goes_on() {
+    failing_disk(Act::Forward("leave"), 1);
+    failing_disk(Act::Forward("move"), 3);
+    failing_disk(Act::Back("leave"), 2);
+    failing_disk(Act::Back("move"), 2);
 }
 
 const ACTS: [Act; 4] = [Act::Forward("leave"), Act::Forward("move"), Act::Back("leave"), Act::Back("move")];

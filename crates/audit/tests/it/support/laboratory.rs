@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use untether_audit::collect::{Export, Silent, StoreInput};
 use untether_audit::correlate::Decisions;
 use untether_audit::roster::read_roster;
-use untether_audit::run::{AuditInputs, AuditOutcome, run};
+use untether_audit::run::{AuditError, AuditInputs, AuditOutcome, run};
 use untether_audit::stored::{AuditFiles, StoredAudit};
 use untether_directory::Read;
 use untether_directory::offline::LdifStore;
@@ -119,6 +119,18 @@ pub async fn audit(directory: &Path, policy: &AuditPolicy) -> Audited {
 
 /// Audits a data directory offline, the roster judged as of a day.
 pub async fn audit_as_of(directory: &Path, policy: &AuditPolicy, as_of: Option<jiff::civil::Date>) -> Audited {
+    let state = StateDir::create(Disk::new(MemoryStorage::new()), "/state").unwrap();
+    let keys = KeyStore::create(&state).unwrap();
+    audit_into((&state, &keys), directory, policy, as_of).await.unwrap()
+}
+
+/// Audits a data directory offline into a state directory.
+pub async fn audit_into(
+    (state, keys): (&StateDir, &KeyStore),
+    directory: &Path,
+    policy: &AuditPolicy,
+    as_of: Option<jiff::civil::Date>,
+) -> Result<Audited, AuditError> {
     let names = |side: Side, parts: &[&str]| -> Vec<String> { parts.iter().map(|p| format!("{side}{p}.ldif")).collect() };
     let open = |side: Side, parts: &[&str]| store(side, directory, &names(side, parts));
     let main = Side::ALL.map(|side| open(side, &["", "-canary"]).unwrap());
@@ -137,9 +149,7 @@ pub async fn audit_as_of(directory: &Path, policy: &AuditPolicy, as_of: Option<j
         source: &source,
         export: Some(&exports[i]),
     };
-    let state = StateDir::create(Disk::new(MemoryStorage::new()), "/state").unwrap();
-    let keys = KeyStore::create(&state).unwrap();
-    let files = AuditFiles::begin(&state, &keys, None).unwrap();
+    let files = AuditFiles::begin(state, keys, None)?;
     let inputs = AuditInputs {
         policy,
         roster: &roster,
@@ -153,11 +163,11 @@ pub async fn audit_as_of(directory: &Path, policy: &AuditPolicy, as_of: Option<j
         before: None,
         progress: &Silent,
     };
-    let outcome = run(inputs, &files).await.unwrap();
-    let stored = StoredAudit::open(&state, &keys, &outcome.snapshot).unwrap();
+    let outcome = run(inputs, &files).await?;
+    let stored = StoredAudit::open(state, keys, &outcome.snapshot).unwrap();
     let subjects = stored.subjects().unwrap().collect::<Result<_, _>>().unwrap();
-    let findings = StoredAudit::findings(&state, &keys, &outcome.findings).unwrap().collect::<Result<_, _>>().unwrap();
-    Audited { outcome, findings, subjects }
+    let findings = StoredAudit::findings(state, keys, &outcome.findings).unwrap().collect::<Result<_, _>>().unwrap();
+    Ok(Audited { outcome, findings, subjects })
 }
 
 fn fixture_config(side: Side, directory: &Path) -> Option<LdifStore> {
