@@ -295,6 +295,21 @@ pub struct RehearseArgs {
     /// Ask the servers too what they would refuse, with the critical no-op control, where they have it; nothing is changed.
     #[arg(long)]
     pub against_servers: bool,
+    /// Last stage of the wave that is named by --wave.
+    #[arg(long, value_name = "STAGE", requires = "wave")]
+    pub through: Option<String>,
+    /// Rehearse it once more with the power going out after every N operations, and compare both ends.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub cut_every: Option<u64>,
+    /// Roll this batch (WAVE/BATCH) back when all waves are through; can be given several times.
+    #[arg(long, value_name = "BATCH")]
+    pub roll_back: Vec<String>,
+    /// With --roll-back: the state before this stage is restored.
+    #[arg(long, value_name = "STAGE", default_value = "switch", requires = "roll_back")]
+    pub to: String,
+    /// Show the report as it would be afterwards, marked as a rehearsal's.
+    #[arg(long, value_name = "LANGUAGE")]
+    pub report: Option<Lang>,
 }
 
 /// `approve`.

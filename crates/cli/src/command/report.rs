@@ -1,8 +1,8 @@
 //! `untether report`: progress, computed from the ledger. Never needs the state's lock.
 
-use untether_ledger::Reader;
+use untether_ledger::{Reader, StateDir};
 use untether_model::run::{Record, RunState, apply};
-use untether_report::{History, Inputs, compute, entity_csv, markdown};
+use untether_report::{History, Inputs, ProgressReport, compute, entity_csv, markdown};
 
 use crate::args::{Format, Lang};
 use crate::config::Config;
@@ -16,7 +16,22 @@ pub fn run(config: &Config, (format, lang): (Format, Lang), output: &Output) -> 
     if format == Format::Table {
         return Err(CliError::usage("a report cannot be written as table").hint("formats are: md, json, csv"));
     }
-    let dir = directory(config)?;
+    let report = report_of(config, &directory(config)?)?;
+    match format {
+        Format::Json => Output::new(true).object("report", &report),
+        Format::Md | Format::Table => output.raw(markdown(&report, lang.into()).trim_end()),
+        Format::Csv => {
+            let table = entity_csv(&report, lang.into()).map_err(CliError::failed)?;
+            // Excel takes a file without this mark for Shift_JIS.
+            let mark = if lang == Lang::Ja { "\u{feff}" } else { "" };
+            output.raw(&format!("{mark}{}", table.trim_end()));
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// The report of a ledger.
+pub fn report_of(config: &Config, dir: &StateDir) -> Result<ProgressReport, CliError> {
     let mut reader = Reader::open(dir.disk(), &dir.ledger())?;
     let (mut state, mut history) = (RunState::new(), History::new());
     while let Some(frame) = reader.next_frame()? {
@@ -32,20 +47,14 @@ pub fn run(config: &Config, (format, lang): (Format, Lang), output: &Output) -> 
         history.take(frame.seq(), frame.wall, &record);
     }
     let inputs = Inputs { state: &state, history: &history, entities: &config.audit.entities, policy: config.plan.as_ref() };
-    let report = compute(&inputs);
-    let language = match lang {
-        Lang::Ja => untether_report::Lang::Ja,
-        Lang::En => untether_report::Lang::En,
-    };
-    match format {
-        Format::Json => Output::new(true).object("report", &report),
-        Format::Md | Format::Table => output.raw(markdown(&report, language).trim_end()),
-        Format::Csv => {
-            let table = entity_csv(&report, language).map_err(CliError::failed)?;
-            // Excel takes a file without this mark for Shift_JIS.
-            let mark = if lang == Lang::Ja { "\u{feff}" } else { "" };
-            output.raw(&format!("{mark}{}", table.trim_end()));
+    Ok(compute(&inputs))
+}
+
+impl From<Lang> for untether_report::Lang {
+    fn from(lang: Lang) -> Self {
+        match lang {
+            Lang::Ja => Self::Ja,
+            Lang::En => Self::En,
         }
     }
-    Ok(Exit::Done)
 }

@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use jiff::Timestamp;
 use untether_model::event::Event;
 use untether_model::run::Summary;
 use untether_progress::{Bars, Lines, View};
@@ -35,13 +36,18 @@ impl Display {
 
     /// Where events go.
     pub fn sink(&self) -> Arc<dyn Fn(Event) + Send + Sync> {
-        let shared = self.0.clone();
+        let shared = Self(self.0.clone());
         let clock = clock();
-        Arc::new(move |event| match &mut *shared.lock().unwrap_or_else(PoisonError::into_inner) {
-            Kind::Bars(bars) => bars.event(&event, clock.wall()),
-            Kind::Lines(lines) => lines.event(&event, clock.wall()),
-            Kind::Json => Output::new(true).row(&event),
-        })
+        Arc::new(move |event| shared.show(&event, clock.wall()))
+    }
+
+    /// Shows an event that came at this time.
+    pub fn show(&self, event: &Event, at: Timestamp) {
+        match &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            Kind::Bars(bars) => bars.event(event, at),
+            Kind::Lines(lines) => lines.event(event, at),
+            Kind::Json => Output::new(true).row(event),
+        }
     }
 
     /// Takes the bars away.

@@ -3,6 +3,7 @@
 //! Nothing here can reach a store or the state directory, but for [`asker`], which asks a server with the critical no-op control.
 
 pub mod asker;
+pub mod fuse;
 pub mod lines;
 pub mod scratch;
 pub mod twins;

@@ -1,10 +1,11 @@
 //! A rehearsal tells before what the run then does, and changes nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value as Json;
 use untether_ledger::{Disk, Reader, StateDir};
 use untether_model::run::Record;
+use untether_testkit::lab::{Flavour, Role};
 
 use crate::support::World;
 
@@ -138,7 +139,7 @@ fn what_the_target_refuses_is_foretold() {
     assert!(!wave_of(rehearsal, "migrate")["halts"].as_array().unwrap().is_empty());
     assert_eq!(wave_of(rehearsal, "retire")["refused"], serde_json::json!([]), "the other waves do not suffer");
     let by_server = rehearsal["servers"]["independent"]["refused"].as_array().unwrap();
-    let names = |list: &[Json]| list.iter().map(|r| r["dn"].to_string()).collect::<std::collections::BTreeSet<_>>();
+    let names = |list: &[Json]| list.iter().map(|r| r["dn"].to_string()).collect::<BTreeSet<_>>();
     assert_eq!(names(by_server), names(refused), "the server says the same");
     let people = world.run(&["rehearse"]).expect(4).stdout;
     assert!(people.contains("would halt") && people.contains("uidNumber"), "{people}");
@@ -149,6 +150,106 @@ fn what_the_target_refuses_is_foretold() {
     world.go("migrate", &["--through", "provision"]).expect(4);
     let real = carried_out(&world, &format!("{plan}/migrate"));
     assert!(real["provision"]["refused"] > 0 && real["provision"].len() == 1, "{real:?}");
+}
+
+/// Names and codes of what is refused.
+fn refusals(list: &Json) -> BTreeSet<(String, u64)> {
+    let of = |r: &Json| (r["dn"].as_str().unwrap().to_owned(), r["code"].as_u64().unwrap());
+    list.as_array().unwrap().iter().map(of).collect()
+}
+
+/// Refusals of three kinds: by the schema, which a twin foretells; by rights and by an overlay, which only the server can. The run then
+/// meets the same ones, with the same codes.
+#[test]
+fn refusals_of_every_kind_come_as_they_were_foretold() {
+    let world = World::bent(400, |pair| {
+        pair.independent(|server| {
+            let overlay =
+                format!("olcOverlay={{{}}}constraint,olcDatabase={{1}}mdb,cn=config", Flavour::Independent.next_overlay());
+            server
+                .module("constraint")
+                .database_attribute("olcAddContentAcl: TRUE")
+                .withhold(Role::Writer, "telephoneNumber val.regex=\"[13579]$\"")
+                .config_entry(format!(
+                    "dn: {overlay}\nobjectClass: olcOverlayConfig\nobjectClass: olcConstraintConfig\nolcOverlay: constraint\n\
+                     olcConstraintAttribute: uid regex ^[a-k]\n"
+                ))
+        })
+    });
+    // A Japanese name is no part of a mail address (IA5).
+    world.configure("\"displayName\", \"mail\", \"employeeNumber\"", "\"displayName\", \"employeeNumber\"");
+    world.configure("references = [\"manager\"]", "templates = { mail = \"{displayName}@own.example\" }");
+    world.configure("failure_tolerance = 5", "failure_tolerance = 1000\ncanary_share_percent = 0.0");
+    let plan = world.planned();
+    let ran = world.run(&["--json", "rehearse", "--wave", "migrate", "--against-servers"]).expect(4);
+    let rehearsal = &ran.rows()[0];
+    let assumed = rehearsal["assumptions"].to_string();
+    assert!(assumed.contains("the independent store has overlays that a twin does not imitate (constraint)"), "{assumed}");
+    let by_twin = refusals(&wave_of(rehearsal, "migrate")["refused"]);
+    let by_server = refusals(&rehearsal["servers"]["independent"]["refused"]);
+    let codes = |found: &BTreeSet<(String, u64)>| found.iter().map(|(_, code)| *code).collect::<BTreeSet<_>>();
+    assert_eq!(codes(&by_twin), BTreeSet::from([21]), "{by_twin:?}");
+    assert_eq!(codes(&by_server), BTreeSet::from([19, 21, 50]), "{by_server:?}");
+    assert!(by_twin.is_subset(&by_server), "{by_twin:?} and {by_server:?}");
+
+    world.approve(&format!("{plan}/migrate"), "provision", 1);
+    let ran = world.run(&["--json", "run", "--wave", "migrate", "--execute", "--through", "provision"]);
+    let shown = world.run(&["--json", "plan", "show", "--wave", "migrate"]).expect(0).rows().remove(0);
+    let operations = shown["wave"].as_array().unwrap().iter().filter_map(|line| line.get("operation"));
+    let name =
+        |op: &Json| (format!("{plan}/migrate/{}/{}", op["batch"].as_str().unwrap(), op["n"]), op["target"]["new"]["dn"].clone());
+    let targets: BTreeMap<String, Json> = operations.map(name).collect();
+    let mut met = BTreeSet::new();
+    for row in ran.rows() {
+        let outcome = &row["record"]["body"]["outcome"];
+        if outcome["cells"].to_string().contains("\"refused\"") {
+            let dn = &targets[outcome["op"].as_str().unwrap()];
+            met.insert((dn.as_str().unwrap().to_owned(), outcome["code"].as_u64().unwrap()));
+        }
+    }
+    assert_eq!(met, by_server, "{}", ran.stderr);
+}
+
+/// What an interruption and a rollback would do is rehearsed too: cut again and again the plan ends alike, and a batch goes back.
+#[test]
+fn power_cuts_and_a_rollback_are_rehearsed() {
+    let world = World::new(120);
+    world.planned();
+    let before = world.dumps();
+    let words = ["--json", "rehearse", "--wave", "migrate", "--through", "soak", "--cut-every", "7", "--report", "en"];
+    let ran = world.run(&[&words[..], &["--roll-back", "migrate/b01", "--to", "provision"]].concat()).expect(0);
+    let rehearsal = &ran.rows()[0];
+    let cuts = &rehearsal["cuts"];
+    assert!(cuts["cuts"].as_u64().unwrap() > 10 && cuts["under_way"].as_u64().unwrap() > 10, "{cuts}");
+    assert_eq!((&cuts["same_end"], &cuts["differences"]), (&Json::from(true), &serde_json::json!([])));
+    let back = &rehearsal["rolled_back"][0];
+    assert!(back["subjects"].as_u64().unwrap() >= 5, "{back}");
+    assert_eq!(back["conflicts"], serde_json::json!([]));
+    for other in back["not_as_before"].as_array().unwrap() {
+        // Who was made stays, locked; whose password was written lacks what nobody can set.
+        let kept =
+            other["entry"]["what"] == "created" || other["entry"]["attrs"].as_object().unwrap().keys().eq(["pwdLastSuccess"]);
+        assert!(kept, "{other}");
+    }
+    assert!(!rehearsal["report"]["batches"].as_array().unwrap().is_empty(), "{}", rehearsal["report"]);
+    assert_eq!(before.differences(&world.dumps(), &[]), Vec::<String>::new());
+
+    let people =
+        world.run(&["rehearse", "--wave", "migrate", "--through", "soak", "--report", "ja", "--cut-every", "20"]).expect(0);
+    for words in ["予行演習の結果です", "both stores end as without any cut", "comes through soak"] {
+        assert!(people.stdout.contains(words), "{words} in {}", people.stdout);
+    }
+    assert!(people.stderr.contains("power cut 1: "), "{}", people.stderr);
+    assert!(world.run(&["report"]).expect(0).stdout.find("予行演習").is_none(), "the real report knows nothing of it");
+    for (words, said) in [
+        (&["rehearse", "--roll-back", "b01"][..], "a batch is WAVE/BATCH"),
+        (&["rehearse", "--roll-back", "migrate/b99"], "wave migrate has: b01"),
+        (&["rehearse", "--through", "soak"], "--wave"),
+        (&["rehearse", "--cut-every", "0"], "--cut-every"),
+    ] {
+        let ran = world.run(words).expect(2);
+        assert!(ran.stderr.contains(said), "{}", ran.stderr);
+    }
 }
 
 #[test]

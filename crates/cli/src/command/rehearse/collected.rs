@@ -1,7 +1,6 @@
 //! What a rehearsal's journal told, gathered by wave.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::IsTerminal as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
@@ -9,10 +8,11 @@ use serde::Serialize;
 use untether_model::event::Event;
 use untether_model::operation::Stage;
 use untether_model::plan::Wave;
-use untether_model::run::{GateKind, GateScope, Observation, Outcome, OutcomeKind, Record, Verdict};
+use untether_model::run::{GateKind, GateScope, Observation, Outcome, OutcomeKind, Record, Summary, Verdict};
 use untether_model::{BatchId, Dn, OpId, Side, SubjectId, WaveId};
 
 use crate::output::Output;
+use crate::wiring::display::Display;
 
 /// An operation that would not be carried out.
 #[derive(Clone, Debug, Serialize)]
@@ -119,21 +119,26 @@ struct Inner {
     operations: BTreeMap<OpId, BTreeMap<Option<SubjectId>, OutcomeKind>>,
     stages: BTreeMap<OpId, Stage>,
     gates: BTreeMap<(GateKind, GateScope), (Verdict, String)>,
-    told: u64,
+    begun: bool,
 }
 
 /// Takes events in.
 pub struct Collector {
     inner: Mutex<Inner>,
     output: Output,
-    terminal: bool,
+    display: Option<Display>,
 }
 
 impl Collector {
-    /// Tells progress on standard error.
+    /// Tells progress on standard error, as a run does; nothing where JSON was asked for.
     pub fn new(output: &Output) -> Self {
-        let terminal = std::io::stderr().is_terminal();
-        Self { inner: Mutex::default(), output: Output::new(output.is_json()), terminal }
+        let display = (!output.is_json()).then(|| Display::new(output, Summary::default()));
+        Self { inner: Mutex::default(), output: Output::new(output.is_json()), display }
+    }
+
+    /// Tells no progress: for what was shown already.
+    pub fn quiet(output: &Output) -> Self {
+        Self { inner: Mutex::default(), output: Output::new(output.is_json()), display: None }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -143,10 +148,16 @@ impl Collector {
     /// A wave begins.
     pub fn begin(&self, wave: &Wave, at: Timestamp) {
         let operations = u64::try_from(wave.operations().len()).unwrap_or(u64::MAX);
-        self.output.note(format!("rehearsing wave {}: {} batches, {operations} operations", wave.id.wave, wave.batches.len()));
+        if self.display.is_some() {
+            self.output.note(format!(
+                "rehearsing wave {}: {} batches, {operations} operations",
+                wave.id.wave,
+                wave.batches.len()
+            ));
+        }
         let mut inner = self.lock();
         inner.wave = Some(wave.id.clone());
-        inner.told = 0;
+        inner.begun = true;
         inner.collected.waves.push(WaveTold {
             wave: wave.id.wave.clone(),
             operations,
@@ -171,10 +182,8 @@ impl Collector {
 
     /// A wave ended, or does not go on.
     pub fn end(&self, wave: &Wave, at: Timestamp, complete: bool, standstills: Vec<String>) {
-        if self.terminal {
-            self.output.note("");
-        }
         let mut inner = self.lock();
+        inner.wave = None;
         let (operations, stages) = (std::mem::take(&mut inner.operations), std::mem::take(&mut inner.stages));
         let gates = std::mem::take(&mut inner.gates);
         let Some(told) = inner.collected.waves.last_mut() else { return };
@@ -209,19 +218,18 @@ impl Collector {
 
     /// What the journal told.
     pub fn take_in(&self, event: Event) {
-        let Event::Step { record, .. } = event else { return };
+        // How fast a twin is says nothing of a server.
+        let Event::Step { at, .. } = &event else { return };
         let mut inner = self.lock();
+        if let Some(display) = self.display.as_ref().filter(|_| inner.begun) {
+            display.show(&event, *at);
+        }
+        let Event::Step { record, .. } = event else { return };
         if inner.wave.is_none() {
             return;
         }
         match *record {
-            Record::Outcome { outcome } => {
-                inner.told += 1;
-                if self.terminal && inner.told.is_multiple_of(500) {
-                    self.output.same_line(&format!("  {} operations", inner.told));
-                }
-                inner.outcome(outcome);
-            }
+            Record::Outcome { outcome } => inner.outcome(outcome),
             Record::Parked { subject, batch, reason, stage, details, .. } => {
                 let reason = reason.as_str().to_owned();
                 if let Some(wave) = inner.collected.waves.last_mut() {
@@ -234,6 +242,13 @@ impl Collector {
                 }
             }
             _ => {}
+        }
+    }
+
+    /// Takes the display away.
+    pub fn finish(&self) {
+        if let Some(display) = &self.display {
+            display.finish();
         }
     }
 

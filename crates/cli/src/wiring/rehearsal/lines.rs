@@ -12,12 +12,12 @@ use untether_model::change::{Change, Modification};
 use untether_model::{AttrName, Dn, Side};
 
 use super::asker::Asker;
+use super::fuse::{Fuse, Moment};
 
 /// One identity that writes to a twin.
 struct Line {
     handle: TwinHandle,
-    clock: SettableClock,
-    cost: SignedDuration,
+    pace: Pace,
     asker: Option<Arc<Asker>>,
 }
 
@@ -31,13 +31,19 @@ impl Write for Line {
         if let Some(asker) = &self.asker {
             asker.ask(change, options).await;
         }
-        self.clock.advance(self.cost);
-        self.handle.apply(change, options).await
+        self.pace.fuse.pass(Moment::BeforeEffect).await;
+        self.pace.clock.advance(self.pace.cost);
+        let answer = self.handle.apply(change, options).await;
+        self.pace.fuse.pass(Moment::AfterEffect).await;
+        answer
     }
 
     async fn transaction(&self, changes: &[(Dn, Vec<Modification>)], options: &WriteOptions) -> Outcome<()> {
-        self.clock.advance(self.cost);
-        self.handle.transaction(changes, options).await
+        self.pace.fuse.pass(Moment::BeforeEffect).await;
+        self.pace.clock.advance(self.pace.cost);
+        let answer = self.handle.transaction(changes, options).await;
+        self.pace.fuse.pass(Moment::AfterEffect).await;
+        answer
     }
 }
 
@@ -56,13 +62,14 @@ pub struct Pace {
     pub clock: SettableClock,
     /// What one write takes.
     pub cost: SignedDuration,
+    /// What they go through.
+    pub fuse: Arc<Fuse>,
 }
 
 impl TwinStore {
     /// A store over this twin; `asker` asks the server that it stands for too.
     pub fn new(twin: &Twin, pace: &Pace, asker: Option<&Arc<Asker>>) -> Self {
-        let line =
-            |identity| Line { handle: twin.handle(identity), clock: pace.clock.clone(), cost: pace.cost, asker: asker.cloned() };
+        let line = |identity| Line { handle: twin.handle(identity), pace: pace.clone(), asker: asker.cloned() };
         Self {
             reader: twin.handle(Identity::Manager),
             writer: line(Identity::Writer),

@@ -10,6 +10,7 @@ use untether_cutover::{Handover, Hook, Keyring, Time};
 use untether_directory::twin::SettableClock;
 use untether_journal::{MemoryDatabase, OpenJournal, Opened};
 use untether_ledger::log::{CreateLog, SEGMENT_BYTES};
+use untether_ledger::storage::Crash;
 use untether_ledger::{Clock, ClockPolicy, Disk, Key, Log, MemoryStorage, StateDir};
 use untether_model::digest::Digest;
 use untether_model::run::{Record, RunState, Summary};
@@ -58,27 +59,55 @@ impl Clock for VirtualTime {
     }
 }
 
-/// A new journal in memory, and the state that it begins with.
-pub fn journal(time: &VirtualTime) -> Result<(Arc<LiveJournal>, RunState), CliError> {
-    let failed = |e: &dyn std::error::Error| CliError::failed(format!("the rehearsal's journal: {}", chain(e)));
-    let clock: Arc<dyn Clock> = Arc::new(time.clone());
-    let dir = StateDir::create(Disk::new(MemoryStorage::new()), STATE).map_err(|e| failed(&e))?;
-    let how = CreateLog { disk: dir.disk().clone(), dir: dir.ledger(), clock: Arc::clone(&clock), segment_bytes: SEGMENT_BYTES };
-    drop(Log::create(how).map_err(|e| failed(&e))?);
-    let how = OpenJournal {
-        state: dir.clone(),
-        clock,
-        clock_policy: ClockPolicy::HoldHead,
-        segment_bytes: SEGMENT_BYTES,
-        known_kind: &Record::knows,
-        accept_loss: false,
-        parts_version: 1,
-    };
-    let mut opened = Opened::open_in_memory(how, &MemoryDatabase::new()).map_err(|e| failed(&e))?;
-    let mut state = RunState::new();
-    opened.replay(|frame| fold(&mut state, frame.seq(), frame.wall, &frame.kind, frame.body())).map_err(|e| failed(&e))?;
-    let journal = opened.start_inside().map_err(|e| failed(&e))?;
-    Ok((Arc::new(LiveJournal::new(Arc::new(journal), dir, Summary::default())), state))
+/// The state of a rehearsal: files in memory that outlive a cut.
+pub struct Scratch {
+    storage: MemoryStorage,
+    time: VirtualTime,
+}
+
+impl Scratch {
+    /// A new state.
+    pub fn new(time: &VirtualTime) -> Result<Self, CliError> {
+        let scratch = Self { storage: MemoryStorage::new(), time: time.clone() };
+        let dir = StateDir::create(Disk::new(scratch.storage.clone()), STATE).map_err(|e| failed(&e))?;
+        let (disk, ledger) = (dir.disk().clone(), dir.ledger());
+        let how = CreateLog { disk, dir: ledger, clock: Arc::new(time.clone()), segment_bytes: SEGMENT_BYTES };
+        drop(Log::create(how).map_err(|e| failed(&e))?);
+        Ok(scratch)
+    }
+
+    /// Opens the journal, and folds the ledger: nothing else is remembered.
+    pub fn open(&self) -> Result<(Arc<LiveJournal>, RunState), CliError> {
+        let dir = self.dir()?;
+        let how = OpenJournal {
+            state: dir.clone(),
+            clock: Arc::new(self.time.clone()),
+            clock_policy: ClockPolicy::HoldHead,
+            segment_bytes: SEGMENT_BYTES,
+            known_kind: &Record::knows,
+            accept_loss: false,
+            parts_version: 1,
+        };
+        let mut opened = Opened::open_in_memory(how, &MemoryDatabase::new()).map_err(|e| failed(&e))?;
+        let mut state = RunState::new();
+        opened.replay(|frame| fold(&mut state, frame.seq(), frame.wall, &frame.kind, frame.body())).map_err(|e| failed(&e))?;
+        let journal = opened.start_inside().map_err(|e| failed(&e))?;
+        Ok((Arc::new(LiveJournal::new(Arc::new(journal), dir, Summary::default())), state))
+    }
+
+    /// The power goes out: what was not synced is gone.
+    pub fn cut(&self) {
+        self.storage.crash(Crash::Power);
+    }
+
+    /// Its directory.
+    pub fn dir(&self) -> Result<StateDir, CliError> {
+        StateDir::open(Disk::new(self.storage.clone()), STATE).map_err(|e| failed(&e))
+    }
+}
+
+fn failed(error: &dyn std::error::Error) -> CliError {
+    CliError::failed(format!("the rehearsal's journal: {}", chain(error)))
 }
 
 /// One key for everything; it goes with the rehearsal.

@@ -16,6 +16,9 @@ use untether_model::{AttrName, Dn, Entry, Side, Value};
 use crate::config::Config;
 use crate::error::{CliError, chain};
 
+/// Overlays that a twin imitates, and those that refuse and change nothing.
+const IMITATED: [&str; 6] = ["ppolicy", "memberof", "refint", "accesslog", "auditlog", "syncprov"];
+
 /// Entries that are loaded at once.
 const CHUNK: usize = 1_000;
 
@@ -131,14 +134,21 @@ fn fill(
         .filter(|entry| !matches!(entry, Ok(e) if e.role != EntryRole::Config))
         .collect::<Result<Vec<_>, _>>()
         .map_err(|e| failed(&e))?;
-    if !configure(&mut settings, &configuration) {
-        if let Some(named) = config.audit.store(side).default_policy.as_ref().and_then(|policy| policy.entry.clone()) {
-            settings.default_policy = Some(named);
+    match configure(&mut settings, &configuration) {
+        Some(others) if others.is_empty() => {}
+        Some(others) => assumptions.push(format!(
+            "the {side} store has overlays that a twin does not imitate ({}): what they refuse is told by --against-servers only",
+            others.join(", ")
+        )),
+        None => {
+            if let Some(named) = config.audit.store(side).default_policy.as_ref().and_then(|policy| policy.entry.clone()) {
+                settings.default_policy = Some(named);
+            }
+            let refint = if settings.references.is_empty() { "without refint" } else { "with refint" };
+            assumptions.push(format!(
+                "the {side} store's cn=config is not in the snapshot: it is taken for an OpenLDAP with ppolicy and memberof, {refint}"
+            ));
         }
-        let refint = if settings.references.is_empty() { "without refint" } else { "with refint" };
-        assumptions.push(format!(
-            "the {side} store's cn=config is not in the snapshot: it is taken for an OpenLDAP with ppolicy and memberof, {refint}"
-        ));
     }
     let twin = Twin::new(settings, clock.as_clock());
     let mut known: BTreeSet<DnKey> = BTreeSet::new();
@@ -193,8 +203,8 @@ fn container(dn: Dn, id: Option<&str>) -> Entry {
 }
 
 /// Takes over what `cn=config` says of the database with the twin's suffix (slapd-config(5), slapo-ppolicy(5), slapo-memberof(5),
-/// slapo-refint(5)); `false`: it says nothing of that database.
-fn configure(settings: &mut TwinConfig, entries: &[SnapshotEntry]) -> bool {
+/// slapo-refint(5)), and names the overlays that a twin does not imitate; `None`: it says nothing of that database.
+fn configure(settings: &mut TwinConfig, entries: &[SnapshotEntry]) -> Option<Vec<String>> {
     let texts = |entry: &SnapshotEntry, attr: &str| -> Vec<String> {
         let values = entry.attrs.get(&AttrName::new(attr)).into_iter().flatten();
         values.filter_map(|value| value.as_str().map(without_order)).map(str::to_owned).collect()
@@ -203,7 +213,7 @@ fn configure(settings: &mut TwinConfig, entries: &[SnapshotEntry]) -> bool {
     let ours = |entry: &&SnapshotEntry| {
         texts(entry, "olcSuffix").iter().any(|text| Dn::parse(text).is_ok_and(|dn| dn == settings.suffix))
     };
-    let Some(database) = entries.iter().find(ours) else { return false };
+    let database = entries.iter().find(ours)?;
     let overlays: Vec<(&SnapshotEntry, String)> = entries
         .iter()
         .filter(|entry| entry.dn != database.dn && entry.dn.is_within(&database.dn))
@@ -218,7 +228,8 @@ fn configure(settings: &mut TwinConfig, entries: &[SnapshotEntry]) -> bool {
     settings.default_policy =
         policy.and_then(|entry| texts(entry, "olcPPolicyDefault").first().and_then(|dn| Dn::parse(dn).ok()));
     settings.tells_lockout = policy.is_some_and(|entry| is(entry, "olcPPolicyUseLockout"));
-    true
+    let kinds: BTreeSet<String> = overlays.into_iter().map(|(_, kind)| kind).collect();
+    Some(kinds.into_iter().filter(|kind| !IMITATED.contains(&kind.as_str())).collect())
 }
 
 /// A value without the `{n}` by which `cn=config` orders values.
