@@ -1,4 +1,4 @@
-//! Command `lab`: starts, shows and stops a laboratory of two real OpenLDAP servers.
+//! Command `lab`: starts, shows and stops a laboratory of two real OpenLDAP servers; or writes exports alone.
 
 use clap::{Args, Parser, Subcommand};
 use std::error::Error;
@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use untether_testkit::generate;
 use untether_testkit::lab::{
     CONFIGURATION_FILE, DESCRIPTION_FILE, DataSource, Description, Laboratory, StoreDescription, StoreStatus, ToolConfiguration,
-    UpOptions, UpOutcome, play,
+    UpOptions, UpOutcome, configure_exports, play,
 };
 
 /// Two real OpenLDAP servers on loopback, with generated data
@@ -35,6 +35,17 @@ enum Command {
     People {
         #[command(flatten)]
         place: Place,
+    },
+    /// Write generated exports, a roster and a configuration for them; no server is needed or started
+    Exports {
+        #[command(flatten)]
+        place: Place,
+        /// Number of people to generate
+        #[arg(long, default_value_t = 2000)]
+        people: u32,
+        /// Seed of the generated data
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
     },
     /// Show one line a server; exit 1 when one does not run
     Status {
@@ -133,6 +144,15 @@ fn run(command: Command, out: &mut impl Write) -> Result<ExitCode, Box<dyn Error
             for (account, words) in &played.refused {
                 writeln!(out, "refused: {account}: {words}")?;
             }
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Exports { place, people, seed } => {
+            let data = place.dir.join("data");
+            std::fs::create_dir_all(&data)?;
+            generate_data(DataSource { people, seed, links: false }, &data)?;
+            let configuration = configure_exports(&place.dir, &data)?;
+            writeln!(out, "exports of two stores and a roster, {people} people: {}", data.display())?;
+            writeln!(out, "configuration of the tool: {}", configuration.display())?;
             Ok(ExitCode::SUCCESS)
         }
         Command::Status { place } => {

@@ -31,4 +31,6 @@ pub use pair::{Pair, PairBuilder};
 pub use people::{Played, play};
 pub use process::ProcessMark;
 pub use server::{Server, StoreDescription};
-pub use tool::{APPROVERS, CONFIGURATION_FILE, IDENTITY_FILE, PEOPLE_DIRECTORY, STATE_DIRECTORY, ToolConfiguration};
+pub use tool::{
+    APPROVERS, CONFIGURATION_FILE, IDENTITY_FILE, PEOPLE_DIRECTORY, STATE_DIRECTORY, ToolConfiguration, configure_exports,
+};

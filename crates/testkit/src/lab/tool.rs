@@ -4,9 +4,10 @@
 //! Its audit section says exactly what the labels of the generated data assume (see [`crate::generate`]). It knows what the
 //! configuration file looks like, not the crate that reads it.
 
-use super::{Error, Role, StoreDescription};
+use super::{Error, Flavour, Role, StoreDescription};
 use age::secrecy::ExposeSecret;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -29,6 +30,26 @@ pub const PEOPLE_DIRECTORY: &str = "people";
 pub const APPROVERS: [&str; 2] = ["approver-a", "approver-b"];
 /// The age identity in [`PEOPLE_DIRECTORY`] for which hand-over files are encrypted.
 pub const IDENTITY_FILE: &str = "handover-identity.txt";
+
+/// Files of the generated data that together are the export of a store.
+fn export_files(side: &str) -> [String; 2] {
+    [format!("{side}.ldif"), format!("{side}-canary.ldif")]
+}
+
+/// Writes the configuration for the generator's exports, without any server: what they hold can be audited, planned and rehearsed.
+///
+/// # Errors
+/// As [`ToolConfiguration::write`].
+pub fn configure_exports(directory: &Path, data: &Path) -> Result<PathBuf, Error> {
+    let store = |flavour| {
+        let none = Path::new("");
+        StoreDescription::new(flavour, directory, none, none.to_owned(), BTreeMap::new())
+    };
+    let (shared, independent) = (store(Flavour::Shared), store(Flavour::Independent));
+    // The configuration names its files from where it stands.
+    let data = &data.canonicalize().map_err(Error::file("find", data))?;
+    ToolConfiguration { directory, shared: &shared, independent: &independent, ca_file: Path::new(""), data }.write()
+}
 
 /// What the configuration is made from.
 #[derive(Debug, Clone, Copy)]
@@ -75,7 +96,13 @@ impl ToolConfiguration<'_> {
             quoted(STATE_DIRECTORY)
         );
         for store in [self.shared, self.independent] {
-            put_connection(&mut text, store, self.ca_file, &path);
+            if store.ldaps_url.is_empty() {
+                let side = store.flavour.name();
+                let files = export_files(side).map(|file| path(&self.data.join(file)));
+                put!(text, "[{side}]\nldif = [{}]\n", files.join(", "));
+            } else {
+                put_connection(&mut text, store, self.ca_file, &path);
+            }
         }
         put!(text, "[roster]\nfiles = [{}]\n", path(&self.data.join("roster.csv")));
         // The generated file is as old as the laboratory.
@@ -160,14 +187,18 @@ fn put_store_audit(text: &mut String, store: &StoreDescription, manifest: &Value
     let side = store.flavour.name();
     let suffix = &store.suffix;
     let facts = &manifest["stores"][side];
-    let people = if store.access_log_suffix.is_some() { "ou=accounts" } else { "ou=people" };
+    let people = match store.flavour {
+        Flavour::Shared => "ou=accounts",
+        Flavour::Independent => "ou=people",
+    };
     put!(
         text,
         "[audit.{side}]\nsuffix = {}\naccounts = [\n  {{ base = \"{people},{suffix}\", filter = \"(objectClass=inetOrgPerson)\" }},\n  \
          {{ base = \"ou=services,{suffix}\", filter = \"(uid=*)\" }},\n]\nothers = [{{ base = \"ou=groups,{suffix}\" }}]",
         quoted(suffix)
     );
-    if let Some(base) = &store.access_log_suffix {
+    // An export has no access log.
+    if let Some(base) = store.access_log_suffix.as_ref().filter(|_| !store.ldaps_url.is_empty()) {
         put!(text, "copies = [{{ base = {}, kind = \"access-log\" }}]", quoted(base));
     }
     let servers: Vec<Value> = facts["own_servers"]
@@ -177,6 +208,8 @@ fn put_store_audit(text: &mut String, store: &StoreDescription, manifest: &Value
         .cloned()
         .chain(
             [&store.ldaps_url, &store.ldap_url]
+                .into_iter()
+                .filter(|url| !url.is_empty())
                 .map(|url| Value::from(url.split_once("://").map_or(url.as_str(), |(_, host)| host))),
         )
         .collect();
@@ -185,7 +218,7 @@ fn put_store_audit(text: &mut String, store: &StoreDescription, manifest: &Value
     put!(text, "sasl_mechanisms = {}\n", list(manifest["sasl_mechanisms"].as_array().into_iter().flatten()));
     put!(text, "[audit.{side}.default_policy]\nentry = {}\n", facts["default_policy"]);
     put!(text, "[audit.{side}.attributes]\nentity = \"labEntity\"\nowner = [\"labOwner\"]");
-    if store.access_log_suffix.is_none() {
+    if store.flavour == Flavour::Independent {
         put!(text, "# Holds the entryUUID of the account in the shared store.\nlink = \"labSourceId\"");
     }
     text.push('\n');
