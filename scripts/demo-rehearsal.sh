@@ -1,5 +1,10 @@
 # The demo's story on twins (scripts/demo --rehearse). Sourced by scripts/demo, whose helpers it uses; not run.
 
+# narrow: results within the width of a terminal, without what chapter 3 has said of exports.
+narrow() {
+    sed '/cannot be run/d' | fold -s -w 78
+}
+
 chapter "Two exports and an HR roster, $people people" <<'T'
 "shared" is the directory that the other company runs and that we leave; "independent" is our own, half-way filled. Here they are
 LDIF exports, as their administrators would hand them over; the data are generated. No server is needed, and none could be changed:
@@ -17,7 +22,7 @@ Both exports and the roster are read. An export holds neither the server's schem
 it is a finding of its own: "coverage.skipped".
 T
 try 0 "untether init"
-try 0 "untether audit 2>/dev/null"
+try 0 "untether audit 2>/dev/null | fold -s -w 78"
 try 0 "untether findings --format csv | cut -d, -f2,3 | sort | uniq -c | sort -rn | head -8"
 subject=$(untether findings --rule residual.departed --store shared --entity own --json |
     sed -n 's/.*"subject":"\([^"]*\)".*/\1/p' | head -1)
@@ -36,7 +41,9 @@ The wave goes through the same engine, journal, gates and conditions as a run, o
 would be done, what a store would refuse, how long it takes at a given rate with all waits, and what the stores are like afterwards;
 and it names every gate that it had to assume.
 T
-try 0 "untether rehearse --wave retire --rate 20 2>&1 | cut -c1-78"
+try 0 "untether rehearse --wave retire --rate 20 2>progress.txt | narrow"
+show "cut -c1-78 progress.txt    # the lines that a run shows too; on a terminal, bars"
+cut -c1-78 progress.txt
 
 chapter "People move, and the power goes out again and again (rehearse --cut-every)" <<'T'
 Now the wave that moves people, once as planned, and once more with the power going out after every 40 operations, in turn before and
@@ -44,23 +51,23 @@ after an intent, after an effect of which nobody has heard, before an outcome. E
 process takes it up: what was under way is looked at first. Both ends must be the same.
 T
 try 0 "untether rehearse --wave migrate --through soak --cut-every 40 >rehearsal.txt 2>progress.txt"
-show "grep 'power' progress.txt; cut -c1-78 rehearsal.txt"
+show "grep 'power' progress.txt; narrow <rehearsal.txt"
 grep 'power' progress.txt
-cut -c1-78 rehearsal.txt
+narrow <rehearsal.txt | sed '/^assumed:/,$d'
 grep -q 'both stores end as without any cut' rehearsal.txt || fail "the end is another; see $demo/rehearsal.txt"
 
 chapter "Three in the morning: one batch back (rehearse --roll-back)" <<'T'
 Somebody of batch b02 cannot work. What would its rollback give back, and what not? To the state before "provision": the people have
 their login in the shared store back, and the entries that were made for them stay, locked.
 T
-try 0 "untether rehearse --wave migrate --through soak --roll-back migrate/b02 --to provision 2>/dev/null | grep -A6 '^rolled back' | cut -c1-78"
+try 0 "untether rehearse --wave migrate --through soak --roll-back migrate/b02 --to provision 2>/dev/null | grep -A5 '^rolled back' | narrow"
 
 chapter "Somebody answers for it (approve)" <<'T'
 The whole plan, and then people may sign: an SSH signature over the plan's digest. Whoever approves is told whether the plan has
 been rehearsed, and with how many refusals.
 T
-try 0 "untether rehearse 2>/dev/null | head -1 | cut -c1-78"
-try 0 "untether plan approve --wave retire --through soak --as approver-a --key people/approver-a --reason 'leavers checked with HR' 2>&1 | cut -c1-78"
+try 0 "untether rehearse 2>/dev/null | head -1 | narrow"
+try 0 "untether plan approve --wave retire --through soak --as approver-a --key people/approver-a --reason 'leavers checked with HR' 2>&1 | narrow"
 explain <<'T'
 Running it is refused all the same, and nothing is changed: this plan was made from exports.
 T
@@ -70,9 +77,9 @@ chapter "What would we tell the management, and the regulator? (rehearse --repor
 The report as it would be after the plan, computed from the rehearsal's own ledger, in English and in Japanese, and marked as what it
 is.
 T
-try 0 "untether rehearse --report en 2>/dev/null >en.txt; sed -n '/A rehearsal/,\$p' en.txt | fmt -w 78 | head -34"
+try 0 "untether rehearse --report en 2>/dev/null >en.txt; sed -n '/A rehearsal/,\$p' en.txt | fold -s -w 78 | head -40"
 try 0 "untether rehearse --report ja 2>/dev/null >ja.txt; sed -n '/予行演習/,\$p' ja.txt | head -36"
-try 0 "untether state check"
+try 0 "untether state check | cut -c1-78"
 
 printf '\n%sDone in %d s.%s Nothing runs. Next, for example:\n\n' "$bold" "$((SECONDS - started))" "$plain"
 cat <<T

@@ -91,7 +91,7 @@ impl<'a> Play<'a> {
         match self.fuse.cuts() {
             cut @ 1..=TOLD => {
                 let head = self.journal.journal().next().0.saturating_sub(1);
-                self.cast.output.note(format!("power cut {cut}: {open} cells were under way; taken up at record {head}"));
+                self.cast.output.note(format!("power cut {cut}: cells under way: {open}; taken up at record {head}"));
             }
             cut if cut == TOLD + 1 => self.cast.output.note("… and so on"),
             _ => {}
