@@ -12,7 +12,7 @@ pub fn check(data: &[u8]) {
     let mut read: Vec<Entry> = Vec::new();
     let mut last_line = 0;
     let mut refused = false;
-    while let Some(record) = reader.next() {
+    for record in reader.by_ref() {
         match record {
             Ok(Record::Entry { line, entry }) => {
                 assert!(line > last_line, "lines go forward");

@@ -182,9 +182,8 @@ impl Asking<'_> {
         (entries, placeholders): (&[untether_model::Entry], &Arc<Placeholders>),
         assumptions: &mut Vec<String>,
     ) -> Result<Option<Arc<Asker>>, CliError> {
-        let parents: BTreeSet<_> = entries.iter().filter_map(|e| e.dn.parent().map(|dn| dn.key().clone())).collect();
         let writers = askable(self.config, side, assumptions).await?;
-        Ok(writers.map(|writers| Arc::new(Asker::new(side, writers, Arc::clone(placeholders), parents))))
+        Ok(writers.map(|writers| Arc::new(Asker::new(side, writers, Arc::clone(placeholders), entries))))
     }
 }
 

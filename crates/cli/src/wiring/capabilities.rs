@@ -3,7 +3,7 @@
 use untether_directory::{Control, Read, Write, WriteOptions};
 use untether_model::change::{Change, Modification};
 use untether_model::policy::Capabilities;
-use untether_model::{AttrName, Dn, Side, Value};
+use untether_model::{AttrName, Dn, Side};
 
 use crate::config::Config;
 use crate::error::CliError;
@@ -38,12 +38,10 @@ pub async fn probe(config: &Config, side: Side) -> Result<Option<Capabilities>, 
     Ok(Some(found))
 }
 
-/// Whether a modification of this entry would be let through; the server changes nothing.
+/// Whether a modification of this entry would be let through; the server changes nothing. A removal is asked about: after a no-op that
+/// writes an attribute for the first time slapd can lose entries.
 pub async fn no_op(writer: &impl Write, dn: &Dn, relax: bool) -> Result<bool, CliError> {
-    let change = Change::Modify {
-        dn: dn.clone(),
-        mods: vec![Modification::replace(AttrName::new("description"), vec![Value::from("untether checks its rights")])],
-    };
+    let change = Change::Modify { dn: dn.clone(), mods: vec![Modification::replace(AttrName::new("description"), Vec::new())] };
     let options = WriteOptions { no_op: true, relax, ..WriteOptions::default() };
     match writer.apply(&change, &options).await {
         Ok(_) => Ok(true),

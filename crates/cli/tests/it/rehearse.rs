@@ -125,7 +125,7 @@ fn what_is_rehearsed_is_what_happens() {
 fn what_the_target_refuses_is_foretold() {
     let world = World::new(120);
     // No class of the new entries has this attribute.
-    world.configure("link_attribute = \"labSourceId\"", "link_attribute = \"labSourceId\"\nconstants = { uidNumber = [\"7\"] }");
+    world.configure("link_attribute = \"labSourceId\"", "link_attribute = \"labSourceId\"\nconstants = { dc = [\"7\"] }");
     let plan = world.planned();
     let ran = world.run(&["--json", "rehearse", "--against-servers"]).expect(4);
     let rehearsal = &ran.rows()[0];
@@ -133,7 +133,7 @@ fn what_the_target_refuses_is_foretold() {
     assert!(refused.len() > 5 && rehearsal["refused"].as_u64() == Some(refused.len() as u64), "{refused:?}");
     for refusal in refused {
         assert_eq!((&refusal["code"], &refusal["stage"]), (&Json::from(65), &Json::from("provision")), "{refusal}");
-        assert!(refusal["message"].as_str().unwrap().contains("'uidNumber' not allowed"), "{refusal}");
+        assert!(refusal["message"].as_str().unwrap().contains("'dc' not allowed"), "{refusal}");
         assert!(refusal["dn"].as_str().unwrap().ends_with("ou=people,dc=own,dc=example"));
     }
     assert!(!wave_of(rehearsal, "migrate")["halts"].as_array().unwrap().is_empty());
@@ -142,7 +142,7 @@ fn what_the_target_refuses_is_foretold() {
     let names = |list: &[Json]| list.iter().map(|r| r["dn"].to_string()).collect::<BTreeSet<_>>();
     assert_eq!(names(by_server), names(refused), "the server says the same");
     let people = world.run(&["rehearse"]).expect(4).stdout;
-    assert!(people.contains("would halt") && people.contains("uidNumber"), "{people}");
+    assert!(people.contains("would halt") && people.contains("'dc'"), "{people}");
     assert!(world.run(&["plan", "show"]).expect(0).stdout.contains(&format!("{} of its", refused.len())));
 
     // And so it comes.

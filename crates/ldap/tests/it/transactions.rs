@@ -2,6 +2,7 @@
 
 use untether_directory::{Failure, Read as _, Write as _, WriteOptions};
 use untether_ldap::Client;
+use untether_model::change::Change;
 use untether_testkit::lab::{Flavour, Role, Server};
 
 use crate::world::*;
@@ -96,6 +97,35 @@ async fn a_transaction_that_fails_can_destroy_entries() {
     }
     server.restart().unwrap();
     assert!(broken(&client(&server, Role::Reader), &dn).await);
+}
+
+/// The same happens after an add by critical no-op: so no attribute is named to a server by a no-op that none of its entries has yet.
+#[tokio::test]
+async fn a_no_op_with_an_attribute_that_no_entry_has_can_destroy_entries() {
+    let mut server = Server::builder(Flavour::Shared).start().unwrap();
+    let dn;
+    {
+        let case = Case::on(&server, "no-op").await;
+        dn = case.account("a", &[]).await;
+        let person = attributes(&[("objectClass", &["inetOrgPerson"]), ("cn", &["b"]), ("sn", &["b"]), ("title", &["t"])]);
+        let tried = Change::Add { dn: case.name("b"), attrs: person };
+        assert_eq!(said(&case.wr.apply(&tried, &no_op()).await), "0");
+        assert_eq!(case.modify(&case.wr, &dn, &[replace("title", &["t"])]).await, "0");
+        assert!(broken(&case.reader, &dn).await);
+    }
+    server.restart().unwrap();
+    assert!(broken(&client(&server, Role::Reader), &dn).await);
+}
+
+/// Removals that are tried by no-op harm nothing.
+#[tokio::test]
+async fn a_no_op_that_removes_harms_nothing() {
+    let server = Server::builder(Flavour::Shared).start().unwrap();
+    let case = Case::on(&server, "removals").await;
+    let dn = case.account("a", &[]).await;
+    assert_eq!(case.modify_with(&case.wr, &dn, &[replace("title", &[])], &no_op()).await, "0");
+    assert_eq!(case.modify(&case.wr, &dn, &[replace("title", &["t"])]).await, "0");
+    assert!(!broken(&case.reader, &dn).await);
 }
 
 /// Whether the entry, to which `title` was written with result 0, is read without it or not at all.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::SignedDuration;
+use untether_model::AttrName;
 use untether_model::operation::Stage;
 use untether_model::run::OutcomeKind;
 use untether_report::markdown;
@@ -148,6 +149,14 @@ fn tell_servers(performed: &Performed, output: &Output) {
             asked.not_asked,
             asked.refused.len()
         ));
+        if !asked.new_attributes.is_empty() {
+            let names: Vec<&str> = asked.new_attributes.iter().map(AttrName::as_str).collect();
+            output.say(format!(
+                "  {} of them without attributes that no entry has yet, because slapd can lose entries after a no-op with such: {}",
+                asked.partly,
+                names.join(", ")
+            ));
+        }
         for refusal in asked.refused.iter().take(LISTED) {
             output.say(format!("  {} '{}': {}", refusal.operation, refusal.dn, refusal.message));
         }

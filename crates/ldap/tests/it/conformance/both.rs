@@ -320,8 +320,8 @@ impl Both {
     pub fn differences(self, at_least: u32) -> Vec<String> {
         let Self { operations, steps, wrong, .. } = self;
         let name = self.case.base.rdn().map(|rdn| rdn.to_string()).unwrap_or_default();
-        writeln!(std::io::stderr(), "{name}: {operations} operations on both, {steps} comparisons, {} differences", wrong.len())
-            .unwrap();
+        let mut out = std::io::stderr();
+        writeln!(out, "{name}: {operations} operations on both, {steps} comparisons, {} differences", wrong.len()).unwrap();
         assert!(operations >= at_least, "only {operations} operations");
         wrong
     }
