@@ -246,7 +246,8 @@ impl Schema {
 pub fn normalize(equality: Equality, value: &Value) -> Vec<u8> {
     let Some(text) = value.as_str() else { return value.as_bytes().to_vec() };
     match equality {
-        Equality::CaseIgnore => collapse(&text.nfkc().collect::<String>().to_lowercase()).into_bytes(),
+        // Case is folded before characters are put in order (RFC 4518, section 2), and after they are taken apart.
+        Equality::CaseIgnore => collapse(&text.nfkc().collect::<String>().to_lowercase().nfkc().collect::<String>()).into_bytes(),
         Equality::CaseExact => collapse(&text.nfkc().collect::<String>()).into_bytes(),
         Equality::Numeric => text.chars().filter(|c| *c != ' ').collect::<String>().into_bytes(),
         Equality::Telephone => text.chars().filter(|c| !matches!(c, ' ' | '-')).collect::<String>().to_lowercase().into_bytes(),
@@ -509,6 +510,7 @@ mod tests {
         let schema = Schema::standard();
         let same = |attr: &str, a: &str, b: &str| schema.same_values(&attr.into(), &[a.into()], &[b.into()]);
         assert!(same("cn;lang-ja", "Ｙａｍａｄａ  太郎", "yamada 太郎"));
+        assert!(same("cn", "\u{130}\u{316}", "i\u{316}\u{307}"));
         assert!(same("member", "uid=A, dc=x", "UID=a,dc=x"));
         assert!(!same("userPassword", "{SSHA}a", "{ssha}a"));
         assert!(same("pwdEndTime", "20260101000000Z", "20260101000000.0Z"));
