@@ -324,8 +324,12 @@ fn the_rollback_of_a_moving_wave_survives_a_kill_at_every_boundary() {
     matrix(Act::Back("move"));
 }
 
-/// The ledger's disk dies at each of its operations, and with it the process; what was not synced is lost, in part or whole.
-fn power_cuts(act: Act, stride: usize) {
+/// What strikes the ledger's disk at one of its operations, and what is left of what was not synced where the process dies of it.
+type Strike = (DiskFault, Option<Crash>);
+
+/// Strikes at each operation of the disk while the act is under way; then another process goes on, and the end is compared. Tells how
+/// often it struck.
+fn struck_disk(act: Act, stride: usize, strikes: impl Fn(usize) -> Vec<Strike>) -> usize {
     block_on(async {
         let mut stand = Stand::new(act).await;
         let begin = stand.world().storage.operations();
@@ -333,67 +337,23 @@ fn power_cuts(act: Act, stride: usize) {
         let end = stand.world().storage.operations();
         let wanted = settled(&stand.session);
         let mut bad = Vec::new();
-        let mut cuts = 0;
+        let mut struck = 0;
         for (number, operation) in (begin..end).enumerate().step_by(stride) {
-            let mut stand = Stand::new(act).await;
-            let world = stand.world();
-            world.storage.fault_at(operation, DiskFault::Dies);
-            let died = stand.go().await;
-            assert!(world.storage.fault_fired(), "operation {operation} was not reached");
-            assert!(matches!(died, Err(Trouble::Cutover(_) | Trouble::Other(_) | Trouble::Journal(_))), "{died:?}");
-            cuts += 1;
-            let kept = [Crash::Process, Crash::Power, Crash::PowerKeeping(number % 61)][number % 3];
-            world.storage.crash(kept);
-            let ended = match stand.reopen(&world) {
-                Ok(()) => stand.go().await,
-                Err(error) => Err(error),
-            };
-            match ended {
-                Ok(Driven::Ended(())) => {
-                    let words = unlike(&settled(&stand.session), &wanted);
-                    if !words.is_empty() {
-                        bad.push(format!("operation {operation}, {kept:?}:\n{words}"));
-                    }
-                }
-                other => bad.push(format!("operation {operation}, {kept:?}: {other:?}\n")),
-            }
-        }
-        println!("{act:?}: {cuts} power cuts");
-        assert!(cuts > 40);
-        assert!(bad.is_empty(), "{} of {cuts}:\n{}", bad.len(), bad.iter().take(8).map(String::as_str).collect::<String>());
-    });
-}
-
-#[test]
-fn power_is_cut_while_records_become_durable() {
-    power_cuts(Act::Forward("leave"), 1);
-    power_cuts(Act::Forward("move"), 3);
-    power_cuts(Act::Back("leave"), 1);
-    power_cuts(Act::Back("move"), 1);
-}
-
-/// Each write of the ledger's disk fails once, as on a full, a read-only or a broken one: the run stops with the cause, and goes on
-/// when the disk is well again.
-fn failing_disk(act: Act, stride: usize) {
-    block_on(async {
-        let mut stand = Stand::new(act).await;
-        let begin = stand.world().storage.operations();
-        assert!(matches!(stand.go().await.unwrap(), Driven::Ended(())));
-        let end = stand.world().storage.operations();
-        let wanted = settled(&stand.session);
-        let mut bad = Vec::new();
-        let mut failed = 0;
-        for kind in [ErrorKind::StorageFull, ErrorKind::ReadOnlyFilesystem, ErrorKind::Other] {
-            for operation in (begin..end).step_by(stride) {
+            for (fault, left) in strikes(number) {
                 let mut stand = Stand::new(act).await;
                 let world = stand.world();
-                world.storage.fault_at(operation, DiskFault::Error(kind));
+                world.storage.fault_at(operation, fault);
                 let stopped = stand.go().await;
-                assert!(world.storage.fault_fired(), "operation {operation} was not reached");
-                let Err(trouble) = stopped else { panic!("{kind:?} at operation {operation} was not noticed") };
+                let what = format!("operation {operation}, {fault:?}, {left:?}");
+                assert!(world.storage.fault_fired(), "{what}: not reached");
+                let Err(trouble) = stopped else { panic!("{what}: not noticed") };
+                assert!(matches!(trouble, Trouble::Cutover(_) | Trouble::Other(_) | Trouble::Journal(_)), "{what}: {trouble:?}");
                 let said = format!("{trouble:?} {trouble}");
-                assert!(said.contains("cannot ") && said.contains("/state/"), "{kind:?} at operation {operation}: {said}");
-                failed += 1;
+                assert!(left.is_some() || said.contains("cannot ") && said.contains("/state/"), "{what}: {said}");
+                struck += 1;
+                if let Some(left) = left {
+                    world.storage.crash(left);
+                }
                 let ended = match stand.reopen(&world) {
                     Ok(()) => stand.go().await,
                     Err(error) => Err(error),
@@ -402,25 +362,42 @@ fn failing_disk(act: Act, stride: usize) {
                     Ok(Driven::Ended(())) => {
                         let words = unlike(&settled(&stand.session), &wanted);
                         if !words.is_empty() {
-                            bad.push(format!("{kind:?} at operation {operation}:\n{words}"));
+                            bad.push(format!("{what}:\n{words}"));
                         }
                     }
-                    other => bad.push(format!("{kind:?} at operation {operation}: {other:?}\n")),
+                    other => bad.push(format!("{what}: {other:?}\n")),
                 }
             }
         }
-        println!("{act:?}: {failed} failing writes");
-        assert!(failed > 100);
-        assert!(bad.is_empty(), "{} of {failed}:\n{}", bad.len(), bad.iter().take(8).map(String::as_str).collect::<String>());
-    });
+        assert!(bad.is_empty(), "{} of {struck}:\n{}", bad.len(), bad.iter().take(8).map(String::as_str).collect::<String>());
+        struck
+    })
 }
 
+/// The ledger's disk dies at each of its operations, and with it the process; what was not synced is lost, in part or whole.
+#[test]
+fn power_is_cut_while_records_become_durable() {
+    for (act, stride) in [(Act::Forward("leave"), 1), (Act::Forward("move"), 3), (Act::Back("leave"), 1), (Act::Back("move"), 1)]
+    {
+        let cuts = struck_disk(act, stride, |number| {
+            vec![(DiskFault::Dies, Some([Crash::Process, Crash::Power, Crash::PowerKeeping(number % 61)][number % 3]))]
+        });
+        println!("{act:?}: {cuts} power cuts");
+        assert!(cuts > 40);
+    }
+}
+
+/// Each write of the ledger's disk fails once, as on a full, a read-only or a broken one: the run stops with the cause, and goes on
+/// when the disk is well again.
 #[test]
 fn a_disk_that_fails_at_any_write_stops_the_run_and_it_goes_on() {
-    failing_disk(Act::Forward("leave"), 1);
-    failing_disk(Act::Forward("move"), 3);
-    failing_disk(Act::Back("leave"), 2);
-    failing_disk(Act::Back("move"), 2);
+    let kinds = [ErrorKind::StorageFull, ErrorKind::ReadOnlyFilesystem, ErrorKind::Other];
+    for (act, stride) in [(Act::Forward("leave"), 1), (Act::Forward("move"), 3), (Act::Back("leave"), 2), (Act::Back("move"), 2)]
+    {
+        let failed = struck_disk(act, stride, |_| kinds.map(|kind| (DiskFault::Error(kind), None)).into());
+        println!("{act:?}: {failed} failing writes");
+        assert!(failed > 100);
+    }
 }
 
 const ACTS: [Act; 4] = [Act::Forward("leave"), Act::Forward("move"), Act::Back("leave"), Act::Back("move")];
