@@ -1,9 +1,15 @@
 //! The command line.
 
+mod format;
+mod handover;
+
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use jiff::civil::Date;
+
+pub use self::format::{Format, Lang};
+pub use self::handover::{DeliverArgs, HandoverCommand, PrintArgs, StateName, Whose};
 
 /// Leave an identity store that is shared with another company, and prove it.
 #[derive(Parser, Debug)]
@@ -24,28 +30,6 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
-}
-
-/// Output formats of lists and reports.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// A table for a terminal.
-    Table,
-    /// JSON.
-    Json,
-    /// Comma-separated values.
-    Csv,
-    /// Markdown.
-    Md,
-}
-
-/// Languages of reports.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Lang {
-    /// Japanese.
-    Ja,
-    /// English.
-    En,
 }
 
 /// The commands.
@@ -125,6 +109,9 @@ pub enum Command {
     },
     /// Show what a rollback would do; with --execute, do it.
     Rollback(RollbackArgs),
+    /// One-time credentials: who got and used theirs; hand over, print, issue again, expire.
+    #[command(subcommand)]
+    Handover(HandoverCommand),
     /// Progress report from the journal.
     Report {
         /// Form.

@@ -3,8 +3,9 @@
 mod approve;
 mod audit;
 mod doctor;
-mod findings;
+pub mod findings;
 mod gate;
+mod handover;
 mod init;
 mod operate;
 mod plan;
@@ -57,6 +58,7 @@ pub async fn dispatch(cli: &Cli, output: &Output) -> Result<Exit, CliError> {
         Command::Throttle { limit } => operate::throttle(config, limit, output).await,
         Command::Abort { wave, reason, execute } => operate::abort(config, (wave, reason), *execute, output).await,
         Command::Rollback(args) => rollback::run(config, args, output).await,
+        Command::Handover(args) => handover::run(config, args, output).await,
         Command::Report { format, lang } => report::run(config, (*format, *lang), output),
         Command::Roster(_) => roster::check(config, output),
         Command::State(args) => state::run(config, args, output).await,

@@ -2,6 +2,8 @@
 //!
 //! Secrets stand in it by reference only. Relative paths are relative to the file.
 
+mod handover;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,8 +11,9 @@ use std::time::Duration;
 use serde::Deserialize;
 use untether_directory::Secret;
 use untether_model::policy::{AuditPolicy, PlanPolicy, RosterPolicy};
-use untether_model::{Dn, Side};
+use untether_model::{Dn, EntityId, Side};
 
+pub use self::handover::{Desk, HandoverConfig, parse_recipient};
 use crate::error::CliError;
 
 /// The whole file.
@@ -157,16 +160,6 @@ pub struct Approver {
     pub key_file: Option<PathBuf>,
 }
 
-/// One-time credentials on their way to people.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct HandoverConfig {
-    /// age recipients (`age1…`) that can open the hand-over files.
-    pub recipients: Vec<String>,
-    /// A program that is started for each person, with the secret on its standard input.
-    pub hook: Option<Vec<String>>,
-}
-
 /// How runs behave.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -221,6 +214,7 @@ impl Config {
         };
         fix(&mut self.state);
         self.roster.files.iter_mut().for_each(fix);
+        self.handover.anchor(fix);
         for approver in &mut self.approvers {
             approver.key_file.iter_mut().for_each(fix);
         }
@@ -255,6 +249,7 @@ impl Config {
                 _ => {}
             }
         }
+        self.check_handover(&bad)?;
         let mut names: BTreeMap<&str, usize> = BTreeMap::new();
         for approver in &self.approvers {
             *names.entry(approver.name.as_str()).or_default() += 1;
@@ -266,6 +261,34 @@ impl Config {
             Some((name, _)) => Err(bad(format!("names the approver '{name}' twice"))),
             None => Ok(()),
         }
+    }
+
+    /// A credential that nobody can open is worse than a configuration that is refused.
+    fn check_handover(&self, bad: &dyn Fn(String) -> CliError) -> Result<(), CliError> {
+        if let Some((what, fix)) = self.handover.trouble() {
+            return Err(bad(what).hint(fix));
+        }
+        let entities = self.audit.entities.keys().map(EntityId::as_str);
+        if let Some(id) = self.handover.entities.keys().find(|id| !self.audit.entities.contains_key(*id)) {
+            return Err(bad(format!("has a section [handover.entities.{id}] for an entity that does not exist"))
+                .hint(nearest(id.as_str(), entities)));
+        }
+        let waves = self.plan.iter().flat_map(|plan| plan.waves.iter()).map(|wave| wave.name.as_str());
+        if let Some(name) = self.handover.waves.keys().find(|name| !waves.clone().any(|wave| wave == **name)) {
+            return Err(
+                bad(format!("has a section [handover.waves.{name}] for a wave that does not exist")).hint(nearest(name, waves))
+            );
+        }
+        Ok(())
+    }
+}
+
+/// The name that was probably meant, as a hint.
+fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a str> + Clone) -> String {
+    let near = names.clone().max_by(|a, b| strsim::jaro_winkler(a, wanted).total_cmp(&strsim::jaro_winkler(b, wanted)));
+    match near.filter(|name| strsim::jaro_winkler(name, wanted) > 0.75) {
+        Some(name) => format!("did you mean `{name}`?"),
+        None => format!("there are: {}", names.collect::<Vec<_>>().join(", ")),
     }
 }
 

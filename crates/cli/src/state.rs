@@ -23,7 +23,7 @@ use crate::wiring::roster::LiveRoster;
 use crate::wiring::stores::LiveStore;
 
 /// Version of the parts in the database.
-const PARTS_VERSION: u32 = 1;
+const PARTS_VERSION: u32 = 2;
 
 /// The system's clock, behind the trait that everything else is handed.
 pub fn clock() -> Arc<dyn Clock> {
@@ -173,7 +173,7 @@ impl Opened {
             time: Arc::new(LiveTime(self.clock.clone())),
             stores,
             roster: Some(Arc::new(LiveRoster::new(config.clone(), &state))),
-            hook: Arc::new(AgeHandover::new(self.dir.clone(), config.handover.clone())),
+            hook: Arc::new(AgeHandover::new(self.dir.clone(), config.clone())),
             secrets: SecretPolicy { scheme: credential.scheme, length: credential.length },
             events,
             blobs: Arc::new(move |wave, digest| {

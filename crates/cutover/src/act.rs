@@ -42,6 +42,8 @@ pub struct Aim {
     pub expects: Expectation,
     /// What it is to be.
     pub desired: Vec<Value>,
+    /// It is a condition alone: what it is to be is what is seen, but only where that is as expected.
+    pub kept: bool,
 }
 
 /// What an attribute must be before a first attempt, resolved.
@@ -113,7 +115,7 @@ pub fn unexpected<'a>(schema: &Schema, marks: &Marks, seen: &Seen, aims: &'a [Ai
     aims.iter()
         .find(|aim| {
             let found = seen.values(&aim.attr);
-            if same(schema, &aim.attr, found, &aim.desired) {
+            if !aim.kept && same(schema, &aim.attr, found, &aim.desired) {
                 return false;
             }
             match &aim.expects {
@@ -145,7 +147,9 @@ pub fn modify(schema: &Schema, seen: &Seen, aims: &[Aim]) -> Change {
     let differs = |aim: &&Aim| !same(schema, &aim.attr, seen.values(&aim.attr), &aim.desired);
     let comes = credentials.iter().any(|aim| differs(aim) && !aim.desired.is_empty());
     let stays_locked = aims.iter().any(|aim| aim.attr.is("pwdaccountlockedtime") && !aim.desired.is_empty());
-    for aim in credentials.into_iter().chain(others).filter(differs) {
+    // A password that comes takes the duty to change it away too, unless the same change states it.
+    let stated = |aim: &&Aim| comes && aim.attr.is("pwdreset") && !aim.desired.is_empty();
+    for aim in credentials.into_iter().chain(others).filter(|aim| differs(aim) || stated(aim)) {
         let found = seen.values(&aim.attr);
         if comes && stays_locked && (aim.attr.is("pwdaccountlockedtime") || aim.attr.is("pwdendtime") && !found.is_empty()) {
             continue;
@@ -160,6 +164,8 @@ pub fn modify(schema: &Schema, seen: &Seen, aims: &[Aim]) -> Change {
             Modification::delete(aim.attr.clone(), Vec::new())
         } else if found.is_empty() {
             Modification::add(aim.attr.clone(), aim.desired.clone())
+        } else if come.is_empty() && gone.is_empty() {
+            Modification::replace(aim.attr.clone(), aim.desired.clone())
         } else if come.is_empty() && by_value {
             Modification::delete(aim.attr.clone(), gone)
         } else {
@@ -252,7 +258,7 @@ mod tests {
     }
 
     fn aim(attr: &str, expects: Expectation, desired: &[&str]) -> Aim {
-        Aim { attr: attr.into(), expects, desired: desired.iter().map(|v| Value::from(*v)).collect() }
+        Aim { attr: attr.into(), expects, desired: desired.iter().map(|v| Value::from(*v)).collect(), kept: false }
     }
 
     #[test]
@@ -319,6 +325,45 @@ mod tests {
                 Modification::delete("pwdEndTime".into(), vec![]),
             ]
         );
+    }
+
+    #[test]
+    fn a_password_that_comes_again_states_the_duty_to_change_it_again() {
+        let schema = Schema::standard();
+        let aims = [
+            aim("pwdReset", Expectation::Any, &["TRUE"]),
+            aim("pwdAccountLockedTime", Expectation::Any, &[]),
+            aim("userPassword", Expectation::Any, &["{SSHA}second"]),
+        ];
+        let unused = seen(&[("userPassword", &["{SSHA}first"]), ("pwdReset", &["TRUE"])]);
+        let Change::Modify { mods, .. } = modify(&schema, &unused, &aims) else { panic!("a modify") };
+        assert_eq!(
+            mods,
+            vec![
+                Modification::replace("userPassword".into(), vec!["{SSHA}second".into()]),
+                Modification::replace("pwdReset".into(), vec!["TRUE".into()]),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_condition_alone_is_asserted_and_never_written() {
+        let schema = Schema::standard();
+        let marks = Marks::new(&Key::from_bytes([7; 32]));
+        let expects = || Expectation::Marks(vec![marks.value("userPassword", b"{SSHA}first")]);
+        let kept = |found: &str| Aim { kept: true, ..aim("userPassword", expects(), &[found]) };
+        let lock = || aim("pwdAccountLockedTime", Expectation::Any, &["000001010000Z"]);
+        let unused = seen(&[("entryUUID", &["u"]), ("userPassword", &["{SSHA}first"])]);
+        let aims = [kept("{SSHA}first"), lock()];
+        assert!(unexpected(&schema, &marks, &unused, &aims).is_none());
+        let Change::Modify { mods, .. } = modify(&schema, &unused, &aims) else { panic!("a modify") };
+        assert_eq!(mods, vec![Modification::add("pwdAccountLockedTime".into(), vec!["000001010000Z".into()])]);
+        let touched: Vec<AttrName> = aims.iter().map(|a| a.attr.clone()).collect();
+        let asserted = condition(&schema, &unused, &touched).attrs;
+        assert!(asserted.contains(&(AttrName::new("userPassword"), vec!["{SSHA}first".into()])));
+        // Its owner was faster: what is there now is desired by nobody, however it came to be.
+        let used = seen(&[("userPassword", &["{SSHA}chosen"])]);
+        assert_eq!(unexpected(&schema, &marks, &used, &[kept("{SSHA}chosen"), lock()]).unwrap().as_str(), "userPassword");
     }
 
     #[test]

@@ -18,7 +18,7 @@ use untether_model::event::Event;
 use untether_model::operation::Stage;
 use untether_model::plan::{PlanHeader, Wave};
 use untether_model::run::{Record, WaveStatus};
-use untether_model::{BatchId, Side};
+use untether_model::{BatchId, Side, SubjectId};
 
 pub use self::stage::PROTECTED_GROUP;
 use crate::error::CutoverError;
@@ -106,12 +106,34 @@ pub struct Ended {
     pub halted: bool,
 }
 
+/// Somebody whose credential did not arrive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Undelivered {
+    /// The subject.
+    pub subject: SubjectId,
+    /// Why, in words.
+    pub words: String,
+    /// Since when it is tried.
+    pub since: Timestamp,
+}
+
+/// What deliveries came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Deliveries {
+    /// People who got theirs now.
+    pub delivered: u64,
+    /// People who did not.
+    pub undelivered: Vec<Undelivered>,
+}
+
 /// Runs waves and other orders.
 pub struct Engine {
     pub(crate) executor: Executor,
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) ports: Ports,
     pub(crate) ceiling: u32,
+    /// When it was made.
+    pub(crate) begun: Timestamp,
     /// Batches whose driver came back in this pass: whoever waits for them must not wait for ever.
     pub(crate) idle: Mutex<BTreeSet<BatchId>>,
 }
@@ -128,7 +150,8 @@ impl Engine {
         for side in Side::ALL {
             executor.throttle(side).set_operator(throttle);
         }
-        Self { executor, recorder, ports, ceiling, idle: Mutex::new(BTreeSet::new()) }
+        let begun = ports.time.now();
+        Self { executor, recorder, ports, ceiling, begun, idle: Mutex::new(BTreeSet::new()) }
     }
 
     /// The recorder, for looking at the state and for records of people's decisions.

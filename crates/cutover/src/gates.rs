@@ -5,8 +5,8 @@ use untether_directory::Usability;
 use untether_model::operation::{Stage, Track};
 use untether_model::plan::{PlannedSubject, WaveHeader};
 use untether_model::roster::Presence;
-use untether_model::run::{GateKind, GateScope, Observation, Observed, Record, RunState, Verdict};
-use untether_model::{AttrName, BatchId, Side};
+use untether_model::run::{DeliveryStatus, GateKind, GateScope, Observation, Observed, Record, RunState, Verdict};
+use untether_model::{AttrName, BatchId, Side, SubjectId};
 
 use crate::error::CutoverError;
 use crate::execute::Executor;
@@ -98,18 +98,31 @@ impl Executor {
         match store.reader().usability(dn).await? {
             Usability::Available => {}
             Usability::Unavailable => {
-                return Ok((Verdict::Hold, "the own account is locked or disabled".to_owned(), "usability"));
+                let expired = self.recorder.look(|state| state.expired(&subject.id).is_some());
+                let why = match expired {
+                    true => "the one-time credential has expired unused: `untether handover issue` makes another one",
+                    false => "the own account is locked or disabled",
+                };
+                return Ok((Verdict::Hold, why.to_owned(), "usability"));
             }
             Usability::Unknown => {
                 let why = "the server does not say whether the own account is usable".to_owned();
                 return Ok((Verdict::Unknown, why, "usability"));
             }
         }
-        let issued = self.issued_hash(subject)?;
+        let issued = self.issued_hash(&subject.id)?;
         if let Some(hash) = &issued
             && entry.values("userPassword").contains(hash)
         {
-            return Ok((Verdict::Pass, "the one-time credential is in place and unused".to_owned(), "stored-value"));
+            // Nobody can use what nobody got.
+            let delivered = self.recorder.look(|state| {
+                let delivery = state.subjects().get(&subject.id).and_then(|s| s.delivery.clone());
+                delivery.is_some_and(|d| d.status == DeliveryStatus::Delivered && Some(d.issued) == state.issued(&subject.id))
+            });
+            return Ok(match delivered {
+                true => (Verdict::Pass, "the one-time credential is in place and unused".to_owned(), "stored-value"),
+                false => (Verdict::Hold, "the one-time credential was not handed over yet".to_owned(), "stored-value"),
+            });
         }
         let since = self.recorder.look(|state| login_since(state, asked, subject, self.ports.time.now()));
         let last = entry.values("pwdLastSuccess").iter().filter_map(untether_model::time::generalized).max();
@@ -123,16 +136,16 @@ impl Executor {
     }
 
     /// The hash of the one-time credential that was issued to the subject, if one was.
-    fn issued_hash(&self, subject: &PlannedSubject) -> Result<Option<untether_model::Value>, CutoverError> {
+    fn issued_hash(&self, subject: &SubjectId) -> Result<Option<untether_model::Value>, CutoverError> {
         Ok(self
             .issued(subject)?
             .and_then(|image| image.attrs.into_iter().find(|(a, _)| a.is("userpassword")))
             .and_then(|(_, values)| values.into_iter().next()))
     }
 
-    /// The desired state of the subject's last applied enrolment, with the secret in it.
-    pub(crate) fn issued(&self, subject: &PlannedSubject) -> Result<Option<Image>, CutoverError> {
-        let started = self.recorder.look(|state| state.issued(&subject.id));
+    /// The desired state of the intent that set the subject's last one-time credential, with the secret in it.
+    pub(crate) fn issued(&self, subject: &SubjectId) -> Result<Option<Image>, CutoverError> {
+        let started = self.recorder.look(|state| state.issued(subject));
         let Some(seq) = started else { return Ok(None) };
         let intent = self.ports.ledger.started(seq).map_err(CutoverError::File)?;
         let wave = intent.op.wave();

@@ -8,6 +8,7 @@ pub mod engine;
 pub mod error;
 pub mod execute;
 pub mod gates;
+pub mod handover;
 pub mod image;
 pub mod order;
 pub mod ports;
@@ -15,13 +16,14 @@ pub mod recorder;
 pub mod secret;
 pub mod throttle;
 
-pub use engine::{DEFAULT_CEILING, Ended, Engine, PROTECTED_GROUP, RunOptions, Standstill, Stop};
+pub use engine::{DEFAULT_CEILING, Deliveries, Ended, Engine, PROTECTED_GROUP, RunOptions, Standstill, Stop, Undelivered};
 pub use error::CutoverError;
 pub use execute::Executor;
+pub use handover::{Carried, Held, LeftOut};
 pub use order::{Forced, Rollback};
 pub use ports::{
-    Handover, Hook, Journal, Keyring, LedgerView, PersonNow, Ports, Receipt, Refusal, Roster, RosterNow, SecretPolicy, Store,
-    Stores, Time,
+    Handover, Hook, Journal, Keyring, LedgerView, PersonNow, Place, Ports, Receipt, Refusal, Roster, RosterNow, SecretPolicy, Store,
+    Stores, Time, Way,
 };
 pub use recorder::Recorder;
 pub use throttle::Throttle;

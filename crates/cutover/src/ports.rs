@@ -12,7 +12,7 @@ use untether_model::event::Event;
 use untether_model::policy::HashScheme;
 use untether_model::roster::Presence;
 use untether_model::run::{Change, Record, RunState, Sealed, Started};
-use untether_model::{BatchId, Dn, Side, StableId, SubjectId, WaveId};
+use untether_model::{BatchId, Dn, EntityId, Side, SubjectId, WaveId};
 
 /// Resolves when the record is durable; an error is fatal to the run.
 pub type Receipt = BoxFuture<'static, Result<(), String>>;
@@ -143,25 +143,59 @@ pub struct RosterNow {
 pub struct Handover {
     /// The subject.
     pub subject: SubjectId,
+    /// The wave that has, or had, it in hand.
+    pub wave: WaveId,
+    /// Its entity.
+    pub entity: EntityId,
     /// The account.
     pub dn: Dn,
-    /// Its stable id.
-    pub stable_id: Option<StableId>,
-    /// Login or name for people.
-    pub name: String,
     /// The secret.
     pub secret: zeroize::Zeroizing<String>,
+}
+
+/// Where one person's credential belongs.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// The batch whose operations set it; that of an order where it was issued again.
+    pub unit: &'a BatchId,
+    /// The wave that has, or had, the person in hand.
+    pub wave: &'a WaveId,
+    /// The person's entity.
+    pub entity: &'a EntityId,
+}
+
+/// How credentials get to people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// In encrypted files.
+    Files,
+    /// Through a program that is told each person's secret.
+    Hook {
+        /// The program, for people.
+        name: String,
+        /// What may have arrived is sent again with the same key; else a person decides.
+        repeatable: bool,
+    },
 }
 
 /// Writes hand-over files and calls hooks.
 #[async_trait]
 pub trait Hook: Send + Sync {
-    /// Writes the batch's hand-over file, encrypted for the configured recipients; tells its name and digest. Writing it again
-    /// replaces it.
-    async fn write_handover(&self, batch: &BatchId, people: &[Handover]) -> Result<(String, Digest), String>;
+    /// How credentials get to people.
+    fn way(&self) -> Way;
 
-    /// Whether what was written for the batch is still where it can be read; where it was handed to a hook there is nothing to lose.
-    fn keeps_handover(&self, batch: &BatchId) -> bool;
+    /// The name of the file that a person's credential belongs in; an error where nobody could open it.
+    fn file_of(&self, place: &Place<'_>) -> Result<String, String>;
+
+    /// Writes the file, encrypted for the recipients of the people in it, all of whom belong in it; tells its digest. Writing it
+    /// again replaces it.
+    async fn write_file(&self, name: &str, people: &[Handover]) -> Result<Digest, String>;
+
+    /// Whether a file that was written is still where it can be read.
+    fn keeps_file(&self, name: &str) -> bool;
+
+    /// Gives one person's secret to the hook; `key` is the same when the same secret is given again. An error says what the hook said.
+    async fn hand_over(&self, key: &str, unit: &BatchId, person: &Handover) -> Result<(), String>;
 
     /// Hands something to the configured hook; `key` is the same when it is sent again.
     async fn deliver(&self, hook: &str, key: &str, subject: &SubjectId) -> Result<(), String>;

@@ -240,6 +240,8 @@ pub enum Desired {
     WithoutMarks(Vec<String>),
     /// A new one-time secret, hashed on our side.
     OneTimeSecret,
+    /// What it must be before: a condition of the whole change; the attribute itself is left alone.
+    AsExpected,
     /// What the before-image in this ledger record holds for the attribute (undo).
     BeforeImage {
         /// Sequence number of the `Started` record.

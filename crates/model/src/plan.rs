@@ -40,8 +40,47 @@ pub enum OrderKind {
         /// The operation in conflict.
         op: OpId,
     },
-    /// A one-time credential issued again.
-    Reissue,
+    /// One-time credentials issued again; the ones before no longer work.
+    Reissue {
+        /// Whose.
+        scope: HandoverScope,
+        /// People who have set a password of their own get a one-time one again (two approvals).
+        reset: bool,
+    },
+    /// One-time credentials that nobody has used are made unusable.
+    Expire {
+        /// Whose.
+        scope: HandoverScope,
+        /// Only those that were issued longer ago than this.
+        older_than: Option<Span>,
+    },
+}
+
+/// Whose one-time credentials are meant: everybody's whom all of these take in.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HandoverScope {
+    /// Those whom this wave has or had in hand last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wave: Option<WaveId>,
+    /// Those whom this batch has or had in hand last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<BatchId>,
+    /// Those of this entity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entity: Option<EntityId>,
+    /// These only; empty: whoever the rest takes in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub subjects: Vec<SubjectId>,
+}
+
+impl HandoverScope {
+    /// Whether a subject that this batch has in hand, of this entity, is meant.
+    pub fn takes(&self, subject: &SubjectId, batch: &BatchId, entity: &EntityId) -> bool {
+        self.wave.as_ref().is_none_or(|wave| *wave == batch.wave)
+            && self.batch.as_ref().is_none_or(|wanted| wanted == batch)
+            && self.entity.as_ref().is_none_or(|wanted| wanted == entity)
+            && (self.subjects.is_empty() || self.subjects.contains(subject))
+    }
 }
 
 /// What a rollback takes back.

@@ -4,7 +4,9 @@
 //! and filters are evaluated by whoever calls. It deliberately does not know how an operation is carried out.
 
 mod attributes;
+pub mod handover;
 pub mod lint;
+mod order;
 pub mod plan;
 pub mod report;
 pub mod resolution;
@@ -12,6 +14,7 @@ pub mod rollback;
 mod source;
 mod undo;
 
+pub use handover::{HandoverInputs, HandoverOrder, Holder, handover};
 pub use lint::{Level, LintNote, Linter};
 pub use plan::{Inputs, Planned, plan};
 pub use report::{NotPlanned, PlanningReport, Reason, ReportLine};

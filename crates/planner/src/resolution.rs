@@ -7,14 +7,12 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use untether_model::digest::Digest;
 use untether_model::operation::{Action, Expects, Operation};
-use untether_model::plan::{
-    OrderKind, PLAN_VERSION, PlanHeader, PlannedBatch, PlannedStore, PlannedSubject, WaveHeader, WaveLine, WaveRef,
-};
-use untether_model::policy::{Span, Thresholds};
+use untether_model::plan::{OrderKind, PlanHeader, PlannedStore, PlannedSubject, WaveRef};
 use untether_model::run::{CellStatus, OutcomeKind, RunState};
 use untether_model::{OpId, PlanId, Side, SubjectId};
 
-use crate::lint::{LintNote, Linter};
+use crate::lint::LintNote;
+use crate::order::{self, BATCH, Draft, Written};
 use crate::rollback::Operations;
 use crate::source::PlanError;
 
@@ -78,6 +76,14 @@ pub fn resolution(inputs: &ResolutionInputs<'_>) -> Result<Resolution, PlanError
     if in_conflict.is_empty() {
         return Err(PlanError::Request(format!("operation {} is not in conflict: there is nothing to force", inputs.op)));
     }
+    let kind = inputs.progress.orders().get(&inputs.op.batch.wave.plan).map(|order| &order.kind);
+    if matches!(kind, Some(OrderKind::Reissue { .. } | OrderKind::Expire { .. })) {
+        return Err(PlanError::Request(format!(
+            "operation {} belongs to an order about one-time credentials, which is never forced: somebody may use theirs by now; make \
+             a new one with `untether handover`",
+            inputs.op
+        )));
+    }
     let read = inputs.operations.operation(inputs.op);
     let operation = read.map_err(|cause| PlanError::Journal { what: format!("operation {}", inputs.op), cause })?;
     let operation = forced(operation, &in_conflict, inputs.op)?;
@@ -119,71 +125,19 @@ fn write(inputs: &ResolutionInputs<'_>, mut operation: Operation, subjects: &[Su
         let found = read.map_err(|cause| PlanError::Journal { what: format!("subject {id} of batch {batch}"), cause })?;
         members.extend(found.map(|s| PlannedSubject { stages: vec![operation.stage], ..s }));
     }
-    operation.batch = "b01".to_owned();
+    operation.batch = BATCH.to_owned();
     operation.n = 1;
-    let json = |what: &'static str| move |cause| PlanError::Json { what, cause };
     let cells: Vec<_> = subjects.iter().map(|id| inputs.progress.cell(inputs.op, Some(id))).collect();
-    let mut header = PlanHeader {
-        version: PLAN_VERSION,
+    let progress = serde_json::to_vec(&cells).map_err(|cause| PlanError::Json { what: "the progress", cause })?;
+    let Written { id, digest, header, bytes, wave, lines, lint } = order::write(Draft {
+        wave: WAVE,
         kind: OrderKind::Resolution { op: inputs.op.clone() },
-        now: inputs.now,
-        seed: 0,
         parent: Some(inputs.op.batch.wave.plan.clone()),
-        snapshot: None,
-        findings: None,
-        policy: None,
-        progress: Digest::of(&serde_json::to_vec(&cells).map_err(json("the progress"))?),
-        decisions: Digest::of(b""),
-        stores: inputs.stores.clone(),
-        waves: Vec::new(),
-        executable: true,
-        not_executable: Vec::new(),
-    };
-    let wave_header = WaveHeader {
-        name: WAVE.to_owned(),
-        canary_wait: Span::default(),
-        canary_share_percent: 0.0,
-        moved_percent: 100.0,
-        soak: Span::default(),
-        failure_tolerance: u32::MAX,
-        hold_bound: Span::default(),
-        thresholds: Thresholds::default(),
-        in_scope: BTreeMap::new(),
-        gates: Vec::new(),
-        mfa_filter: None,
-        own_account_login_days: 0,
-        after: Vec::new(),
-        deadline: None,
-    };
-    let count = members.len() as u64;
-    let mut linter = Linter::new(&header);
-    let mut lines = Vec::new();
-    let batch = PlannedBatch { name: operation.batch.clone(), canary: true, subjects: members };
-    for line in [WaveLine::Wave(wave_header), WaveLine::Batch(batch), WaveLine::Operation(Box::new(operation.clone()))] {
-        linter.line(&line);
-        serde_json::to_writer(&mut lines, &line).map_err(json("a line of the resolution"))?;
-        lines.push(b'\n');
-    }
-    let wave = WaveRef {
-        name: WAVE.to_owned(),
-        digest: Digest::of(&lines),
-        blobs: Vec::new(),
-        subjects: count,
-        operations: 1,
-        batches: 1,
-    };
-    header.waves = vec![wave.clone()];
-    let bytes = serde_json::to_vec(&header).map_err(json("the resolution's head"))?;
-    let digest = Digest::of(&bytes);
-    Ok(Resolution {
-        id: PlanId::of(&digest),
-        digest,
-        header,
-        bytes,
-        wave,
-        lines,
-        operation,
-        approvals_needed: 2,
-        lint: linter.finish(),
-    })
+        progress: Digest::of(&progress),
+        stores: inputs.stores,
+        now: inputs.now,
+        members,
+        operations: std::slice::from_ref(&operation),
+    })?;
+    Ok(Resolution { id, digest, header, bytes, wave, lines, operation, approvals_needed: 2, lint })
 }

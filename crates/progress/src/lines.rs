@@ -50,6 +50,9 @@ impl<W: Write> Lines<W> {
                 Record::HandoverWritten { batch, file, subjects, .. } => {
                     Some(format!("hand-over of {batch} for {} people: {file}", subjects.len()))
                 }
+                Record::HandoverEnded { subject, delivered: false, message, .. } => {
+                    Some(format!("not handed over to {subject}: {message}"))
+                }
                 Record::RolledBack { subjects, kept, .. } if !kept.is_empty() => {
                     let whom: Vec<&str> = subjects.iter().map(|s| s.as_str()).collect();
                     Some(format!("rolled back in part: {}; not undone: {}", whom.join(", "), kept.len()))

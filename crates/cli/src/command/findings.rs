@@ -277,7 +277,8 @@ fn csv_fields(row: &Row) -> [String; 12] {
     .map(|field| neutral(&field))
 }
 
-fn csv_line(fields: &[String]) -> Result<String, CliError> {
+/// One line of comma-separated values, without its line feed.
+pub fn csv_line(fields: &[String]) -> Result<String, CliError> {
     let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::Any(b'\n')).from_writer(Vec::new());
     writer.write_record(fields).map_err(CliError::failed)?;
     let bytes = writer.into_inner().map_err(CliError::failed)?;

@@ -10,7 +10,6 @@ use untether_model::approval::{Statement, Subject as About};
 use untether_model::digest::Digest;
 use untether_model::finding::Finding;
 use untether_model::operation::{Stage, Track, UndoClass};
-use untether_model::plan::WaveLine;
 use untether_model::run::{CellState, CellStatus, Decision, Record, RunState};
 use untether_model::snapshot::{EntryRole, Subject};
 use untether_model::{Dn, OpId, Side, SubjectId, WaveId, keys};
@@ -24,7 +23,8 @@ use crate::config::Config;
 use crate::error::{CliError, Exit};
 use crate::output::Output;
 use crate::state::{Looked, Opened};
-use crate::wiring::planning::{SnapshotFiles, wave_lines};
+use crate::wiring::planning::SnapshotFiles;
+use crate::wiring::recorded::planned_operations;
 use crate::wiring::ssh::{Signing, sign};
 
 /// `subject show`, `subject decide`.
@@ -417,22 +417,9 @@ fn cells<'a>(looked: &'a Looked, id: &SubjectId) -> Vec<Cell<'a>> {
 type Undoable = (OpId, (String, UndoClass));
 
 fn operations(looked: &Looked, wave: &WaveId, wanted: &BTreeSet<&OpId>) -> Result<Vec<Undoable>, CliError> {
-    let state = &looked.state;
-    if let Some(at) = state.waves().get(wave).and_then(|w| w.forgotten) {
-        return Err(CliError::failed(format!("the key of wave {wave} was destroyed at {at}")));
-    }
-    let order = state.orders().get(&wave.plan);
-    let digest = order.and_then(|o| o.waves.iter().find(|w| w.name == wave.wave)).map(|w| w.digest);
-    let digest = digest.ok_or_else(|| CliError::failed(format!("wave {wave} is in no recorded order")))?;
     let mut found = Vec::new();
-    for line in wave_lines(&looked.dir, &looked.keys, &digest)? {
-        if let WaveLine::Operation(op) = line? {
-            let id = OpId::new(untether_model::BatchId::new(wave.clone(), op.batch.as_str()), op.n);
-            if wanted.contains(&id) {
-                found.push((id, (op.reason.clone(), op.undo.clone())));
-            }
-        }
-    }
+    let files = (&looked.dir, &looked.keys);
+    planned_operations(files, &looked.state, (wave, wanted), |id, op| found.push((id, (op.reason, op.undo))))?;
     Ok(found)
 }
 
@@ -500,6 +487,21 @@ fn told(record: &Record, id: &SubjectId) -> Option<(String, Option<Stage>, Optio
         }
         Record::HandoverWritten { file, subjects, .. } if subjects.contains(id) => {
             plain(format!("one-time credential in hand-over file {file}"), Some(Stage::Enroll), "")
+        }
+        Record::HandoverStarted { subject, hook, .. } if subject == id => {
+            plain(format!("one-time credential given to hook {hook}"), Some(Stage::Enroll), "")
+        }
+        Record::HandoverEnded { subject, delivered, message, by, .. } if subject == id => {
+            let what = match (delivered, by) {
+                (true, Some(by)) => format!("one-time credential arrived, says {by}"),
+                (true, None) => "one-time credential delivered by the hook".to_owned(),
+                (false, _) => "one-time credential not delivered".to_owned(),
+            };
+            plain(what, Some(Stage::Enroll), message)
+        }
+        Record::OrderEnded { order, left_out } => {
+            let why = left_out.iter().find(|(left, _)| left == id).map(|(_, why)| why.as_str())?;
+            plain(format!("left out of order {order}"), Some(Stage::Enroll), why)
         }
         Record::Decision { decision: Decision::Track { subject, track, until }, signed } if subject == id => {
             plain(format!("{} decided: {track} until {until}", signed.approver), None, &signed.statement.reason)

@@ -1,12 +1,12 @@
 //! Orders that the ledger knows: what earlier ones planned and intended, and how a new one is recorded.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use untether_cutover::LedgerView;
-use untether_ledger::Area;
+use untether_ledger::{Area, KeyStore, StateDir};
 use untether_model::operation::Operation;
-use untether_model::plan::{OrderKind, PlannedStore, PlannedSubject, Wave, WaveRef};
+use untether_model::plan::{OrderKind, PlannedStore, PlannedSubject, Wave, WaveLine, WaveRef};
 use untether_model::run::{Record, RunState, Started};
 use untether_model::{BatchId, OpId, PlanId, Side, SubjectId, WaveId};
 use untether_planner::Sink;
@@ -14,7 +14,7 @@ use untether_planner::rollback::{Intents, Operations};
 
 use crate::error::CliError;
 use crate::state::Opened;
-use crate::wiring::planning::{PlanFiles, load_header, load_wave, write_file};
+use crate::wiring::planning::{PlanFiles, load_header, load_wave, wave_lines, write_file};
 
 /// The stores of all plans, with their protected identities.
 pub fn planned_stores(opened: &Opened, state: &RunState) -> Result<BTreeMap<Side, PlannedStore>, CliError> {
@@ -98,6 +98,31 @@ impl Operations for RecordedWaves<'_> {
     fn subject(&self, batch: &BatchId, id: &SubjectId) -> Result<Option<PlannedSubject>, String> {
         self.with(&batch.wave, |wave| wave.batch(&batch.batch).and_then(|b| b.subjects.iter().find(|s| s.id == *id).cloned()))
     }
+}
+
+/// Looks at these operations of a wave, as its file states them; an error where the wave was forgotten.
+pub fn planned_operations(
+    files: (&StateDir, &KeyStore),
+    state: &RunState,
+    (wave, wanted): (&WaveId, &BTreeSet<&OpId>),
+    mut each: impl FnMut(OpId, Operation),
+) -> Result<(), CliError> {
+    if let Some(at) = state.waves().get(wave).and_then(|w| w.forgotten) {
+        return Err(CliError::failed(format!("the key of wave {wave} was destroyed at {at}")));
+    }
+    let order = state.orders().get(&wave.plan);
+    let digest = order.and_then(|o| o.waves.iter().find(|w| w.name == wave.wave)).map(|w| w.digest);
+    let digest = digest.ok_or_else(|| CliError::failed(format!("wave {wave} is in no recorded order")))?;
+    let (dir, keys) = files;
+    for line in wave_lines(dir, keys, &digest)? {
+        if let WaveLine::Operation(op) = line? {
+            let id = OpId::new(BatchId::new(wave.clone(), op.batch.as_str()), op.n);
+            if wanted.contains(&id) {
+                each(id, *op);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Reads intents from the ledger.

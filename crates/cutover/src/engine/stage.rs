@@ -12,11 +12,10 @@ use untether_model::run::{
 };
 use untether_model::{BatchId, SubjectId};
 
-use super::{Engine, RunOptions, Standstill, Stop};
+use super::{Engine, RunOptions, Standstill, Stop, Undelivered};
 use crate::error::CutoverError;
 use crate::execute::Task;
 use crate::gates::{Asked, applies};
-use crate::ports::Handover;
 
 /// Kind of the statement with which a change of a protected group's members is approved.
 pub const PROTECTED_GROUP: &str = "protected-group";
@@ -54,10 +53,45 @@ impl Engine {
                 return Ok(None);
             }
         }
-        if stage == Stage::Enroll {
-            self.hand_over(id, batch).await?;
+        let undelivered = match stage {
+            Stage::Enroll => self.hand_over_stage(wave, batch, id, alone).await?,
+            _ => None,
+        };
+        let gates = self.gates_after(wave, batch, id, (stage, alone)).await?;
+        Ok(match (undelivered, gates) {
+            (Some(waits), Some(Standstill::Waiting { batch, stage, reason, until })) => {
+                Some(Standstill::Waiting { batch, stage, reason: format!("{waits}; {reason}"), until })
+            }
+            (Some(reason), None) => Some(Standstill::Waiting { batch: id.clone(), stage, reason, until: None }),
+            (_, gates) => gates,
+        })
+    }
+
+    /// Hands over what was issued and did not arrive yet; parks whoever waits longer than the bound. `Some`: for how many it failed.
+    async fn hand_over_stage(
+        &self,
+        wave: &Wave,
+        batch: &PlannedBatch,
+        id: &BatchId,
+        alone: Option<&PlannedSubject>,
+    ) -> Result<Option<String>, CutoverError> {
+        let subjects: Vec<SubjectId> = match alone {
+            Some(subject) => vec![subject.id.clone()],
+            None => self.unparked(id, batch).into_iter().map(|s| s.id.clone()).collect(),
+        };
+        let now = self.ports.time.now();
+        let bound = i64::try_from(wave.header.hold_bound.seconds).unwrap_or(i64::MAX);
+        let mut waiting: BTreeMap<String, u64> = BTreeMap::new();
+        for Undelivered { subject, words, since } in self.hand_over(&subjects).await? {
+            if now.duration_since(since).as_secs() > bound {
+                let details = format!("its one-time credential could not be handed over since {since:.0}: {words}");
+                self.park(id, &subject, Stage::Enroll, (ParkReason::Held, details)).await?;
+            } else {
+                *waiting.entry(words).or_insert(0) += 1;
+            }
         }
-        self.gates_after(wave, batch, id, (stage, alone)).await
+        let reasons: Vec<String> = waiting.iter().map(|(why, n)| format!("{n} × hand-over: {why}")).collect();
+        Ok((!reasons.is_empty()).then(|| reasons.join("; ")))
     }
 
     /// The unparked cells of a phase, concurrently; the phase ends when each has an outcome.
@@ -340,40 +374,5 @@ impl Engine {
             GateState::Pass | GateState::Accepted { .. } => None,
             GateState::Hold(words) | GateState::Unknown(words) => Some((subject.id.clone(), words, since.unwrap_or(now))),
         })
-    }
-
-    /// Writes the batch's hand-over file, from the journal: the secrets were sealed with the intents.
-    async fn hand_over(&self, id: &BatchId, batch: &PlannedBatch) -> Result<(), CutoverError> {
-        let pending = self.recorder.look(|state| {
-            batch.subjects.iter().any(|subject| {
-                let found = state.subjects().get(&subject.id).filter(|s| s.batch == *id);
-                found.is_some_and(|s| s.handed != state.issued(&subject.id))
-            })
-        });
-        if !pending && self.ports.hook.keeps_handover(id) {
-            return Ok(());
-        }
-        let mut people = Vec::new();
-        for subject in &batch.subjects {
-            let here = self.recorder.look(|state| state.subjects().get(&subject.id).is_some_and(|s| s.batch == *id));
-            if !here {
-                continue;
-            }
-            let Some(image) = self.executor.issued(subject)? else { continue };
-            let Some(secret) = image.secret.clone() else { continue };
-            people.push(Handover {
-                subject: subject.id.clone(),
-                dn: image.dn.clone(),
-                stable_id: None,
-                name: image.dn.rdn().map(|rdn| rdn.to_string()).unwrap_or_default(),
-                secret: zeroize::Zeroizing::new(secret),
-            });
-        }
-        if people.is_empty() {
-            return Ok(());
-        }
-        let (file, digest) = self.ports.hook.write_handover(id, &people).await.map_err(CutoverError::File)?;
-        let subjects = people.iter().map(|p| p.subject.clone()).collect();
-        self.recorder.record(Record::HandoverWritten { batch: id.clone(), file, digest, subjects }).await.map(drop)
     }
 }

@@ -3,6 +3,7 @@
 use untether_directory::{Condition, WriteOptions};
 use untether_model::change::Change;
 use untether_model::operation::{Action, Actor, Desired, Expects, Stage, Touch};
+use untether_model::plan::OrderKind;
 use untether_model::run::{CellStand, OutcomeKind, Started};
 use untether_model::schema::Schema;
 use untether_model::{AttrMap, AttrName, Side, Value};
@@ -373,11 +374,15 @@ impl Executor {
         self.recorder.look(|state| state.cell(&task.id, task.subjects.first()).map_or(0, |cell| cell.attempts))
     }
 
-    /// Disabled is what the store says, not what we wrote: after the lock is read back, the store must refuse the account.
+    /// Closed is what the store says, not what we wrote: after the lock is read back, the store must refuse the account.
     async fn proved(&self, task: &Task, seen: Option<&Seen>, result: Ending) -> Result<Ending, CutoverError> {
-        let disables = task.op.stage == Stage::Disable
-            && task.op.store == Side::Shared
-            && matches!(&task.op.action, Action::Set { touches } if touches.iter().any(is_lock));
+        let locks = matches!(&task.op.action, Action::Set { touches } if touches.iter().any(is_lock));
+        let expires = || {
+            let plan = &task.id.wave().plan;
+            self.recorder
+                .look(|state| state.orders().get(plan).is_some_and(|order| matches!(order.kind, OrderKind::Expire { .. })))
+        };
+        let disables = locks && (task.op.stage == Stage::Disable && task.op.store == Side::Shared || expires());
         let Some(seen) = seen.filter(|_| disables) else { return Ok(result) };
         Ok(match self.answered(task, self.store(task).refuses(&seen.dn).await)? {
             Refusal::Refused(how) => Ending { message: format!("locked; refused by the store ({how})"), ..result },

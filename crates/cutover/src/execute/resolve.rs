@@ -118,12 +118,13 @@ impl Executor {
                         Some(hash) => vec![hash.clone()],
                         None => return Err(self.plan_error(task, "a one-time secret is needed and none was made")),
                     },
+                    Desired::AsExpected => seen.values(&touch.attr).to_vec(),
                     Desired::BeforeImage { started } => {
                         let image = self.image(task, *started, BEFORE)?;
                         image.attrs.get(&touch.attr).cloned().unwrap_or_default()
                     }
                 };
-                Ok(Aim { attr: touch.attr.clone(), expects, desired })
+                Ok(Aim { attr: touch.attr.clone(), expects, desired, kept: touch.desired == Desired::AsExpected })
             })
             .collect()
     }
@@ -132,7 +133,7 @@ impl Executor {
     pub(super) fn aims_of_intent(desired: &AttrMap) -> Vec<Aim> {
         desired
             .iter()
-            .map(|(attr, values)| Aim { attr: attr.clone(), expects: Expectation::Any, desired: values.clone() })
+            .map(|(attr, values)| Aim { attr: attr.clone(), expects: Expectation::Any, desired: values.clone(), kept: false })
             .collect()
     }
 

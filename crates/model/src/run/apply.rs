@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::handover;
 use super::record::{CellOutcome, Outcome, OutcomeKind, ParkReason, Record, Started, WaveClaim};
 use super::state::{
     Acceptance, Approval, AuditState, BatchState, CellKey, CellState, CellStatus, Change, DecisionState, OrderState, OrderStatus,
@@ -244,7 +245,22 @@ impl Step<'_> {
                 Ok(vec![Part::Wave(wave.clone(), found)])
             }
             Record::WaveEnded { wave } => self.wave_ended(wave),
-            Record::HandoverWritten { subjects, .. } => self.handed_over(subjects),
+            Record::HandoverWritten { file, subjects, .. } => self.handed_over(file, subjects),
+            Record::HandoverStarted { subject, issued, hook } => {
+                const KIND: &str = "handover-started";
+                let found = self.subject(KIND, subject)?;
+                let begun = handover::begun(self.state, (subject, found), (*issued, hook), self.at);
+                let begun = begun.map_err(|reason| self.illegal(KIND, subject, reason))?;
+                Ok(vec![Part::Subject(subject.clone(), begun)])
+            }
+            Record::HandoverEnded { subject, issued, delivered, message, .. } => {
+                const KIND: &str = "handover-ended";
+                let found = self.subject(KIND, subject)?;
+                let ended = handover::ended(found, *issued, (*delivered, message), self.at);
+                let ended = ended.map_err(|reason| self.illegal(KIND, subject, reason))?;
+                Ok(vec![Part::Subject(subject.clone(), ended)])
+            }
+            Record::OrderEnded { order, .. } => self.order_ended(order),
             Record::Repaired { .. }
             | Record::ClockAccepted { .. }
             | Record::SegmentSealed { .. }
@@ -350,7 +366,7 @@ impl Step<'_> {
             round: Round::FIRST,
             round_since: 0,
             superseded,
-            handed: self.state.subjects.get(&claimed.id).and_then(|s| s.handed),
+            delivery: self.state.subjects.get(&claimed.id).and_then(|s| s.delivery.clone()),
         };
         Ok(Part::Subject(claimed.id.clone(), subject))
     }
@@ -423,13 +439,29 @@ impl Step<'_> {
         Ok(vec![Part::Subject(id.clone(), subject)])
     }
 
-    fn handed_over(&self, subjects: &[SubjectId]) -> Parts {
+    fn handed_over(&self, file: &str, subjects: &[SubjectId]) -> Parts {
         let hand = |id: &SubjectId| {
             let subject = self.subject("handover-written", id)?;
-            let handed = self.state.issued(id);
-            Ok(Part::Subject(id.clone(), SubjectState { handed, ..subject }))
+            Ok(Part::Subject(id.clone(), handover::written(self.state, (id, subject), self.at, file)))
         };
         subjects.iter().map(hand).collect()
+    }
+
+    /// Ends an order about one-time credentials; rollbacks and resolutions have ends of their own.
+    fn order_ended(&self, id: &crate::PlanId) -> Parts {
+        const KIND: &str = "order-ended";
+        let mut order = self.order(KIND, id)?;
+        if !matches!(order.kind, OrderKind::Reissue { .. } | OrderKind::Expire { .. }) {
+            return Err(self.illegal(KIND, id, "is no order about one-time credentials"));
+        }
+        if order.status == OrderStatus::Done {
+            return Err(self.illegal(KIND, id, "is done already"));
+        }
+        if order.open > 0 {
+            return Err(self.illegal(KIND, id, "has operations whose outcome is not known"));
+        }
+        order.status = OrderStatus::Done;
+        Ok(vec![Part::Order(id.clone(), order)])
     }
 
     fn observed(&self, observed: &Observed) -> Vec<Part> {

@@ -5,14 +5,18 @@
 //! clock.
 
 mod apply;
+mod delivery;
 mod gate;
+mod handover;
 mod next;
 mod record;
 mod state;
 mod summary;
 
 pub use apply::{Illegal, apply};
+pub use delivery::{Delivery, DeliveryStatus};
 pub use gate::{GateKind, GateQuestion, GateScope, GateState, Observation, Observed, Verdict, judge_gate};
+pub use handover::Issue;
 pub use next::{
     ApprovalGap, CellStand, Stand, approvers, cell_stand, missing_approvals, object_approvers, stand, unfinished_rollback,
 };

@@ -531,7 +531,7 @@ pub enum Record {
     },
     /// A hand-over file was written or made again.
     HandoverWritten {
-        /// The batch.
+        /// The batch whose operations set the credentials; that of an order where they were issued again.
         batch: BatchId,
         /// File name below `handover/`.
         file: String,
@@ -539,6 +539,36 @@ pub enum Record {
         digest: Digest,
         /// The subjects in it.
         subjects: Vec<SubjectId>,
+    },
+    /// The hook is about to get one person's one-time credential.
+    HandoverStarted {
+        /// The subject.
+        subject: SubjectId,
+        /// The intent whose credential it is.
+        issued: u64,
+        /// The hook's program.
+        hook: String,
+    },
+    /// What became of a hand-over through the hook.
+    HandoverEnded {
+        /// The subject.
+        subject: SubjectId,
+        /// The intent whose credential it is.
+        issued: u64,
+        /// It was delivered.
+        delivered: bool,
+        /// What the hook said, or why somebody says that it arrived.
+        message: String,
+        /// The person who said so, where the hook could not be asked any more.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
+    },
+    /// An order about one-time credentials was carried out.
+    OrderEnded {
+        /// The order.
+        order: PlanId,
+        /// The subjects for whom nothing was done, and why: refused, in conflict, or gone according to the roster.
+        left_out: Vec<(SubjectId, String)>,
     },
     /// A person decided.
     Decision {
@@ -631,6 +661,9 @@ const KINDS: &[&str] = &[
     "aborted",
     "rolled-back",
     "handover-written",
+    "handover-started",
+    "handover-ended",
+    "order-ended",
     "decision",
     "subject-aliased",
     "forgotten",

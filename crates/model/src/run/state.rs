@@ -8,6 +8,7 @@ use std::ops::Bound;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::delivery::Delivery;
 use super::gate::{GateKind, GateScope, Observation, Observed};
 use super::record::{Decision, OutcomeKind, ParkReason};
 use crate::approval::Signed;
@@ -104,9 +105,9 @@ pub struct SubjectState {
     pub round_since: u64,
     /// A later wave took it over from this one.
     pub superseded: Vec<BatchId>,
-    /// The intent whose one-time credential was handed over last.
+    /// How the hand-over of its last one-time credential stands; `None`: none was tried.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub handed: Option<u64>,
+    pub delivery: Option<Delivery>,
 }
 
 impl SubjectState {
@@ -533,12 +534,6 @@ impl RunState {
         found.ended.is_none()
             && batch.is_none_or(|b| b.current.is_none() && b.ended.is_none())
             && self.cells_of(subject).all(|(op, cell)| op.batch != found.batch || cell.undone)
-    }
-
-    /// The intent of the subject's last one-time credential that was applied and not taken back.
-    pub fn issued(&self, subject: &SubjectId) -> Option<u64> {
-        let applied = self.cells_of(subject).filter(|(_, c)| c.stage == Stage::Enroll && c.applied && !c.undone);
-        applied.filter_map(|(_, c)| c.started).max()
     }
 
     /// The newest observation of a gate about exactly this scope.

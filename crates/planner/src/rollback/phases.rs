@@ -7,23 +7,19 @@ use std::collections::BTreeMap;
 
 use untether_model::digest::Digest;
 use untether_model::operation::{Operation, Phase, Target};
-use untether_model::plan::{OrderKind, PLAN_VERSION, PlanHeader, PlannedBatch, PlannedSubject, WaveHeader, WaveLine, WaveRef};
-use untether_model::policy::{Span, Thresholds};
+use untether_model::plan::{OrderKind, PlannedSubject};
 use untether_model::snapshot::SubjectKind;
-use untether_model::{Dn, PlanId, Side};
+use untether_model::{Dn, Side};
 
 use super::compose::{Composed, Undoing, What};
 use super::scope::Scope;
 use super::timeline::Timeline;
 use super::{RollbackInputs, RollbackOrder};
-use crate::lint::Linter;
+use crate::order::{self, BATCH, Draft, Written};
 use crate::source::PlanError;
 
 /// Name of a rollback's only wave.
 pub const WAVE: &str = "rollback";
-
-/// Name of its only batch.
-pub const BATCH: &str = "b01";
 
 fn phase(undoing: &Undoing) -> Phase {
     let depth = u16::try_from(undoing.target.dn().key().depth().min(90)).unwrap_or(90);
@@ -104,25 +100,6 @@ fn subjects(inputs: &RollbackInputs<'_>, scope: &Scope) -> Result<Vec<PlannedSub
     Ok(out)
 }
 
-fn wave_header() -> WaveHeader {
-    WaveHeader {
-        name: WAVE.to_owned(),
-        canary_wait: Span::default(),
-        canary_share_percent: 0.0,
-        moved_percent: 100.0,
-        soak: Span::default(),
-        failure_tolerance: u32::MAX,
-        hold_bound: Span::default(),
-        thresholds: Thresholds::default(),
-        in_scope: BTreeMap::new(),
-        gates: Vec::new(),
-        mfa_filter: None,
-        own_account_login_days: 0,
-        after: Vec::new(),
-        deadline: None,
-    }
-}
-
 pub(super) fn order(
     inputs: &RollbackInputs<'_>,
     scope: Scope,
@@ -131,58 +108,28 @@ pub(super) fn order(
 ) -> Result<RollbackOrder, PlanError> {
     let Composed { undoings, left_disabled, lost, enables_inactive, deletes } = composed;
     let operations = operations(inputs, undoings);
-    let json = |what: &'static str| move |cause| PlanError::Json { what, cause };
     let taken_back: Vec<_> = timeline.effects.iter().map(|e| (&e.id, &e.cells)).collect();
-    let progress = serde_json::to_vec(&taken_back).map_err(json("the progress"))?;
+    let progress = serde_json::to_vec(&taken_back).map_err(|cause| PlanError::Json { what: "the progress", cause })?;
     let request = inputs.request;
-    let mut header = PlanHeader {
-        version: PLAN_VERSION,
+    let Written { id, digest, header, bytes, wave, lines, lint } = order::write(Draft {
+        wave: WAVE,
         kind: OrderKind::Rollback {
             scope: request.scope.clone(),
             to: request.to,
             delete_provisioned: request.delete_provisioned,
             enable_inactive: request.enable_inactive,
         },
-        now: inputs.now,
-        seed: 0,
         parent: None,
-        snapshot: None,
-        findings: None,
-        policy: None,
         progress: Digest::of(&progress),
-        decisions: Digest::of(b""),
-        stores: inputs.stores.clone(),
-        waves: Vec::new(),
-        executable: true,
-        not_executable: Vec::new(),
-    };
-    let members = subjects(inputs, &scope)?;
-    let mut linter = Linter::new(&header);
-    let mut lines = Vec::new();
-    let count = members.len() as u64;
-    let batch = PlannedBatch { name: BATCH.to_owned(), canary: true, subjects: members };
-    let head = [WaveLine::Wave(wave_header()), WaveLine::Batch(batch)];
-    let body = operations.iter().map(|o| WaveLine::Operation(Box::new(o.clone())));
-    for line in head.into_iter().chain(body) {
-        linter.line(&line);
-        serde_json::to_writer(&mut lines, &line).map_err(json("a line of the rollback"))?;
-        lines.push(b'\n');
-    }
-    let wave = WaveRef {
-        name: WAVE.to_owned(),
-        digest: Digest::of(&lines),
-        blobs: Vec::new(),
-        subjects: count,
-        operations: operations.len() as u64,
-        batches: 1,
-    };
-    header.waves = vec![wave.clone()];
-    let bytes = serde_json::to_vec(&header).map_err(json("the rollback's head"))?;
-    let digest = Digest::of(&bytes);
+        stores: inputs.stores,
+        now: inputs.now,
+        members: subjects(inputs, &scope)?,
+        operations: &operations,
+    })?;
     let mut not_restored = timeline.not_restored.clone();
     not_restored.extend(lost);
     Ok(RollbackOrder {
-        id: PlanId::of(&digest),
+        id,
         digest,
         header,
         bytes,
@@ -194,6 +141,6 @@ pub(super) fn order(
         elsewhere: scope.elsewhere,
         left_disabled: left_disabled.into_iter().collect(),
         not_restored: not_restored.into_iter().collect(),
-        lint: linter.finish(),
+        lint,
     })
 }

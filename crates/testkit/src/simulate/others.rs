@@ -32,7 +32,7 @@ pub(super) fn act(world: &World, auditor: &Auditor, rng: &mut ChaCha8Rng, violen
     let done = |done: bool, deed: Deed| done.then_some(deed);
     match rng.random_range(0..if violent { 9 } else { 6 }) {
         0 => {
-            let secret = world.handed.secret(&person.subject())?;
+            let secret = world.handed.secrets(&person.subject()).pop()?;
             let bound = world.independent.handle(Identity::Reader).bind(&own, secret.as_bytes()).now_or_never()?;
             done(bound.is_ok_and(|b| b.code == 0), "a person logs in")
         }

@@ -1,12 +1,12 @@
 //! What a run asks for beside stores and journal: the clock, the roster, hand-over, keys.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use untether_cutover::{Handover, Hook, Keyring, PersonNow, Roster, RosterNow, Time};
+use untether_cutover::{Handover, Hook, Keyring, PersonNow, Place, Roster, RosterNow, Time, Way};
 use untether_directory::twin::SettableClock;
 use untether_ledger::{Clock, Key};
 use untether_model::digest::Digest;
@@ -103,23 +103,64 @@ impl Roster for Reading {
     }
 }
 
-/// What was handed to people: secrets by subject, and by batch what its file holds.
+/// How the hook takes what it is given.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct HookLife {
+    /// There is one; else files are written.
+    is_there: bool,
+    /// What may have arrived is given to it again.
+    repeatable: bool,
+    /// To these it does not deliver.
+    refuses: BTreeSet<SubjectId>,
+    /// What it was given, in order: the key, whose it is, the secret.
+    given: Vec<(String, SubjectId, String)>,
+}
+
+#[derive(Default)]
+struct HandedOver {
+    files: BTreeMap<String, BTreeMap<SubjectId, String>>,
+    hook: HookLife,
+}
+
+/// What was handed to people: by file, and by the hook.
 #[derive(Clone, Default)]
-pub struct Handed(Arc<Mutex<BTreeMap<BatchId, BTreeMap<SubjectId, String>>>>);
+pub struct Handed(Arc<Mutex<HandedOver>>);
 
 impl Handed {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<BatchId, BTreeMap<SubjectId, String>>> {
+    fn lock(&self) -> MutexGuard<'_, HandedOver> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The secret that a person got, from the file of their batch that was written last.
-    pub fn secret(&self, subject: &SubjectId) -> Option<String> {
-        self.lock().values().rev().find_map(|file| file.get(subject).cloned())
+    /// All secrets that a person got and still has.
+    pub fn secrets(&self, subject: &SubjectId) -> Vec<String> {
+        let held = self.lock();
+        let files = held.files.values().filter_map(|file| file.get(subject).cloned());
+        files.chain(held.hook.given.iter().filter(|(_, id, _)| id == subject).map(|(_, _, secret)| secret.clone())).collect()
     }
 
-    /// The file of a batch is lost.
-    pub fn lose(&self, batch: &BatchId) {
-        self.lock().remove(batch);
+    /// The file of a batch or of an order is lost.
+    pub fn lose(&self, unit: &BatchId) {
+        self.lock().files.remove(&unit.to_string());
+    }
+
+    /// From now on a hook delivers, in the place of files.
+    pub fn use_hook(&self, repeatable: bool) {
+        let mut held = self.lock();
+        held.hook = HookLife { is_there: true, repeatable, ..held.hook.clone() };
+    }
+
+    /// From now on the hook delivers to these people not.
+    pub fn refuse(&self, whom: impl IntoIterator<Item = SubjectId>) {
+        self.lock().hook.refuses = whom.into_iter().collect();
+    }
+
+    /// How often the hook delivered under each key, and to whom.
+    pub fn given(&self) -> BTreeMap<String, (SubjectId, u64)> {
+        let mut counts: BTreeMap<String, (SubjectId, u64)> = BTreeMap::new();
+        for (key, id, _) in &self.lock().hook.given {
+            counts.entry(key.clone()).or_insert_with(|| (id.clone(), 0)).1 += 1;
+        }
+        counts
     }
 }
 
@@ -129,26 +170,55 @@ pub(super) struct KeptHandover {
     pub breaker: Breaker,
 }
 
+impl KeptHandover {
+    async fn at(&self, boundary: Boundary) {
+        if self.breaker.at(boundary, "hand-over") {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
 #[async_trait]
 impl Hook for KeptHandover {
-    async fn write_handover(&self, batch: &BatchId, people: &[Handover]) -> Result<(String, Digest), String> {
-        if self.breaker.at(Boundary::BeforeHandover, "hand-over") {
-            std::future::pending::<()>().await;
+    fn way(&self) -> Way {
+        let hook = &self.handed.lock().hook;
+        match hook.is_there {
+            true => Way::Hook { name: "hook".to_owned(), repeatable: hook.repeatable },
+            false => Way::Files,
         }
-        let file = people.iter().map(|p| (p.subject.clone(), p.secret.as_str().to_owned())).collect();
-        self.handed.lock().insert(batch.clone(), file);
-        if self.breaker.at(Boundary::AfterHandover, "hand-over") {
-            std::future::pending::<()>().await;
-        }
-        Ok((format!("{batch}.age"), Digest::of(batch.to_string().as_bytes())))
     }
 
-    fn keeps_handover(&self, batch: &BatchId) -> bool {
-        self.handed.lock().contains_key(batch)
+    fn file_of(&self, place: &Place<'_>) -> Result<String, String> {
+        Ok(place.unit.to_string())
+    }
+
+    async fn write_file(&self, name: &str, people: &[Handover]) -> Result<Digest, String> {
+        self.at(Boundary::BeforeHandover).await;
+        let file = people.iter().map(|p| (p.subject.clone(), p.secret.as_str().to_owned())).collect();
+        self.handed.lock().files.insert(name.to_owned(), file);
+        self.at(Boundary::AfterHandover).await;
+        Ok(Digest::of(name.as_bytes()))
+    }
+
+    fn keeps_file(&self, name: &str) -> bool {
+        self.handed.lock().files.contains_key(name)
+    }
+
+    async fn hand_over(&self, key: &str, _unit: &BatchId, person: &Handover) -> Result<(), String> {
+        self.at(Boundary::BeforeHandover).await;
+        {
+            let hook = &mut self.handed.lock().hook;
+            if hook.refuses.contains(&person.subject) {
+                return Err("nobody answers the door".to_owned());
+            }
+            hook.given.push((key.to_owned(), person.subject.clone(), person.secret.as_str().to_owned()));
+        }
+        self.at(Boundary::AfterHandover).await;
+        Ok(())
     }
 
     async fn deliver(&self, _hook: &str, _key: &str, _subject: &SubjectId) -> Result<(), String> {
-        Err("the twins have no hook".to_owned())
+        Err("the twins have no such hook".to_owned())
     }
 }
 

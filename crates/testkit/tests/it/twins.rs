@@ -77,7 +77,7 @@ fn a_whole_plan_runs_through_every_stage_and_leaves_what_each_stage_promises() {
         assert_eq!(session.folded().unwrap(), session.state);
         for person in &estate.people {
             if person.track == Some(Track::Migrate) {
-                assert!(session.world().handed.secret(&person.subject()).is_some(), "{} got no secret", person.uid);
+                assert!(!session.world().handed.secrets(&person.subject()).is_empty(), "{} got no secret", person.uid);
             }
         }
     });

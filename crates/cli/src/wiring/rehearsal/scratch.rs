@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use untether_cutover::{Handover, Hook, Keyring, Time};
+use untether_cutover::{Handover, Hook, Keyring, Place, Time, Way};
 use untether_directory::twin::SettableClock;
 use untether_journal::{MemoryDatabase, OpenJournal, Opened};
 use untether_ledger::log::{CreateLog, SEGMENT_BYTES};
@@ -122,18 +122,30 @@ impl Keyring for OneKey {
 /// Takes one-time credentials and forgets them.
 #[derive(Default)]
 pub struct Nobody {
-    batches: Mutex<BTreeSet<BatchId>>,
+    files: Mutex<BTreeSet<String>>,
 }
 
 #[async_trait]
 impl Hook for Nobody {
-    async fn write_handover(&self, batch: &BatchId, _people: &[Handover]) -> Result<(String, Digest), String> {
-        self.batches.lock().unwrap_or_else(PoisonError::into_inner).insert(batch.clone());
-        Ok(("rehearsal".to_owned(), Digest::of(batch.to_string().as_bytes())))
+    fn way(&self) -> Way {
+        Way::Files
     }
 
-    fn keeps_handover(&self, batch: &BatchId) -> bool {
-        self.batches.lock().unwrap_or_else(PoisonError::into_inner).contains(batch)
+    fn file_of(&self, place: &Place<'_>) -> Result<String, String> {
+        Ok(place.unit.to_string())
+    }
+
+    async fn write_file(&self, name: &str, _people: &[Handover]) -> Result<Digest, String> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned());
+        Ok(Digest::of(name.as_bytes()))
+    }
+
+    fn keeps_file(&self, name: &str) -> bool {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner).contains(name)
+    }
+
+    async fn hand_over(&self, _key: &str, _unit: &BatchId, _person: &Handover) -> Result<(), String> {
+        Ok(())
     }
 
     async fn deliver(&self, _hook: &str, _key: &str, _subject: &SubjectId) -> Result<(), String> {
