@@ -123,8 +123,7 @@ impl Engine {
 
     /// The same, told with the number of those who got theirs; to those in `again` also where nobody knows whether it has arrived.
     pub async fn deliver(&self, subjects: &[SubjectId], again: &BTreeSet<SubjectId>) -> Result<Deliveries, CutoverError> {
-        let pending: Vec<Pending> =
-            self.recorder.look(|state| subjects.iter().filter_map(|id| Pending::of(state, id)).collect());
+        let pending: Vec<Pending> = self.recorder.look(|state| subjects.iter().filter_map(|id| Pending::of(state, id)).collect());
         match self.ports.hook.way() {
             Way::Files => self.write_files(pending).await,
             Way::Hook { name, repeatable } => self.call_hook(pending, (&name, repeatable), again).await,
@@ -206,8 +205,7 @@ impl Engine {
         if person.is(DeliveryStatus::Begun) && !repeatable && !again.contains(&person.subject) {
             let words = format!(
                 "it was interrupted while '{name}' had it, and nobody can see whether it arrived; ask the person, then `untether \
-                 handover deliver --subject {} --arrived` or `--again`",
-                person.subject
+                 handover deliver --subject ID` with --arrived or --again"
             );
             return Ok(Some(undelivered(&person, words, now)));
         }
@@ -229,8 +227,7 @@ impl Engine {
 
     /// What these subjects hold, with the secrets, for whoever encrypts them.
     pub fn held(&self, subjects: &[SubjectId]) -> Result<Vec<Held>, CutoverError> {
-        let pending: Vec<Pending> =
-            self.recorder.look(|state| subjects.iter().filter_map(|id| Pending::of(state, id)).collect());
+        let pending: Vec<Pending> = self.recorder.look(|state| subjects.iter().filter_map(|id| Pending::of(state, id)).collect());
         let mut held = Vec::new();
         for one in pending {
             let person = self.unsealed(&one)?;
@@ -268,9 +265,8 @@ impl Engine {
             return Ok(Carried::Refused(format!("order {id} was carried out already")));
         }
         let now = self.ports.time.now();
-        let have = self
-            .recorder
-            .look(|state| approvers(state, &order.digest, &wave.id.wave, (Round::FIRST, 0, Stage::Enroll), now));
+        let have =
+            self.recorder.look(|state| approvers(state, &order.digest, &wave.id.wave, (Round::FIRST, 0, Stage::Enroll), now));
         if have.len() < usize::from(order.approvals_needed) {
             return Ok(Carried::Unapproved { have, needed: order.approvals_needed });
         }

@@ -15,8 +15,8 @@ pub enum HandoverCommand {
         #[command(flatten)]
         whose: Whose,
         /// Only credentials that are so.
-        #[arg(long, value_enum)]
-        state: Vec<StateName>,
+        #[arg(long, value_enum, value_name = "STATUS")]
+        status: Vec<StateName>,
     },
     /// Counts by batch and entity, and who has not used theirs yet: for reminding.
     Report {

@@ -15,7 +15,7 @@ use crate::output::Output;
 /// `handover …`.
 pub async fn run(config: &Config, command: &HandoverCommand, output: &Output) -> Result<Exit, CliError> {
     match command {
-        HandoverCommand::List { whose, state } => list::list(config, (whose, state), output).await,
+        HandoverCommand::List { whose, status } => list::list(config, (whose, status), output).await,
         HandoverCommand::Report { whose, format } => list::report(config, (whose, *format), output).await,
         HandoverCommand::Issue { whose, reset, execute } => orders::issue(config, (whose, *reset), *execute, output).await,
         HandoverCommand::Expire { whose, older_than, execute } => {

@@ -103,10 +103,9 @@ pub fn unreachable(config: &Config, entity: &EntityId, wave: &WaveId) -> Option<
 impl Hook for AgeHandover {
     fn way(&self) -> Way {
         match &self.config.handover.hook {
-            Some(words) => Way::Hook {
-                name: words.first().cloned().unwrap_or_default(),
-                repeatable: self.config.handover.repeatable,
-            },
+            Some(words) => {
+                Way::Hook { name: words.first().cloned().unwrap_or_default(), repeatable: self.config.handover.repeatable }
+            }
             None => Way::Files,
         }
     }

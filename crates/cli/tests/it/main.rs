@@ -11,6 +11,8 @@ mod doctor;
 #[cfg(test)]
 mod findings;
 #[cfg(test)]
+mod handover;
+#[cfg(test)]
 mod json;
 #[cfg(test)]
 mod migrate;

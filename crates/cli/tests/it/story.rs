@@ -66,7 +66,7 @@ impl World {
     }
 
     /// Runs a command to its end; where the scenario kills, first as often as it can be killed in a stage that was not yet.
-    fn to_the_end(&self, words: &[&str]) -> Ran {
+    pub fn to_the_end(&self, words: &[&str]) -> Ran {
         while let Some(kills) = &self.kills {
             let done = kills.borrow().clone();
             let Some(stage) = self.killed(words, &done) else { break };
@@ -79,7 +79,8 @@ impl World {
     /// Runs a command and kills it (SIGKILL) after the first outcome in a stage that is not among these, while others are in
     /// flight; tells the stage. `None`: it ended before.
     fn killed(&self, words: &[&str], done: &BTreeSet<String>) -> Option<String> {
-        let mut child = self.spawn(&[&["--json"], words].concat());
+        let json: &[&str] = if words.contains(&"--json") { &[] } else { &["--json"] };
+        let mut child = self.spawn(&[json, words].concat());
         let mut seen: BTreeMap<String, u32> = BTreeMap::new();
         let mut struck = None;
         for line in BufReader::new(child.stdout.take().unwrap()).lines() {
@@ -88,8 +89,12 @@ impl World {
             else {
                 continue;
             };
-            let undo = words[0] == "rollback";
-            let stage = if undo { "rollback" } else { outcome["stage"].as_str().unwrap() };
+            let stage = match words {
+                ["rollback", ..] => "rollback",
+                [.., "handover", "issue", _, _, "--execute"] => "handover issue",
+                [.., "handover", "expire", _, _, "--execute"] => "handover expire",
+                _ => outcome["stage"].as_str().unwrap(),
+            };
             let count = seen.entry(stage.to_owned()).or_default();
             *count += 1;
             if *count == 1 && !done.contains(stage) {

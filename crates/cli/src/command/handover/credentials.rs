@@ -375,7 +375,9 @@ fn judge(credential: &Credential, entry: &Entry, (marks, usable, now): (&Marks, 
     if !is_ours {
         let changed = time("pwdChangedTime");
         return match must_change {
-            true => Judged::new(StateName::Replaced, changed, "somebody else has set another password, to be changed at first use"),
+            true => {
+                Judged::new(StateName::Replaced, changed, "somebody else has set another password, to be changed at first use")
+            }
             false => Judged::new(StateName::Used, changed, ""),
         };
     }

@@ -37,7 +37,12 @@ pub async fn run(config: &Config, args: &DeliverArgs, output: &Output) -> Result
                 DeliveryStatus::Begun => ": interrupted, nobody knows whether it has arrived (--again, or --arrived)".to_owned(),
                 _ => format!(": {}", safe(&d.message)),
             });
-            output.say(format!("would hand over to {} ({}){}", safe(&credential.login()), credential.subject, told.unwrap_or_default()));
+            output.say(format!(
+                "would hand over to {} ({}){}",
+                safe(&credential.login()),
+                credential.subject,
+                told.unwrap_or_default()
+            ));
         }
         if waiting.is_empty() {
             output.say("everybody whose credential counts has got it");
@@ -58,10 +63,8 @@ pub async fn run(config: &Config, args: &DeliverArgs, output: &Output) -> Result
     tell_undelivered(&deliveries.undelivered, output);
     let undelivered: Vec<serde_json::Value> =
         deliveries.undelivered.iter().map(|u| json!({ "subject": u.subject, "reason": u.words })).collect();
-    output.object(
-        "handover-deliver",
-        &json!({ "executed": true, "delivered": deliveries.delivered, "undelivered": undelivered }),
-    );
+    output
+        .object("handover-deliver", &json!({ "executed": true, "delivered": deliveries.delivered, "undelivered": undelivered }));
     Ok(if deliveries.undelivered.is_empty() { Exit::Done } else { Exit::Resumable })
 }
 
@@ -72,7 +75,7 @@ async fn arrived(opened: &Opened, args: &DeliverArgs, waiting: &[Credential], ou
     let tried: Vec<&Credential> = waiting.iter().filter(|c| c.delivery.is_some()).collect();
     if tried.is_empty() {
         return Err(CliError::usage("no hand-over to them was tried whose end is not known")
-            .hint("`untether handover list --state undelivered` shows those that are"));
+            .hint("`untether handover list --status undelivered` shows those that are"));
     }
     let by = operator();
     for credential in &tried {

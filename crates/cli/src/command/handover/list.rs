@@ -85,9 +85,10 @@ fn line(row: &Row) -> String {
 
 fn json_row(row: &Row) -> serde_json::Value {
     let credential = &row.credential;
-    let delivery = credential.delivery.as_ref().map(|d| {
-        json!({ "status": d.status, "way": d.way, "tried_since": d.since, "at": d.at, "message": d.message })
-    });
+    let delivery = credential
+        .delivery
+        .as_ref()
+        .map(|d| json!({ "status": d.status, "way": d.way, "tried_since": d.since, "at": d.at, "message": d.message }));
     json!({
         "schema": "untether.handover-list/1", "batch": credential.batch, "entity": credential.entity,
         "subject": credential.subject, "account": row.seen.as_ref().map(|seen| &seen.dn).or(credential.account.as_ref()),

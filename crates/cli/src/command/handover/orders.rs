@@ -28,12 +28,7 @@ use crate::wiring::recorded::{NewOrder, RecordedWaves, planned_stores, record_or
 use crate::wiring::roster::LiveRoster;
 
 /// `handover issue`.
-pub async fn issue(
-    config: &Config,
-    (whose, reset): (&Whose, bool),
-    execute: bool,
-    output: &Output,
-) -> Result<Exit, CliError> {
+pub async fn issue(config: &Config, (whose, reset): (&Whose, bool), execute: bool, output: &Output) -> Result<Exit, CliError> {
     let opened = Opened::open(config).await?;
     let scope = scope(source(&opened, &opened.state_now()), whose)?;
     if scope == Default::default() {
@@ -110,7 +105,8 @@ async fn order(config: &Config, opened: &Opened, kind: &OrderKind, execute: bool
 }
 
 fn say_next(id: &PlanId, output: &Output) -> Exit {
-    output.say(format!("Nothing was changed. Approve it with `untether approve {id}`, then run the same command with --execute."));
+    output
+        .say(format!("Nothing was changed. Approve it with `untether approve {id}`, then run the same command with --execute."));
     Exit::Done
 }
 
@@ -122,11 +118,7 @@ fn command(kind: &OrderKind) -> &'static str {
 }
 
 /// The newest order of this kind that is not done and is so.
-fn newest(
-    state: &RunState,
-    kind: &OrderKind,
-    is_so: impl Fn(&OrderState) -> bool,
-) -> Option<PlanId> {
+fn newest(state: &RunState, kind: &OrderKind, is_so: impl Fn(&OrderState) -> bool) -> Option<PlanId> {
     let open = state.orders().iter().filter(|(_, o)| o.kind == *kind && o.status != OrderStatus::Done && is_so(o));
     open.max_by_key(|(_, o)| o.recorded_at).map(|(id, _)| id.clone())
 }

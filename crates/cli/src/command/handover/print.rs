@@ -47,7 +47,12 @@ pub async fn run(config: &Config, args: &PrintArgs, output: &Output) -> Result<E
     let (wanted, others): (Vec<Row>, Vec<Row>) =
         rows.into_iter().filter(|row| row.credential.current).partition(|row| row.waits() || row.state == StateName::Unknown);
     for row in &others {
-        output.note(format!("no sheet for {} ({}): {}", safe(&row.credential.login()), row.credential.subject, state_name(row.state)));
+        output.note(format!(
+            "no sheet for {} ({}): {}",
+            safe(&row.credential.login()),
+            row.credential.subject,
+            state_name(row.state)
+        ));
     }
     if wanted.is_empty() {
         return Err(CliError::usage("nobody of those holds a one-time credential that could be used")

@@ -135,7 +135,11 @@ fn page(out: &mut String, words: &Words, sheet: &Sheet<'_>, instructions: &str) 
         "ja" => format!("<bdi>{}</bdi> 様", escaped(name)),
         _ => format!("<bdi>{}</bdi>", escaped(name)),
     };
-    let _ = writeln!(out, "<section class=\"sheet\">\n<h1>{}</h1>\n<p class=\"to\">{to}</p>\n<p>{}</p>\n<dl>", words.title, words.lead);
+    let _ = writeln!(
+        out,
+        "<section class=\"sheet\">\n<h1>{}</h1>\n<p class=\"to\">{to}</p>\n<p>{}</p>\n<dl>",
+        words.title, words.lead
+    );
     let _ = writeln!(out, "<dt>{}</dt><dd><code><bdi>{}</bdi></code></dd>", words.login, escaped(&sheet.login));
     let _ = writeln!(out, "<dt>{}</dt><dd><bdi>{}</bdi></dd>", words.account, escaped(sheet.account.as_str()));
     if let Some(url) = sheet.login_url {
@@ -302,7 +306,8 @@ mod tests {
         let sheets = [sheet(&account, "佐藤 健司"), sheet(&account, "山田 花子")];
         let text = document(Lang::Ja, &sheets, "社内ヘルプデスク\n内線 1234");
         assert_eq!(text.matches("<section class=\"sheet\">").count(), 2);
-        for words in ["佐藤 健司</bdi> 様", "2026年12月8日 12時26分（Asia/Tokyo）", "内線 1234", "数字のなな", "?a=1&amp;b=2"] {
+        for words in ["佐藤 健司</bdi> 様", "2026年12月8日 12時26分（Asia/Tokyo）", "内線 1234", "数字のなな", "?a=1&amp;b=2"]
+        {
             assert!(text.contains(words), "{words}: {text}");
         }
         let text = document(Lang::En, &sheets[..1], "");

@@ -140,7 +140,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_it_says_neither_steers_a_terminal_nor_repeats_the_secret() {
-        let refused = call("read -r s; printf '\\033[31m%s %s\\n' \"$s\" abcdefghijklmnopqrst >&2; exit 1", 60).await.unwrap_err();
+        let refused =
+            call("read -r s; printf '\\033[31m%s %s\\n' \"$s\" abcdefghijklmnopqrst >&2; exit 1", 60).await.unwrap_err();
         assert!(!refused.contains('\u{1b}') && !refused.contains(SECRET) && !refused.contains("abcdefghij"), "{refused}");
         let refused = call("cat >/dev/null; yes x | tr -d '\\n' | head -c 100000 >&2; exit 1", 60).await.unwrap_err();
         assert!(refused.chars().count() < 300 && refused.ends_with('…'), "{refused}");
@@ -172,6 +173,11 @@ mod tests {
 
     #[tokio::test]
     async fn somebody_who_is_left_behind_with_the_pipe_holds_nobody_up() {
-        assert_eq!(call("cat >/dev/null; sleep 1000 & exit 0", 60).await, Ok(()));
+        let directory = tempfile::tempdir().unwrap();
+        let fifo = directory.path().join("fifo");
+        assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+        assert_eq!(call(&format!("cat >/dev/null; cat '{}' & exit 0", fifo.display()), 60).await, Ok(()));
+        // It waits until somebody writes, and ends.
+        drop(std::fs::OpenOptions::new().write(true).open(&fifo).unwrap());
     }
 }
