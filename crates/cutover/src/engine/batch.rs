@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use untether_model::BatchId;
 use untether_model::operation::Stage;
 use untether_model::plan::{PlannedBatch, PlannedSubject, Wave};
-use untether_model::run::{Record, Stand, missing_approvals, stand, unfinished_rollback};
+use untether_model::run::{Record, Stand, missing_approvals, stand, unfinished_order};
 
 use super::stage::gap_words;
 use super::{Engine, RunOptions, Standstill, Stop};
@@ -27,8 +27,8 @@ impl Engine {
         options: &RunOptions,
     ) -> Result<Vec<Standstill>, CutoverError> {
         let id = wave.batch_id(&batch.name);
-        if let Some(order) = self.recorder.look(|state| unfinished_rollback(state, &id)) {
-            let reason = format!("rollback {order} of it has begun and must end first");
+        if let Some(order) = self.recorder.look(|state| unfinished_order(state, &id)) {
+            let reason = format!("order {order} concerns it, has begun and must end first");
             return Ok(vec![Standstill::Halted { batch: id, reason }]);
         }
         let mut standstills = self.catch_up(wave, batch, &id, options).await?;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::record::OutcomeKind;
-use super::state::{CellStatus, OrderStatus, RunState};
+use super::state::{CellStatus, OrderState, OrderStatus, RunState};
 use crate::approval::Subject;
 use crate::digest::Digest;
 use crate::operation::Stage;
@@ -67,12 +67,23 @@ pub fn stand(state: &RunState, batch: &BatchId, subject: &SubjectId) -> Stand {
     }
 }
 
-/// A rollback that has begun, has not ended, and concerns somebody whom the batch holds: forward work would undo the undoing.
-pub fn unfinished_rollback(state: &RunState, batch: &BatchId) -> Option<PlanId> {
+/// An order that has begun, has not ended, and concerns somebody whom the batch holds: a rollback, whose undoing forward work would
+/// undo; or one about one-time credentials that may have a change under way.
+pub fn unfinished_order(state: &RunState, batch: &BatchId) -> Option<PlanId> {
     let here = |subject: &SubjectId| state.subjects().get(subject).is_some_and(|s| s.batch == *batch);
-    let mut begun =
-        state.orders().iter().filter(|(_, o)| matches!(o.kind, OrderKind::Rollback { .. }) && o.status == OrderStatus::Running);
+    let in_the_way = |id: &PlanId, order: &OrderState| match order.kind {
+        OrderKind::Rollback { .. } => true,
+        OrderKind::Reissue { .. } | OrderKind::Expire { .. } => has_open_cells(state, id, order),
+        _ => false,
+    };
+    let mut begun = state.orders().iter().filter(|(id, o)| o.status == OrderStatus::Running && in_the_way(id, o));
     begun.find(|(_, o)| o.concerns.iter().any(|(_, subjects)| subjects.iter().any(here))).map(|(id, _)| id.clone())
+}
+
+/// Whether an operation of an order about people's accounts has no outcome yet.
+pub(super) fn has_open_cells(state: &RunState, id: &PlanId, order: &OrderState) -> bool {
+    let mut subjects = order.concerns.iter().flat_map(|(_, subjects)| subjects);
+    subjects.any(|subject| state.cells_of(subject).any(|(op, cell)| op.batch.wave.plan == *id && cell.status == CellStatus::Open))
 }
 
 /// An approval that is missing.

@@ -13,11 +13,12 @@ use untether_model::digest::Digest;
 use untether_model::dn::DnKey;
 use untether_model::operation::{Action, Expects, Operation, PlannedValue, Stage, Track};
 use untether_model::plan::OrderKind;
-use untether_model::run::{GateKind, GateScope, Observation, Record, Started, Verdict};
+use untether_model::run::{GateKind, GateScope, Observation, Outcome, OutcomeKind, Record, Started, Verdict};
 use untether_model::schema::Schema;
 use untether_model::{AttrMap, AttrName, BatchId, Entry, OpId, PlanId, Round, Side, SubjectId, Value, WaveId};
 
-use crate::twins::{Observer, Password, SOAK_SECONDS, World};
+use super::logins;
+use crate::twins::{Observer, SOAK_SECONDS, World};
 
 #[derive(Clone)]
 struct Batch {
@@ -312,16 +313,60 @@ impl Books {
         for subject in subjects {
             self.open.insert((started.op.clone(), subject), started.clone());
         }
+        self.deserved(world, started);
         if let Some(op) = world.operation(&started.op) {
-            self.expected(&op, started);
+            self.expected(world, &op, started);
         }
     }
 
-    /// A first attempt of a forward operation goes ahead only from what the plan expects, or from what is desired already.
-    fn expected(&mut self, op: &Operation, started: &Started) {
+    fn is_expiry(&self, op: &OpId) -> bool {
+        self.orders.get(&op.wave().plan).is_some_and(|order| matches!(order.kind, OrderKind::Expire { .. }))
+    }
+
+    fn is_reissue(&self, op: &OpId) -> bool {
+        self.orders.get(&op.wave().plan).is_some_and(|order| matches!(order.kind, OrderKind::Reissue { .. }))
+    }
+
+    /// Nobody gets a credential again whom the roster calls departed, or does not know.
+    fn deserved(&mut self, world: &World, started: &Started) {
+        if !self.is_reissue(&started.op) || started.attempt > 1 {
+            return;
+        }
+        for subject in &started.subjects {
+            let Some(person) = world.estate.person(subject) else { continue };
+            if world.roster.presences().get(&person.uid).is_none_or(|presence| presence.has_ended()) {
+                self.wrong(format!("{subject} gets a credential again and has left"));
+            }
+        }
+    }
+
+    /// What an order about a credential came to: an expired one lets nobody in, another one lets its owner in and must be changed.
+    fn came_to(&mut self, world: &World, outcome: &Outcome) {
+        let (expires, issues) = (self.is_expiry(&outcome.op), self.is_reissue(&outcome.op));
+        let Some(op) = world.operation(&outcome.op).filter(|_| expires || issues) else { return };
+        let done = outcome.cells.iter().any(|cell| cell.kind.is_done() && cell.kind != OutcomeKind::Skipped);
+        let dn = op.target.dn();
+        if !done || self.others.contains(&(op.store, dn.key().clone())) {
+            return;
+        }
+        let entry = world.entry(op.store, dn);
+        let open = logins::opens(world, op.store, entry.as_ref());
+        let must_change = entry.as_ref().is_some_and(|e| e.text("pwdReset") == Some("TRUE"));
+        if expires && open {
+            self.wrong(format!("{dn} lets its owner in although its credential has expired"));
+        }
+        if issues && !(open && must_change) {
+            self.wrong(format!("{dn} has another credential: open {open}, to be changed {must_change}"));
+        }
+    }
+
+    /// A first attempt of a forward operation, or of one about a credential, goes ahead only from what the order expects, or from what
+    /// is desired already.
+    fn expected(&mut self, world: &World, op: &Operation, started: &Started) {
         let Action::Set { touches } = &op.action else { return };
-        let forward = self.orders.get(&started.op.wave().plan).is_some_and(|o| o.kind == OrderKind::Plan);
-        if !forward || started.attempt > 1 {
+        let kind = self.orders.get(&started.op.wave().plan).map(|order| &order.kind);
+        let checked = matches!(kind, Some(OrderKind::Plan | OrderKind::Reissue { .. } | OrderKind::Expire { .. }));
+        if !checked || started.attempt > 1 {
             return;
         }
         let Some(before) = image(started, BEFORE) else { return };
@@ -332,7 +377,13 @@ impl Books {
                 values.iter().map(|v| if let PlannedValue::Inline(v) = v { Some(v.clone()) } else { None }).collect()
             };
             let fits = match &touch.expects {
-                Expects::Any | Expects::Marks(_) => true,
+                Expects::Any => true,
+                Expects::Marks(wanted) => {
+                    let (name, marks) = (touch.attr.as_str(), world.marks());
+                    let each: BTreeSet<String> = held.iter().map(|v| marks.value(name, v.as_bytes())).collect();
+                    let whole = marks.set(name, held.iter().map(Value::as_bytes));
+                    each == wanted.iter().cloned().collect() || *wanted == [whole]
+                }
                 Expects::Absent => held.is_empty(),
                 Expects::Values(values) => inline(values).is_none_or(|v| schema.same_values(&touch.attr, &held, &v)),
             };
@@ -418,6 +469,7 @@ impl Books {
                     self.open.remove(&(outcome.op.clone(), cell.subject.clone()));
                     self.count(cell.kind.as_str());
                 }
+                self.came_to(world, outcome);
             }
             Record::Parked { subject, reason, .. } => {
                 self.count(match reason.as_str() {
@@ -485,6 +537,9 @@ impl Books {
             Record::Halted { .. } => self.count("halts"),
             Record::Resolved { .. } => self.count("conflicts decided"),
             Record::HandoverWritten { .. } => self.count("hand-overs"),
+            Record::HandoverEnded { delivered: true, .. } => self.count("hand-overs by a hook"),
+            Record::HandoverEnded { delivered: false, .. } => self.count("hand-overs that a hook refused"),
+            Record::OrderEnded { .. } => self.count("hand-over orders ended"),
             _ => {}
         }
     }
@@ -564,52 +619,16 @@ impl Observer for Auditor {
                 }
             }
         }
-        drop(books);
-        self.check_login(&world, side, (before, after), change);
-    }
-}
-
-impl Auditor {
-    /// Nobody who is there loses the last login by a write of ours, unless a person answers for it.
-    fn check_login(&self, world: &World, side: Side, (before, after): (Option<&Entry>, Option<&Entry>), change: &Change) {
-        let estate = &world.estate;
-        let Some(person) = estate.people.iter().find(|p| match side {
-            Side::Shared => estate.shared_dn(p) == *change.dn(),
-            Side::Independent => estate.own_dn(p) == *change.dn(),
-        }) else {
-            return;
-        };
-        let active = world.roster.presences().get(&person.uid).is_some_and(|p| p.is_active());
-        // Whoever had no login to begin with may be without one again.
-        if person.password == Password::Absent || !active || !matches!(person.track, Some(Track::Migrate | Track::Finish)) {
-            return;
-        }
-        let other = match side {
-            Side::Shared => world.entry(Side::Independent, &estate.own_dn(person)),
-            Side::Independent => world.entry(Side::Shared, &estate.shared_dn(person)),
-        };
-        let had = opens(world, side, before) || opens(world, side.other(), other.as_ref());
-        let has = opens(world, side, after) || opens(world, side.other(), other.as_ref());
-        if !had || has {
-            return;
-        }
-        let mut books = self.books();
-        let subject = person.subject();
+        let Some(person) = logins::lost(&world, side, (before, after), change) else { return };
+        // Who approved that a credential expires answers for whoever has no other login.
+        let expires = intents.iter().any(|(_, started)| books.is_expiry(&started.op));
+        let (estate, subject) = (&world.estate, person.subject());
         let touched = [(Side::Shared, estate.shared_dn(person)), (Side::Independent, estate.own_dn(person))]
             .into_iter()
             .any(|(side, dn)| books.others.contains(&(side, dn.key().clone())));
         let accepted = books.accepted.iter().any(|(gate, _, _)| *gate == GateKind::OwnAccount);
-        if !touched && !accepted {
+        if !touched && !accepted && !expires {
             books.wrong(format!("{subject} has no working login left after {} of the {side} store was written", change.dn()));
         }
     }
-}
-
-/// Whether an entry lets its owner in: a password is there, and no effective policy refuses it.
-pub(super) fn opens(world: &World, side: Side, entry: Option<&Entry>) -> bool {
-    let Some(entry) = entry.filter(|e| e.has("userPassword")) else { return false };
-    let lax = world.estate.suffix(side).child("ou", "policies").child("cn", "lax");
-    let locks = entry.text("pwdPolicySubentry").is_none_or(|name| !name.eq_ignore_ascii_case(lax.as_str()));
-    let ended = entry.values("pwdEndTime").iter().filter_map(untether_model::time::generalized).any(|at| at < world.clock.now());
-    !(ended || locks && entry.has("pwdAccountLockedTime"))
 }

@@ -9,10 +9,11 @@ use untether_model::operation::Stage;
 use untether_model::plan::{OrderKind, RollbackScope};
 use untether_model::roster::Presence;
 use untether_model::run::{
-    CellState, CellStatus, GateKind, GateScope, OrderStatus, OutcomeKind, ParkReason, Record, WaveStatus, missing_approvals,
+    CellState, CellStatus, DeliveryStatus, GateKind, GateScope, OrderStatus, OutcomeKind, ParkReason, Record, WaveStatus,
+    missing_approvals,
 };
-use untether_model::{BatchId, OpId, PlanId, Round, SubjectId, WaveId};
-use untether_planner::{PlanError, RollbackRequest};
+use untether_model::{AttrName, BatchId, OpId, PlanId, Round, SubjectId, Value, WaveId};
+use untether_planner::{Intents as _, PlanError, RollbackRequest};
 
 use super::auditor::digest_of;
 use super::{Simulation, others};
@@ -29,11 +30,13 @@ impl Simulation {
         for _ in 0..steps {
             self.step().await?;
             self.look()?;
+            self.desk_step().await?;
+            self.look()?;
         }
         self.end().await
     }
 
-    fn say(&mut self, what: impl Into<String>) {
+    pub(super) fn say(&mut self, what: impl Into<String>) {
         let what = what.into();
         let kind: String = what.split(" of ").next().unwrap_or_default().to_owned();
         self.report.count(format!("command: {kind}"));
@@ -198,7 +201,7 @@ impl Simulation {
     }
 
     /// Another process takes over; sometimes without the database.
-    fn restart(&mut self, why: &str) -> Result<(), Trouble> {
+    pub(super) fn restart(&mut self, why: &str) -> Result<(), Trouble> {
         if self.rng.random_bool(0.2) {
             self.world.database.clear();
             self.report.count("database lost");
@@ -416,6 +419,7 @@ impl Simulation {
             self.pause()?;
         }
         for _ in 0..MOST_ROUNDS {
+            self.desk_end().await?;
             for order in self.begun_rollbacks() {
                 // Its approval may have been taken back, or have expired, while it was under way.
                 self.session.approve(&WaveId::new(order.clone(), "rollback"), (Round::FIRST, Stage::Attest), 2)?;
@@ -506,15 +510,41 @@ impl Simulation {
         })
     }
 
+    /// Whoever counts as having got a credential that still stands got exactly that one.
+    fn handed_over(&self) -> Result<(), Trouble> {
+        if let Some((key, _)) = self.world.handed.given().into_iter().find(|(_, given)| given.secrets.len() > 1) {
+            return Err(Trouble::new(format!("the hook got several secrets under {key}")));
+        }
+        for person in &self.world.estate.people {
+            let id = person.subject();
+            // What has expired is left out when its file is written again.
+            let issued = self.session.state.issued(&id).filter(|_| self.session.state.expired(&id).is_none());
+            let delivery = self.session.state.subjects().get(&id).and_then(|s| s.delivery.clone());
+            let delivered = delivery.is_some_and(|d| d.status == DeliveryStatus::Delivered && Some(d.issued) == issued);
+            let Some(started) = issued.filter(|_| delivered).map(|seq| self.session.started(seq)) else { continue };
+            let mark = started.map_err(Trouble::Other)?.marks.get(&AttrName::new("userPassword")).and_then(|m| m.after.clone());
+            let Some(entry) = self.world.entry(untether_model::Side::Independent, &self.world.estate.own_dn(person)) else {
+                continue;
+            };
+            let stands =
+                mark == Some(self.world.marks().set("userPassword", entry.values("userPassword").iter().map(Value::as_bytes)));
+            if stands && !self.world.handed.secrets(&id).iter().any(|secret| super::logins::fits(&entry, secret)) {
+                return Err(Trouble::new(format!("{id} counts as having got a credential and has not got the one that stands")));
+            }
+        }
+        Ok(())
+    }
+
     /// Nobody whom we disabled has a way in, unless somebody else opened it.
     fn closed(&mut self) -> Result<(), Trouble> {
         let others = self.auditor.others();
         let world = self.world.clone();
+        self.handed_over()?;
         for person in &world.estate.people {
             let dn = world.estate.shared_dn(person);
             let disabled = self.is_disabled(&person.subject());
             let entry = world.entry(untether_model::Side::Shared, &dn);
-            let open = super::auditor::opens(&world, untether_model::Side::Shared, entry.as_ref());
+            let open = super::logins::opens(&world, untether_model::Side::Shared, entry.as_ref());
             if disabled && open && !others.contains(&(untether_model::Side::Shared, dn.key().clone())) {
                 return Err(Trouble::new(format!("{dn} was disabled and has a way in")));
             }

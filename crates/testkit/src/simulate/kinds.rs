@@ -4,16 +4,19 @@
 pub const ENOUGH: u64 = 2_000;
 
 /// Kinds of commands, faults, deeds of others, outcomes and ends.
-pub const KINDS: [&str; 67] = [
+pub const KINDS: [&str; 76] = [
     "command: abort",
     "command: accept mfa",
     "command: accept silence",
     "command: approve",
+    "command: handover deliver",
+    "command: handover order",
     "command: keep-theirs",
     "command: pause",
     "command: people enrol",
     "command: plan",
     "command: restart after a kill",
+    "command: restart after a kill at the desk",
     "command: restart after a kill in a rollback",
     "command: restart after a store went away",
     "command: restart after a store went away in a rollback",
@@ -27,6 +30,7 @@ pub const KINDS: [&str; 67] = [
     "command: run stopped by a store",
     "command: skip",
     "command: the clock jumps back",
+    "command: the hook refuses some people",
     "command: the roster changes",
     "command: throttle",
     "command: time passes",
@@ -36,7 +40,10 @@ pub const KINDS: [&str; 67] = [
     "event: conflict",
     "event: conflicts decided",
     "event: halts",
+    "event: hand-over orders ended",
     "event: hand-overs",
+    "event: hand-overs by a hook",
+    "event: hand-overs that a hook refused",
     "event: observed",
     "event: parked",
     "event: parked at a gate",
@@ -59,6 +66,8 @@ pub const KINDS: [&str; 67] = [
     "fault: write: refused",
     "fault: write: reply lost after the effect",
     "fault: write: request lost",
+    "hand-over orders carried out",
+    "hand-over orders that left somebody out",
     "late write applied",
     "late write refused",
     "others: a help desk resets a password of the shared store",

@@ -5,7 +5,9 @@
 
 mod auditor;
 mod commands;
+mod desk;
 mod kinds;
+mod logins;
 mod others;
 mod weather;
 
@@ -18,6 +20,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::twins::{Estate, Session, Shape, Trouble, World};
 use auditor::Auditor;
+use desk::Desk;
 use weather::Weather;
 
 /// What a seed saw.
@@ -82,6 +85,8 @@ struct Simulation {
     history: Vec<String>,
     /// Others delete entries and reset passwords too.
     violent: bool,
+    /// Where one-time credentials are handed out; `None`: by runs alone.
+    desk: Option<Desk>,
 }
 
 /// Runs one seed.
@@ -89,10 +94,22 @@ struct Simulation {
 /// # Errors
 /// The invariants that it broke.
 pub fn run(seed: u64) -> Result<Report, Box<Failure>> {
+    run_with(seed, true)
+}
+
+/// Runs one seed in which nobody issues credentials again or lets them expire.
+///
+/// # Errors
+/// The invariants that it broke.
+pub fn run_without_desk(seed: u64) -> Result<Report, Box<Failure>> {
+    run_with(seed, false)
+}
+
+fn run_with(seed: u64, desk: bool) -> Result<Report, Box<Failure>> {
     let failure = |what: String, history: Vec<String>| Box::new(Failure { seed, what: vec![what], history });
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     let runtime = runtime.map_err(|e| failure(e.to_string(), vec![]))?;
-    let mut simulation = Simulation::new(seed).map_err(|e| failure(e.to_string(), vec![]))?;
+    let mut simulation = Simulation::new(seed, desk).map_err(|e| failure(e.to_string(), vec![]))?;
     let ended = runtime.block_on(simulation.live());
     let mut what = simulation.auditor.violations();
     simulation.auditor.leave();
@@ -106,7 +123,7 @@ pub fn run(seed: u64) -> Result<Report, Box<Failure>> {
 }
 
 impl Simulation {
-    fn new(seed: u64) -> Result<Self, Trouble> {
+    fn new(seed: u64, desk: bool) -> Result<Self, Trouble> {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let shape = Shape {
             people: rng.random_range(5..20),
@@ -127,7 +144,8 @@ impl Simulation {
         weather.over(&mut world, &auditor);
         auditor.watch(&mut world);
         let session = Session::open(&world)?;
-        Ok(Self { session, world, auditor, weather, rng, report: Report::default(), history: Vec::new(), violent })
+        let desk = desk.then(|| Desk::open(&world, seed));
+        Ok(Self { session, world, auditor, weather, rng, report: Report::default(), history: Vec::new(), violent, desk })
     }
 
     fn finish(mut self) -> Report {

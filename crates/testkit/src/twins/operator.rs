@@ -4,21 +4,23 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
-use untether_cutover::{CutoverError, Ended, Rollback, RunOptions, Standstill, Stop};
+use untether_cutover::{CutoverError, Ended, Engine, Rollback, RunOptions, Standstill, Stop};
 use untether_directory::Write as _;
 use untether_directory::twin::Identity;
 use untether_model::approval::{Signed, Statement, Subject};
 use untether_model::change::{Change, Modification};
 use untether_model::digest::Digest;
 use untether_model::operation::Stage;
-use untether_model::plan::{OrderKind, Wave};
+use untether_model::plan::{OrderKind, PlanHeader, PlannedStore, Wave, WaveRef};
 use untether_model::policy::{Capabilities, CapabilityMap};
 use untether_model::roster::Presence;
 use untether_model::run::{GateKind, GateScope, Record, RunState, WaveStatus};
 use untether_model::schema::Schema;
-use untether_model::{AttrName, Dn, PlanId, Round, Side, StateId, SubjectId, Value, WaveId};
+use untether_model::{AttrName, BatchId, Dn, PlanId, Round, Side, StateId, SubjectId, Value, WaveId};
 use untether_planner::lint::Rule;
-use untether_planner::{Inputs, Level, ReportLine, RollbackInputs, RollbackOrder, RollbackRequest, Sink, plan, rollback};
+use untether_planner::{
+    Inputs, Level, LintNote, ReportLine, RollbackInputs, RollbackOrder, RollbackRequest, Sink, plan, rollback,
+};
 
 use super::error::Trouble;
 use super::session::Session;
@@ -47,6 +49,18 @@ pub struct Ends {
     pub ended: Ended,
     /// Runs that it took.
     pub runs: usize,
+}
+
+/// An order of one wave that is to be recorded.
+pub(super) struct NewOrder<'a> {
+    pub id: &'a PlanId,
+    pub digest: Digest,
+    pub header: &'a PlanHeader,
+    pub wave: &'a WaveRef,
+    pub lines: &'a [u8],
+    pub approvals_needed: u8,
+    pub concerns: &'a [(BatchId, Vec<SubjectId>)],
+    pub lint: &'a [LintNote],
 }
 
 #[derive(Default)]
@@ -214,14 +228,28 @@ impl Session {
         let engine = self.engine();
         let (_sender, stop) = watch::channel(Stop::No);
         let options = RunOptions { through, wait: SignedDuration::ZERO, stop };
+        let ended = self.until_killed(engine.run(&header, &planned, &options)).await;
+        self.after(&engine, ended)
+    }
+
+    /// What the engine answers; `None`: the process was killed first.
+    pub(super) async fn until_killed<T>(
+        &self,
+        work: impl Future<Output = Result<T, CutoverError>>,
+    ) -> Option<Result<T, CutoverError>> {
         let breaker = self.world().breaker.clone();
-        let ended = tokio::select! {
+        tokio::select! {
             biased;
-            () = breaker.down() => return Ok(Driven::Killed),
-            ended = engine.run(&header, &planned, &options) => ended,
-        };
+            () = breaker.down() => None,
+            ended = work => Some(ended),
+        }
+    }
+
+    /// The process goes on from where the engine came to, unless it is dead.
+    pub(super) fn after<T>(&mut self, engine: &Engine, ended: Option<Result<T, CutoverError>>) -> Result<Driven<T>, Trouble> {
+        let Some(ended) = ended else { return Ok(Driven::Killed) };
         self.state = engine.recorder().look(Clone::clone);
-        if breaker.is_down() {
+        if self.world().breaker.is_down() {
             return Ok(Driven::Killed);
         }
         Ok(Driven::Ended(ended?))
@@ -248,6 +276,10 @@ impl Session {
         let mut next: Option<Timestamp> = None;
         for standstill in &ended.standstills {
             let Standstill::Waiting { batch, reason, until, .. } = standstill else { continue };
+            if reason.contains("hand-over") {
+                let everybody: Vec<SubjectId> = self.state.subjects().keys().cloned().collect();
+                helped |= matches!(self.deliver_again(&everybody).await?, Driven::Ended(d) if d.delivered > 0);
+            }
             if let Some(until) = until {
                 next = Some(next.map_or(*until, |n| n.min(*until)));
             } else if reason.contains("gate silence") {
@@ -300,10 +332,6 @@ impl Session {
             .filter(|p| presences.get(&p.uid).is_some_and(|p: &Presence| p.has_ended()))
             .map(|p| p.subject())
             .collect();
-        let mut stores = BTreeMap::new();
-        for header in world.shelf.lock().headers.values().filter(|h| h.kind == OrderKind::Plan) {
-            stores.extend(header.stores.clone());
-        }
         Ok(rollback(&RollbackInputs {
             request,
             progress: &self.state,
@@ -311,23 +339,46 @@ impl Session {
             intents: self,
             ended: &ended,
             capabilities: &self.state.general().capabilities,
-            stores: &stores,
+            stores: &self.stores(),
             now: world.clock.now(),
         })?)
     }
 
+    /// The stores of all plans.
+    pub(super) fn stores(&self) -> BTreeMap<Side, PlannedStore> {
+        let mut stores = BTreeMap::new();
+        for header in self.world().shelf.lock().headers.values().filter(|h| h.kind == OrderKind::Plan) {
+            stores.extend(header.stores.clone());
+        }
+        stores
+    }
+
     /// Records a rollback and has it approved.
     pub fn order(&mut self, order: &RollbackOrder) -> Result<WaveId, Trouble> {
+        self.file(NewOrder {
+            id: &order.id,
+            digest: order.digest,
+            header: &order.header,
+            wave: &order.wave,
+            lines: &order.lines,
+            approvals_needed: order.approvals_needed,
+            concerns: &order.concerns,
+            lint: &order.lint,
+        })
+    }
+
+    /// Records an order of one wave and has it approved.
+    pub(super) fn file(&mut self, order: NewOrder<'_>) -> Result<WaveId, Trouble> {
         if let Some(note) = order.lint.iter().find(|n| n.level == Level::Error) {
-            return Err(Trouble::new(format!("the rollback has an error: {note}")));
+            return Err(Trouble::new(format!("order {} has an error: {note}", order.id)));
         }
         let id = WaveId::new(order.id.clone(), order.wave.name.as_str());
-        if self.state.orders().contains_key(&order.id) {
+        if self.state.orders().contains_key(order.id) {
             return Ok(id);
         }
-        let wave = read_wave(&id, &order.lines)?;
+        let wave = read_wave(&id, order.lines)?;
         let world = self.world().clone();
-        world.breaker.learn(&order.header, &wave);
+        world.breaker.learn(order.header, &wave);
         {
             let mut library = world.shelf.lock();
             library.waves.insert(id.clone(), wave);
@@ -339,7 +390,7 @@ impl Session {
             order_kind: order.header.kind.clone(),
             wave: order.wave.clone(),
             approvals_needed: order.approvals_needed,
-            concerns: order.concerns.clone(),
+            concerns: order.concerns.to_vec(),
         })?;
         self.approve(&id, (Round::FIRST, Stage::Attest), usize::from(order.approvals_needed))?;
         Ok(id)
@@ -351,17 +402,8 @@ impl Session {
         let engine = self.engine();
         let (_sender, stop) = watch::channel(Stop::No);
         let options = RunOptions { through: None, wait: SignedDuration::ZERO, stop };
-        let breaker = self.world().breaker.clone();
-        let ended: Result<Rollback, CutoverError> = tokio::select! {
-            biased;
-            () = breaker.down() => return Ok(Driven::Killed),
-            ended = engine.roll_back(&wave, &options) => ended,
-        };
-        self.state = engine.recorder().look(Clone::clone);
-        if breaker.is_down() {
-            return Ok(Driven::Killed);
-        }
-        Ok(Driven::Ended(ended?))
+        let ended = self.until_killed(engine.roll_back(&wave, &options)).await;
+        self.after(&engine, ended)
     }
 
     /// Whether every subject of a wave ended all of its stages.

@@ -154,14 +154,28 @@ impl Handed {
         self.lock().hook.refuses = whom.into_iter().collect();
     }
 
-    /// How often the hook delivered under each key, and to whom.
-    pub fn given(&self) -> BTreeMap<String, (SubjectId, u64)> {
-        let mut counts: BTreeMap<String, (SubjectId, u64)> = BTreeMap::new();
-        for (key, id, _) in &self.lock().hook.given {
-            counts.entry(key.clone()).or_insert_with(|| (id.clone(), 0)).1 += 1;
+    /// What the hook got under each key.
+    pub fn given(&self) -> BTreeMap<String, Given> {
+        let mut all: BTreeMap<String, Given> = BTreeMap::new();
+        for (key, id, secret) in &self.lock().hook.given {
+            let given =
+                all.entry(key.clone()).or_insert_with(|| Given { subject: id.clone(), times: 0, secrets: BTreeSet::new() });
+            given.times += 1;
+            given.secrets.insert(secret.clone());
         }
-        counts
+        all
     }
+}
+
+/// What a hook got under one key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Given {
+    /// Whose it was.
+    pub subject: SubjectId,
+    /// How often.
+    pub times: u64,
+    /// What; never more than one.
+    pub secrets: BTreeSet<String>,
 }
 
 /// Keeps what is handed over.

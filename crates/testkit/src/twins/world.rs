@@ -147,6 +147,11 @@ impl World {
         self.twin(side).handle(Identity::Root).read(dn, &everything).now_or_never().and_then(Result::ok).flatten()
     }
 
+    /// Keyed marks of values, as the ledger holds them.
+    pub fn marks(&self) -> &Marks {
+        &self.marks
+    }
+
     /// An operation of a recorded order, with its id's wave.
     pub fn operation(&self, id: &OpId) -> Option<Operation> {
         self.shelf.operation(id).ok()

@@ -1,6 +1,6 @@
 //! Seeds that once broke an invariant, each with what was wrong; they must hold for ever.
 
-use untether_testkit::simulate::run;
+use untether_testkit::simulate::run_without_desk;
 
 #[test]
 fn seeds_that_once_failed_hold() {
@@ -15,7 +15,7 @@ fn seeds_that_once_failed_hold() {
         (9025, "who was left disabled by a rollback, and came back, lost the new account in the next one and had none"),
     ];
     for (seed, what) in seeds {
-        if let Err(failure) = run(seed) {
+        if let Err(failure) = run_without_desk(seed) {
             panic!("{what}: {failure}");
         }
     }
