@@ -12,7 +12,8 @@ use jiff::{SignedDuration, Timestamp};
 use untether_model::operation::Stage;
 use untether_model::plan::{OrderKind, PlannedSubject, Wave};
 use untether_model::run::{
-    CellOutcome, CellStand, Delivery, DeliveryStatus, OrderStatus, Outcome, OutcomeKind, Record, RunState, approvers, cell_stand,
+    CellOutcome, CellStand, Delivery, DeliveryStatus, OrderStatus, Outcome, OutcomeKind, Record, RunState, approvers,
+    being_disabled, cell_stand,
 };
 use untether_model::{BatchId, EntityId, OpId, Round, SubjectId, WaveId};
 
@@ -270,8 +271,9 @@ impl Engine {
         if have.len() < usize::from(order.approvals_needed) {
             return Ok(Carried::Unapproved { have, needed: order.approvals_needed });
         }
-        if issues {
-            self.leave_out_the_departed(wave).await?;
+        match issues {
+            true => self.leave_out_the_departed(wave).await?,
+            false => self.leave_out_whoever_is_being_disabled(wave).await?,
         }
         if self.work_through(wave, options).await? {
             return Ok(Carried::Stopped);
@@ -325,6 +327,21 @@ impl Engine {
                     Some(_) => continue,
                 };
                 self.leave_out(&op_id, subject, words).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A batch asks gate `own-account` when it begins to disable its people, and not again until it is through: whoever it has passed
+    /// for must not lose the credential that it saw.
+    async fn leave_out_whoever_is_being_disabled(&self, wave: &Wave) -> Result<(), CutoverError> {
+        for op in wave.operations() {
+            for subject in &op.subjects {
+                let batch = self.recorder.look(|state| being_disabled(state, subject).cloned());
+                if let Some(batch) = batch {
+                    let words = format!("batch {batch} is disabling its people's shared accounts now: let it end first");
+                    self.leave_out(&wave.op_id(op), subject, &words).await?;
+                }
             }
         }
         Ok(())

@@ -18,7 +18,8 @@ pub use delivery::{Delivery, DeliveryStatus};
 pub use gate::{GateKind, GateQuestion, GateScope, GateState, Observation, Observed, Verdict, judge_gate};
 pub use handover::Issue;
 pub use next::{
-    ApprovalGap, CellStand, Stand, approvers, cell_stand, missing_approvals, object_approvers, stand, unfinished_order,
+    ApprovalGap, CellStand, Stand, approvers, being_disabled, cell_stand, missing_approvals, object_approvers, stand,
+    unfinished_order,
 };
 pub use record::{
     AuditCounts, CellOutcome, ClaimedSubject, Decision, Mark, Outcome, OutcomeKind, ParkReason, Record, Sealed, Started,

@@ -80,6 +80,13 @@ pub fn unfinished_order(state: &RunState, batch: &BatchId) -> Option<PlanId> {
     begun.find(|(_, o)| o.concerns.iter().any(|(_, subjects)| subjects.iter().any(here))).map(|(id, _)| id.clone())
 }
 
+/// The batch that is disabling the subject's account in the shared store now, if one is: its gates were asked when it began.
+pub fn being_disabled<'a>(state: &'a RunState, subject: &SubjectId) -> Option<&'a BatchId> {
+    let found = state.subjects().get(subject).filter(|s| s.claimed && s.parked.is_none() && !s.catching_up)?;
+    let batch = state.batches().get(&found.batch)?;
+    (batch.current == Some(Stage::Disable)).then_some(&found.batch)
+}
+
 /// Whether an operation of an order about people's accounts has no outcome yet.
 pub(super) fn has_open_cells(state: &RunState, id: &PlanId, order: &OrderState) -> bool {
     let mut subjects = order.concerns.iter().flat_map(|(_, subjects)| subjects);

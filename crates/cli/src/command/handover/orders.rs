@@ -8,7 +8,7 @@ use untether_cutover::{Carried, Engine, Roster as _, RunOptions, Undelivered};
 use untether_model::operation::{Stage, UndoClass};
 use untether_model::plan::OrderKind;
 use untether_model::policy::Span;
-use untether_model::run::{CellStatus, OrderState, OrderStatus, OutcomeKind, RunState, approvers};
+use untether_model::run::{CellStatus, OrderState, OrderStatus, OutcomeKind, RunState, approvers, being_disabled};
 use untether_model::{PlanId, Round, SubjectId, WaveId};
 use untether_planner::rollback::Operations as _;
 use untether_planner::{HandoverInputs, HandoverOrder, Holder, handover};
@@ -198,7 +198,10 @@ async fn select(config: &Config, opened: &Opened, kind: &OrderKind) -> Result<Se
             Some(why) => Some((*why).to_owned()),
             None if open => Some("an operation of theirs has no outcome yet: run again what was interrupted".to_owned()),
             None if issues => why_not_issue(config, &row, reset),
-            None => why_not_expire(&row),
+            None => why_not_expire(&row).or_else(|| {
+                let batch = being_disabled(&state, &credential.subject)?;
+                Some(format!("batch {batch} is disabling its people's shared accounts now: let it end first"))
+            }),
         };
         let holder = row.seen.as_ref().and_then(|seen| {
             Some(Holder {
