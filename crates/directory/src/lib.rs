@@ -8,6 +8,7 @@ pub mod dump;
 pub mod error;
 pub mod filter;
 pub mod ldif;
+mod names;
 pub mod offline;
 pub mod secret;
 mod selection;
@@ -18,4 +19,5 @@ pub use capability::{
     WriteOptions, Written,
 };
 pub use error::{DirectoryError, Failure};
+pub use names::AttrNames;
 pub use secret::{EmptySecret, Secret};

@@ -5,29 +5,29 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// An attribute description such as `cn;lang-ja`. Equality, order and hash ignore case; the spelling is kept for display.
+/// An attribute description such as `cn;lang-ja`. Equality, order and hash ignore case; the spelling is kept for display. Cheap to
+/// clone.
 #[derive(Clone)]
 pub struct AttrName {
-    spelled: Arc<str>,
-    folded: Option<Arc<str>>,
+    /// The spelling, and behind it the same in lower case, which is as long.
+    both: Arc<str>,
 }
 
 impl AttrName {
     /// A name as somebody spelled it.
     pub fn new(spelled: impl AsRef<str>) -> Self {
-        let spelled: Arc<str> = Arc::from(spelled.as_ref());
-        let folded = spelled.bytes().any(|b| b.is_ascii_uppercase()).then(|| Arc::from(spelled.to_ascii_lowercase().as_str()));
-        Self { spelled, folded }
+        let spelled = spelled.as_ref();
+        Self { both: Arc::from([spelled, &spelled.to_ascii_lowercase()].concat()) }
     }
 
     /// The spelling.
     pub fn as_str(&self) -> &str {
-        &self.spelled
+        self.both.get(..self.both.len() / 2).unwrap_or_default()
     }
 
     /// The spelling in lower case: what equality compares.
     pub fn folded(&self) -> &str {
-        self.folded.as_deref().unwrap_or(&self.spelled)
+        self.both.get(self.both.len() / 2..).unwrap_or_default()
     }
 
     /// The type without options, in lower case: `cn` of `cn;lang-ja`.
@@ -88,19 +88,19 @@ impl From<&str> for AttrName {
 
 impl fmt::Display for AttrName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.spelled)
+        f.write_str(self.as_str())
     }
 }
 
 impl fmt::Debug for AttrName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.spelled)
+        f.write_str(self.as_str())
     }
 }
 
 impl Serialize for AttrName {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.spelled)
+        serializer.serialize_str(self.as_str())
     }
 }
 

@@ -4,6 +4,7 @@
 //! blanks collapsed (`caseIgnoreMatch`, which every naming attribute of the standard schemas uses). It deliberately knows no
 //! schema and no aliases of attribute types beyond the short names of RFC 4514.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::str::FromStr;
@@ -90,8 +91,11 @@ impl Dn {
 
     /// Reads a name as RFC 4514 writes it; blanks around separators and the older `;` separator are accepted.
     pub fn parse(text: &str) -> Result<Self, BadDn> {
-        let rdns = parse_rdns(text)?;
-        Ok(Self { spelled: text.to_owned(), key: key_of(&rdns) })
+        let key = match plain_key(text) {
+            Some(key) => key,
+            None => key_of(&parse_rdns(text)?),
+        };
+        Ok(Self { spelled: text.to_owned(), key })
     }
 
     /// The spelling.
@@ -207,9 +211,40 @@ fn key_of(rdns: &[Rdn]) -> DnKey {
     DnKey(key)
 }
 
-/// Long names and OIDs of the naming attributes that servers and people write in two ways (RFC 4519).
+/// The key of a name that is written plainly, as nearly all are: made in one pass, without taking the name apart. `None` where
+/// something is escaped, quoted, encoded or joined, and where the name is malformed: such names are read in full.
+fn plain_key(text: &str) -> Option<DnKey> {
+    if text.bytes().any(|b| matches!(b, b'\\' | b'"' | b'#' | b'+' | b';')) {
+        return None;
+    }
+    let mut key = String::with_capacity(text.len() + 1);
+    for rdn in text.rsplit(',') {
+        let (attr, value) = rdn.split_once('=')?;
+        let attr = attr.trim_matches(' ');
+        if attr.is_empty() || !attr.bytes().all(is_type_byte) {
+            return None;
+        }
+        let at = key.len();
+        key.push_str(attr);
+        key.get_mut(at..)?.make_ascii_lowercase();
+        if let Some(short) = short_name(key.get(at..)?) {
+            key.truncate(at);
+            key.push_str(short);
+        }
+        key.push('=');
+        fold_text(value, &mut key);
+        key.push(LEVEL);
+    }
+    Some(DnKey(key))
+}
+
 fn canonical_type(folded: &str) -> &str {
-    match folded {
+    short_name(folded).unwrap_or(folded)
+}
+
+/// The short name of a naming attribute whose long name or OID servers and people write too (RFC 4519).
+fn short_name(folded: &str) -> Option<&'static str> {
+    Some(match folded {
         "commonname" | "2.5.4.3" => "cn",
         "surname" | "2.5.4.4" => "sn",
         "countryname" | "2.5.4.6" => "c",
@@ -219,33 +254,50 @@ fn canonical_type(folded: &str) -> &str {
         "organizationalunitname" | "2.5.4.11" => "ou",
         "userid" | "0.9.2342.19200300.100.1.1" => "uid",
         "domaincomponent" | "0.9.2342.19200300.100.1.25" => "dc",
-        other => other,
-    }
+        _ => return None,
+    })
 }
 
 /// Case folded, outer blanks dropped, inner blanks collapsed; bytes that are no text in hexadecimal after `\#`, which no text gives.
 fn fold(value: &Value) -> String {
+    let mut out = String::new();
     match value.as_str() {
-        Some(text) => {
-            let lower = text.to_lowercase();
-            let mut out = String::with_capacity(lower.len());
-            for word in lower.split(' ').filter(|w| !w.is_empty()) {
-                if !out.is_empty() {
-                    out.push(' ');
-                }
-                for c in word.chars() {
-                    // Keeps U+0001 and U+0002 for the structure of the key, and the backslash for what is written here.
-                    if c <= '\u{2}' || c == '\\' {
-                        out.push_str(&format!("\\{:02x}", u32::from(c)));
-                    } else {
-                        out.push(c);
-                    }
+        Some(text) => fold_text(text, &mut out),
+        None => {
+            out.push_str("\\#");
+            out.extend(value.as_bytes().iter().map(|b| format!("{b:02x}")));
+        }
+    }
+    out
+}
+
+fn fold_text(text: &str, out: &mut String) {
+    let lower: Cow<'_, str> = if text.is_ascii() { Cow::Borrowed(text) } else { Cow::Owned(text.to_lowercase()) };
+    let start = out.len();
+    for word in lower.split(' ').filter(|word| !word.is_empty()) {
+        if out.len() > start {
+            out.push(' ');
+        }
+        // Keeps U+0001 and U+0002 for the structure of the key, and the backslash for what is written here.
+        if word.bytes().all(|b| b > 2 && b != b'\\') {
+            out.push_str(word);
+        } else {
+            for c in word.chars() {
+                match c {
+                    '\u{0}'..='\u{2}' | '\\' => out.push_str(&format!("\\{:02x}", u32::from(c))),
+                    c => out.push(c),
                 }
             }
-            out
         }
-        None => value.as_bytes().iter().fold(String::from("\\#"), |acc, b| acc + &format!("{b:02x}")),
     }
+    if let Some(folded) = out.get_mut(start..) {
+        folded.make_ascii_lowercase();
+    }
+}
+
+/// What an attribute type is written with.
+fn is_type_byte(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b';' | b'_')
 }
 
 struct Reader<'a> {
@@ -270,7 +322,7 @@ impl Reader<'_> {
 
     fn attr(&mut self) -> Result<AttrName, BadDn> {
         let start = self.at;
-        while self.peek().is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b';' | b'_')) {
+        while self.peek().is_some_and(is_type_byte) {
             self.at += 1;
         }
         if self.at == start {
@@ -517,6 +569,27 @@ mod tests {
             names.iter().map(Dn::as_str).collect::<Vec<_>>(),
             ["dc=x", "ou=people,dc=x", "uid=a,ou=people,dc=x", "ou=people2,dc=x"]
         );
+    }
+
+    /// The short way to a key and the long one never differ, and the short one takes nothing that the long one refuses.
+    #[test]
+    fn plainly_written_names_have_the_key_of_the_full_reading() {
+        // All texts of up to five of these pieces: separators, blanks, cases, long names, what is folded, what is escaped.
+        let pieces = ["uid=", "CommonName=", "A b", "  ", ",", "É\u{130}", "\u{1}", "=", "\\", "2.5.4.3", "-"];
+        let choices = pieces.len() + 1;
+        let mut plain = 0;
+        for number in 0..choices.pow(5) {
+            let picked = (0..5).map(|place| number / choices.pow(place) % choices);
+            let text: String = picked.filter_map(|which| pieces.get(which)).copied().collect();
+            if let Some(key) = plain_key(&text) {
+                plain += 1;
+                assert_eq!(key, key_of(&parse_rdns(&text).unwrap()), "{text:?}");
+            }
+        }
+        assert!(plain > 1000, "{plain}");
+        for text in ["uid=a.b,ou=People,dc=Example", "cn=山田 太郎,dc=x", "OU = two  words ,dc=x", "userid=a=b,dc=x"] {
+            assert_eq!(plain_key(text).unwrap(), key_of(&parse_rdns(text).unwrap()));
+        }
     }
 
     #[test]

@@ -1,13 +1,8 @@
 //! Directory entries as they are read.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
-use crate::{AttrName, Dn, Value};
-
-/// Attributes with their values. Values are a set by definition (RFC 4512); the order is the server's and carries no meaning.
-pub type AttrMap = BTreeMap<AttrName, Vec<Value>>;
+use crate::{AttrMap, AttrName, Dn, Value};
 
 /// One entry: its name and the attributes that were read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,6 +6,7 @@
 
 pub mod approval;
 pub mod attr;
+pub mod attr_map;
 pub mod auth;
 pub mod change;
 pub mod digest;
@@ -26,7 +27,8 @@ pub mod time;
 pub mod value;
 
 pub use attr::AttrName;
+pub use attr_map::AttrMap;
 pub use dn::Dn;
-pub use entry::{AttrMap, Entry};
+pub use entry::Entry;
 pub use ids::{BatchId, EntityId, FindingId, OpId, PlanId, Round, Side, StableId, StateId, SubjectId, WaveId};
 pub use value::Value;

@@ -2,7 +2,9 @@
 //!
 //! Knows nothing of matching rules; those are [`crate::schema`].
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use data_encoding::BASE64;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
@@ -11,74 +13,131 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 ///
 /// Serialized as a string: text that does not begin with `:` as it is, everything else as `:` followed by base64, so that each
 /// value has exactly one written form.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Value(Vec<u8>);
+#[derive(Clone, Default)]
+pub struct Value(Bytes);
+
+/// Most values of a directory are short: these lie where the value itself lies.
+#[derive(Clone)]
+enum Bytes {
+    Short { length: u8, bytes: [u8; SHORT] },
+    Long(Box<[u8]>),
+}
+
+/// As many bytes as a value is large anyway.
+const SHORT: usize = 22;
+
+impl Default for Bytes {
+    fn default() -> Self {
+        Self::Short { length: 0, bytes: [0; SHORT] }
+    }
+}
 
 impl Value {
     /// A value of these bytes.
-    pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
-        Self(bytes.into())
+    pub fn new(bytes: impl Into<Vec<u8>> + AsRef<[u8]>) -> Self {
+        match short(bytes.as_ref()) {
+            Some(short) => Self(short),
+            None => Self(Bytes::Long(bytes.into().into_boxed_slice())),
+        }
     }
 
     /// The bytes.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+        match &self.0 {
+            Bytes::Short { length, bytes } => bytes.get(..usize::from(*length)).unwrap_or_default(),
+            Bytes::Long(bytes) => bytes,
+        }
     }
 
     /// The bytes, owned.
     pub fn into_bytes(self) -> Vec<u8> {
-        self.0
+        match self.0 {
+            Bytes::Short { .. } => self.as_bytes().to_vec(),
+            Bytes::Long(bytes) => bytes.into_vec(),
+        }
     }
 
     /// The value as text, if it is UTF-8.
     pub fn as_str(&self) -> Option<&str> {
-        std::str::from_utf8(&self.0).ok()
+        std::str::from_utf8(self.as_bytes()).ok()
     }
 
     /// Text for people: UTF-8 with replacement characters.
     pub fn to_lossy(&self) -> String {
-        String::from_utf8_lossy(&self.0).into_owned()
+        String::from_utf8_lossy(self.as_bytes()).into_owned()
     }
 
     /// The written form (see the type).
     pub fn encode(&self) -> String {
         match self.as_str() {
             Some(text) if !text.starts_with(':') => text.to_owned(),
-            _ => format!(":{}", BASE64.encode(&self.0)),
+            _ => format!(":{}", BASE64.encode(self.as_bytes())),
         }
     }
 
     /// Reads the written form; `None` if the base64 is malformed.
     pub fn decode(written: &str) -> Option<Self> {
         match written.strip_prefix(':') {
-            Some(encoded) => BASE64.decode(encoded.as_bytes()).ok().map(Self),
-            None => Some(Self(written.as_bytes().to_vec())),
+            Some(encoded) => BASE64.decode(encoded.as_bytes()).ok().map(Self::new),
+            None => Some(Self::new(written)),
         }
+    }
+}
+
+fn short(value: &[u8]) -> Option<Bytes> {
+    let mut bytes = [0; SHORT];
+    bytes.get_mut(..value.len())?.copy_from_slice(value);
+    Some(Bytes::Short { length: u8::try_from(value.len()).ok()?, bytes })
+}
+
+impl PartialEq for Value {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for Value {}
+
+impl PartialOrd for Value {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Value {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.as_bytes().cmp(other.as_bytes())
+    }
+}
+
+impl Hash for Value {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_bytes().hash(state);
     }
 }
 
 impl From<&str> for Value {
     fn from(text: &str) -> Self {
-        Self(text.as_bytes().to_vec())
+        Self::new(text)
     }
 }
 
 impl From<String> for Value {
     fn from(text: String) -> Self {
-        Self(text.into_bytes())
+        Self::new(text)
     }
 }
 
 impl From<Vec<u8>> for Value {
     fn from(bytes: Vec<u8>) -> Self {
-        Self(bytes)
+        Self::new(bytes)
     }
 }
 
 /// Prints the length only: a value may be a password hash, and debug output reaches logs.
 impl fmt::Debug for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Value({} bytes)", self.0.len())
+        write!(f, "Value({} bytes)", self.as_bytes().len())
     }
 }
 
@@ -106,6 +165,20 @@ mod tests {
             assert_eq!(Value::decode(&value.encode()).unwrap(), value);
         }
         assert!(Value::decode(":not base64!").is_none());
+    }
+
+    #[test]
+    fn long_and_short_values_compare_by_their_bytes() {
+        let lengths = [0, 1, SHORT - 1, SHORT, SHORT + 1, 1000];
+        let values: Vec<Value> = lengths.iter().map(|length| Value::new(vec![b'a'; *length])).collect();
+        for (one, length) in values.iter().zip(lengths) {
+            assert_eq!(one.as_bytes(), vec![b'a'; length]);
+            assert_eq!(one.clone().into_bytes(), one.as_bytes());
+            for (other, than) in values.iter().zip(lengths) {
+                assert_eq!(one.cmp(other), length.cmp(&than));
+            }
+        }
+        assert_eq!(size_of::<Value>(), size_of::<Vec<u8>>());
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! The reader: logical lines become entries.
 
-use std::collections::HashMap;
 use std::io::BufRead;
 
 use data_encoding::BASE64;
@@ -8,6 +7,7 @@ use untether_model::{AttrName, Dn, Entry, Value};
 
 use super::error::{LdifError, LdifProblem};
 use super::lines::Lines;
+use crate::names::AttrNames;
 
 /// Bounds on what is held in memory at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +87,7 @@ impl Trailer {
 pub struct LdifReader<R> {
     lines: Lines<R>,
     limits: LdifLimits,
-    names: Names,
+    names: AttrNames,
     trailer: Trailer,
     begun: bool,
     finished: bool,
@@ -111,7 +111,7 @@ impl<R: BufRead> LdifReader<R> {
         Self {
             lines: Lines::new(input, limits.line_bytes),
             limits,
-            names: Names::default(),
+            names: AttrNames::default(),
             trailer: Trailer::default(),
             begun: false,
             finished: false,
@@ -160,7 +160,8 @@ impl<R: BufRead> LdifReader<R> {
                         let limit = self.limits.entry_bytes;
                         return Err(LdifProblem::EntryTooLarge { dn: open.entry.dn.to_string(), limit }.at(line));
                     }
-                    let name = self.names.get(written.name).map_err(|problem| problem.at(line))?;
+                    let bad = || LdifProblem::BadAttribute(String::from_utf8_lossy(written.name).into_owned()).at(line);
+                    let name = self.names.get(written.name).ok_or_else(bad)?;
                     refuse_change(&name).map_err(|problem| problem.at(line))?;
                     let value = written.decode().map_err(|problem| problem.at(line))?;
                     open.entry.attrs.entry(name).or_default().push(value);
@@ -308,43 +309,4 @@ fn refuse_change(name: &AttrName) -> Result<(), LdifProblem> {
         "changetype" | "control" => Err(LdifProblem::ChangeRecord(name.folded().to_owned())),
         _ => Ok(()),
     }
-}
-
-/// Attribute descriptions that were seen, so that each is made and checked once.
-#[derive(Default)]
-struct Names {
-    seen: HashMap<Box<[u8]>, AttrName>,
-}
-
-impl Names {
-    /// More than any real schema has; a file made of ever new names must not fill the memory.
-    const MOST: usize = 4096;
-
-    fn get(&mut self, written: &[u8]) -> Result<AttrName, LdifProblem> {
-        if let Some(name) = self.seen.get(written) {
-            return Ok(name.clone());
-        }
-        let bad = || LdifProblem::BadAttribute(String::from_utf8_lossy(written).into_owned());
-        let text = std::str::from_utf8(written).map_err(|_| bad())?;
-        if !is_description(text) {
-            return Err(bad());
-        }
-        let name = AttrName::new(text);
-        if self.seen.len() >= Self::MOST {
-            self.seen.clear();
-        }
-        self.seen.insert(written.into(), name.clone());
-        Ok(name)
-    }
-}
-
-/// Whether this is an attribute description. `_` is taken because old servers allow it, `=` because ranged attributes
-/// (`member;range=0-1499`) have it.
-pub(super) fn is_description(text: &str) -> bool {
-    let mut parts = text.split(';');
-    let kind = parts.next().unwrap_or_default();
-    let word = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
-    kind.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric())
-        && kind.bytes().all(|b| word(b) || b == b'.')
-        && parts.all(|option| !option.is_empty() && option.bytes().all(|b| word(b) || matches!(b, b'=' | b'*')))
 }

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use data_encoding::BASE64;
 use untether_model::Entry;
 
-use super::reader::is_description;
+use crate::names::is_description;
 
 /// Longest written line, its end not counted (RFC 2849, note 3).
 const WIDTH: usize = 76;

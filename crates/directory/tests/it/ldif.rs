@@ -190,7 +190,10 @@ fn nasty_entry() -> impl Strategy<Value = Entry> {
     let attrs =
         proptest::collection::btree_map(name.prop_map(AttrName::new), proptest::collection::vec(nasty_value(), 1..4), 0..6);
     let rdn = "\\PC{1,20}".prop_filter("blank", |v| !v.trim().is_empty());
-    (rdn, attrs).prop_map(|(rdn, attrs)| Entry { dn: Dn::parse("dc=x").unwrap().child("cn", rdn.as_str()), attrs })
+    (rdn, attrs).prop_map(|(rdn, attrs)| Entry {
+        dn: Dn::parse("dc=x").unwrap().child("cn", rdn.as_str()),
+        attrs: attrs.into_iter().collect(),
+    })
 }
 
 proptest! {

@@ -15,7 +15,7 @@ use untether_model::snapshot::{
     Account, AccountState, BaseRead, CredentialKind, CredentialMark, EntryRole, SnapshotEntry, SnapshotHeader, StoreIdentity,
     StoreRead, StoreSource, Subject, SubjectKind,
 };
-use untether_model::{AttrName, Dn, EntityId, Side, StableId, SubjectId, Value};
+use untether_model::{AttrMap, AttrName, Dn, EntityId, Side, StableId, SubjectId, Value};
 use untether_planner::{Inputs, Matches, PlanError, Planned, ReportLine, Sink, Source, Stream, plan};
 
 pub const NOW: &str = "2026-11-20T00:00:00Z";
@@ -177,7 +177,7 @@ impl World {
             object_classes: vec!["inetOrgPerson".into(), "labAccount".into()],
             copy: vec!["cn".into(), "sn".into(), "uid".into(), "mail".into(), "jpegPhoto".into(), "manager".into()],
             templates: BTreeMap::from([("displayName".into(), "{cn} ({entity})".to_owned())]),
-            constants: BTreeMap::from([("description".into(), vec!["made".into()])]),
+            constants: AttrMap::from([("description".into(), vec!["made".into()])]),
             link_attribute: Some("labSourceId".into()),
             references: vec!["manager".into()],
             groups: vec![GroupMap {
