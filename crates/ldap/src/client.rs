@@ -6,17 +6,19 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use ldap3::LdapResult;
 use ldap3::controls::{Control, RawControl};
-use ldap3::{Ldap, LdapError, LdapResult, ResultEntry, SearchOptions};
 use tokio::sync::{OnceCell, Semaphore};
-use untether_directory::{DirectoryError, Failure, Features, Outcome, Scope};
+use untether_directory::{AttrNames, DirectoryError, Failure, Features, Outcome, Scope};
 use untether_model::schema::Schema;
 use untether_model::{AttrName, Dn, Entry, Side};
 
-use crate::connection::{Connector, Lost};
-use crate::decode::{self, Malformed};
+use crate::connection::{Connection, Connector, Lost};
+use crate::decode;
+use crate::message::{Malformed, Messages, op};
 use crate::outcome::Subject;
 use crate::pool::{Exclusive, Shared};
+use crate::request::{Filter, SearchRequest};
 use crate::settings::{Endpoint, Protection, Settings};
 use crate::tls;
 
@@ -50,10 +52,10 @@ pub(crate) struct Query<'a> {
     pub(crate) attrs: &'a [AttrName],
     pub(crate) controls: Vec<RawControl>,
     /// At most this many entries; 0 for as many as the server gives.
-    pub(crate) size_limit: i32,
+    pub(crate) size_limit: u32,
 }
 
-/// Its answer.
+/// Its answer; each entry with the controls that came with it.
 pub(crate) struct Answer {
     pub(crate) entries: Vec<(Entry, Vec<Control>)>,
     pub(crate) result: LdapResult,
@@ -72,8 +74,14 @@ impl Client {
             }
             _ => None,
         };
-        let connector =
-            Connector { side: settings.side, endpoint, config, bind: settings.bind.clone(), timeouts: settings.timeouts };
+        let connector = Connector {
+            side: settings.side,
+            endpoint,
+            config,
+            bind: settings.bind.clone(),
+            timeouts: settings.timeouts,
+            message_bytes: settings.limits.message_bytes,
+        };
         let (connections, in_flight) = (settings.limits.connections, settings.limits.in_flight);
         let wait = settings.timeouts.operation;
         let inner = Inner {
@@ -117,18 +125,17 @@ impl Inner {
     }
 
     /// Runs an operation that changes nothing on a shared connection. If that ends before the answer, once more on a new one.
-    pub(crate) async fn reading<'a, T, F>(&self, subject: Subject<'_>, operation: impl Fn(Ldap) -> F) -> Outcome<T>
+    pub(crate) async fn reading<T, F>(&self, subject: Subject<'_>, operation: impl Fn(Arc<Connection>) -> F) -> Outcome<T>
     where
-        F: Future<Output = Result<T, LdapError>> + Send + 'a,
+        F: Future<Output = Result<T, Lost>> + Send,
     {
-        let bound = self.settings.timeouts.operation;
         let mut again = true;
         loop {
             let place = self.reads.place(subject).await?;
             let connection = place.connection(&self.connector).await?;
-            match connection.within(bound, operation(connection.ldap())).await {
+            match operation(connection).await {
                 Ok(answer) => return Ok(answer),
-                Err(Lost::NotSent | Lost::Unanswered(_)) if again => again = false,
+                Err(lost) if again && lost.allows_another_try() => again = false,
                 Err(lost) => return Err(lost.of_read(subject)),
             }
         }
@@ -136,34 +143,19 @@ impl Inner {
 
     /// One search that is answered at once.
     pub(crate) async fn query(&self, subject: Subject<'_>, query: Query<'_>) -> Outcome<Answer> {
-        check_filter(subject, query.filter)?;
-        let attrs: Vec<String> = query.attrs.iter().map(|a| a.as_str().to_owned()).collect();
-        let (base, filter) = (query.base.as_str().to_owned(), query.filter.to_owned());
-        let scope = scope(query.scope);
-        let (raw, result) = self
-            .reading(subject, |mut ldap| {
-                let (attrs, base, filter) = (attrs.clone(), base.clone(), filter.clone());
-                let controls = query.controls.clone();
-                let options = SearchOptions::new().sizelimit(query.size_limit);
-                async move {
-                    ldap.with_controls(controls);
-                    ldap.with_search_options(options);
-                    let mut stream = ldap.streaming_search(&base, scope, &filter, attrs).await?;
-                    let mut raw = Vec::new();
-                    while let Some(item) = stream.next().await? {
-                        raw.push(item);
-                    }
-                    Ok((raw, stream.finish().await))
-                }
-            })
-            .await?;
-        let mut entries = Vec::new();
-        for item in raw {
-            if is_entry(&item) {
-                entries.push((decode::entry(item.0).map_err(|m| unreadable(subject, m))?, item.1));
+        let filter = &Filter::parse(subject, query.filter)?;
+        let Query { base, scope, attrs, size_limit, .. } = query;
+        let controls = &query.controls[..];
+        let bound = self.settings.timeouts.operation;
+        self.reading(subject, |connection| async move {
+            let request = SearchRequest { base, scope, filter, attrs, size_limit, controls };
+            let messages = connection.search(bound, &request).await?;
+            match answer(&messages) {
+                Ok(answer) => Ok(answer),
+                Err(malformed) => Err(connection.breach(malformed).await),
             }
-        }
-        Ok(Answer { entries, result })
+        })
+        .await
     }
 
     /// The entry with this name, with the controls of its answer; `None` if it does not exist.
@@ -185,43 +177,22 @@ impl Inner {
     }
 }
 
-/// Whether an item of a search is an entry (and neither a reference nor an intermediate message).
-pub(crate) fn is_entry(item: &ResultEntry) -> bool {
-    !item.is_ref() && !item.is_intermediate()
+/// Takes the messages that answer a search apart.
+fn answer(messages: &[u8]) -> Result<Answer, Malformed> {
+    let mut names = AttrNames::default();
+    let mut entries = Vec::new();
+    for message in Messages::of(messages) {
+        let message = message?;
+        match message.op {
+            op::ENTRY => entries.push((decode::entry(message.content, &mut names)?, message.controls()?)),
+            op::SEARCH_DONE => return Ok(Answer { entries, result: message.result()? }),
+            _ => {}
+        }
+    }
+    Err(Malformed::because("the server ended a search without a result"))
 }
 
 /// The server's answer cannot be understood, so what it says is not known.
-pub(crate) fn unreadable(subject: Subject<'_>, malformed: Malformed) -> DirectoryError {
-    subject.error(Failure::Unknown, malformed.0)
-}
-
-pub(crate) fn scope(scope: Scope) -> ldap3::Scope {
-    match scope {
-        Scope::Base => ldap3::Scope::Base,
-        Scope::One => ldap3::Scope::OneLevel,
-        Scope::Subtree => ldap3::Scope::Subtree,
-    }
-}
-
-/// Filters nested deeper than this are refused: parsing one recurses.
-const DEEPEST_FILTER: usize = 64;
-
-/// Refuses a filter that ldap3 could not read.
-pub(crate) fn check_filter(subject: Subject<'_>, filter: &str) -> Outcome<()> {
-    let mut depth = 0_usize;
-    let mut deepest = 0_usize;
-    for byte in filter.bytes() {
-        match byte {
-            b'(' => depth += 1,
-            b')' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        deepest = deepest.max(depth);
-    }
-    if deepest > DEEPEST_FILTER || ldap3::parse_filter(filter).is_err() {
-        return Err(subject
-            .error(Failure::Invalid, format!("'{filter}' is not a filter"))
-            .with_hint("write it as RFC 4515 says, with \\28, \\29, \\2a and \\5c for ( ) * and \\ in values"));
-    }
-    Ok(())
+pub(crate) fn unreadable(subject: Subject<'_>, malformed: &Malformed) -> DirectoryError {
+    subject.error(Failure::Unknown, malformed.to_string())
 }

@@ -1,27 +1,31 @@
 //! One bound connection: opened within bounds, its driving task watched, closed for good before an unknown outcome is reported.
 //!
-//! ldap3 reconnects never and waits for ever; both are made good here. A server's frame that ldap3 cannot parse ends its driving
-//! task (in the worst case by a panic, which stays inside that task): every operation in flight then reads as "outcome unknown".
+//! ldap3 reconnects never and waits for ever; both are made good here. When the driving task ends, every operation in flight reads
+//! as "outcome unknown".
 
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ldap3::controls::RawControl;
 use ldap3::exop::Exop;
 use ldap3::{Ldap, LdapConnAsync, LdapConnSettings, LdapError, LdapResult, StdStream};
-use tokio::net::{TcpStream, UnixStream};
-use tokio::sync::watch;
+use tokio::net::UnixStream;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout};
 use untether_directory::{DirectoryError, Failure, Secret};
 use untether_model::{Dn, Side};
 use url::Url;
 
+use crate::answers::{FIRST_ID, Order, Taker};
+use crate::guard::{Ended, Guard};
+use crate::message::Malformed;
 use crate::outcome::Subject;
-use crate::settings::{Bind, Endpoint, Protection, Timeouts};
-use crate::tls;
+use crate::request::SearchRequest;
+use crate::settings::{Bind, Endpoint, Timeouts};
+use crate::wire::Wire;
 
 /// Everything that a new connection needs.
 pub(crate) struct Connector {
@@ -30,6 +34,8 @@ pub(crate) struct Connector {
     pub(crate) config: Option<Arc<rustls::ClientConfig>>,
     pub(crate) bind: Bind,
     pub(crate) timeouts: Timeouts,
+    /// The longest message that is taken from the server, in bytes.
+    pub(crate) message_bytes: usize,
 }
 
 /// How an operation ended without an answer.
@@ -39,39 +45,69 @@ pub(crate) enum Lost {
     NotSent,
     /// The connection ended before the answer; it may have been carried out.
     Unanswered(String),
+    /// The server sent what the protocol does not allow, before the answer or as the answer; it may have been carried out. The
+    /// connection is closed now.
+    Breach {
+        /// What it sent.
+        why: String,
+        /// Where it was reached.
+        place: Arc<str>,
+    },
     /// No answer came in time; it may still be carried out. The connection is closed now.
     TimedOut(String),
 }
 
 impl Lost {
-    /// Why, in words.
-    pub(crate) fn reason(self) -> String {
-        match self {
-            Self::NotSent => "the server closed the connection; nothing was sent".to_owned(),
-            Self::Unanswered(why) | Self::TimedOut(why) => why,
-        }
+    /// Whether the same may be asked once more: nothing of it arrived, or the connection merely ended.
+    pub(crate) fn allows_another_try(&self) -> bool {
+        matches!(self, Self::NotSent | Self::Unanswered(_))
     }
 
     /// The error of an operation that changes nothing.
     pub(crate) fn of_read(self, subject: Subject<'_>) -> DirectoryError {
-        let failure = if self == Self::NotSent { Failure::Unreachable } else { Failure::Unknown };
-        subject.error(failure, self.reason())
+        self.told(subject, Failure::Unknown, None)
     }
 
     /// The error of a write: unless it never left, it may have been applied, or may still be.
     pub(crate) fn of_write(self, subject: Subject<'_>) -> DirectoryError {
-        if self == Self::NotSent {
-            return self.of_read(subject);
-        }
-        self.of_read(subject).with_hint("it may have been applied or may still be; observe the entry before anything else")
+        self.told(
+            subject,
+            Failure::Unknown,
+            Some("it may have been applied or may still be; observe the entry before anything else"),
+        )
+    }
+
+    /// The error of a bind: nothing else was sent on that connection.
+    fn of_bind(self, subject: Subject<'_>) -> DirectoryError {
+        self.told(subject, Failure::Unreachable, Some("check that the server runs and takes further connections"))
+    }
+
+    fn told(self, subject: Subject<'_>, failure: Failure, hint: Option<&str>) -> DirectoryError {
+        let (error, more) = match self {
+            Self::NotSent => {
+                return subject.error(Failure::Unreachable, "the server closed the connection; nothing was sent");
+            }
+            Self::Unanswered(why) | Self::TimedOut(why) => (subject.error(failure, why), None),
+            Self::Breach { why, place } => {
+                let more = format!(
+                    "what answers at {place} does not keep to LDAP: look at what stands before the server, and at its log"
+                );
+                (subject.error(failure, why), Some(more))
+            }
+        };
+        let hints: Vec<&str> = hint.into_iter().chain(more.as_deref()).collect();
+        if hints.is_empty() { error } else { error.with_hint(hints.join("; ")) }
     }
 }
 
 /// A connection and the task that drives it.
 pub(crate) struct Connection {
     ldap: Ldap,
+    orders: mpsc::UnboundedSender<Order>,
+    next_id: AtomicI32,
+    place: Arc<str>,
     driver: AbortHandle,
-    ended: watch::Receiver<Option<String>>,
+    ended: watch::Receiver<Option<Ended>>,
     last_used: Mutex<Instant>,
     /// It is to be closed, or is closed: nothing more is sent on it.
     given_up: AtomicBool,
@@ -95,7 +131,7 @@ impl Connector {
             Bind::External => {
                 let mut ldap = connection.ldap.clone();
                 let answer = connection.within(self.timeouts.connect, ldap.sasl_external_bind()).await;
-                let result = answer.map_err(|lost| no_bind(subject, lost))?;
+                let result = answer.map_err(|lost| lost.of_bind(subject))?;
                 if result.rc != 0 {
                     return Err(subject.bind_refusal(&result));
                 }
@@ -121,94 +157,57 @@ impl Connector {
         let mut ldap = connection.ldap.clone();
         ldap.with_controls(controls);
         let answer = connection.within(self.timeouts.connect, ldap.simple_bind(dn.as_str(), password)).await;
-        answer.map_err(|lost| no_bind(subject, lost))
+        answer.map_err(|lost| lost.of_bind(subject))
     }
 
     /// Connects without binding.
     pub(crate) async fn open_unbound(&self) -> Result<Connection, DirectoryError> {
-        let subject = Subject::new(self.side, "connect");
-        let settings = LdapConnSettings::new();
-        match &self.endpoint {
-            Endpoint::Socket(path) => {
-                let place = path.display().to_string();
-                let stream = self.reached(subject, &place, UnixStream::connect(path)).await?;
-                let stream = stream.into_std().map_err(|error| unreachable(subject, &place, &error.to_string()))?;
-                self.start(subject, settings.set_std_stream(StdStream::Unix(stream)), "ldapi://%2F", &place).await
-            }
-            Endpoint::Tcp { address, server_name, protection } => {
-                let stream = self.reached(subject, address, TcpStream::connect(address)).await?;
-                // Small requests that wait for an answer: without this each may be held back for 40 ms.
-                let stream = stream.set_nodelay(true).and_then(|()| stream.into_std());
-                let stream = stream.map_err(|error| unreachable(subject, address, &error.to_string()))?;
-                let mut settings = settings.set_std_stream(StdStream::Tcp(stream));
-                if let Some(config) = &self.config {
-                    settings = settings.set_config(Arc::clone(config));
-                }
-                let scheme = match protection {
-                    Protection::Tls => "ldaps",
-                    Protection::StartTls => {
-                        settings = settings.set_starttls(true);
-                        "ldap"
-                    }
-                    Protection::None => "ldap",
-                };
-                self.start(subject, settings, &format!("{scheme}://{server_name}"), server_name).await
-            }
-        }
+        let place = match &self.endpoint {
+            Endpoint::Tcp { address, .. } => address.as_str().into(),
+            Endpoint::Socket(path) => path.display().to_string().into(),
+        };
+        let wire = self.wire().await?;
+        let guarded = self.guard(wire, &place).await;
+        guarded.map_err(|error| unreachable(Subject::new(self.side, "connect"), &place, &error.to_string()))
     }
 
-    async fn reached<S>(
-        &self,
-        subject: Subject<'_>,
-        place: &str,
-        connecting: impl Future<Output = std::io::Result<S>>,
-    ) -> Result<S, DirectoryError> {
-        match timeout(self.timeouts.connect, connecting).await {
-            Ok(Ok(stream)) => Ok(stream),
-            Ok(Err(error)) => Err(unreachable(subject, place, &error.to_string())),
-            Err(_) => Err(unreachable(subject, place, &no_answer(self.timeouts.connect))),
-        }
-    }
-
-    /// TLS where it is asked for, then the driving task.
-    async fn start(
-        &self,
-        subject: Subject<'_>,
-        settings: LdapConnSettings,
-        url: &str,
-        server_name: &str,
-    ) -> Result<Connection, DirectoryError> {
-        let url = Url::parse(url)
-            .map_err(|error| subject.error(Failure::Invalid, format!("'{server_name}' is not the name of a server: {error}")))?;
-        let opened = timeout(self.timeouts.connect, LdapConnAsync::from_url_with_settings(settings, &url)).await;
-        match opened {
-            Ok(Ok((connection, ldap))) => Ok(Connection::drive(connection, ldap)),
-            Ok(Err(LdapError::Io { source })) => Err(tls::explain(subject, server_name, &source)),
-            Ok(Err(LdapError::LdapResult { result })) => {
-                Err(subject.refusal(&result).with_hint("the server refused StartTLS; use ldaps:// or have it configured there"))
-            }
-            Ok(Err(error)) => Err(unreachable(subject, server_name, &error.to_string())),
-            Err(_) => Err(unreachable(subject, server_name, &format!("TLS handshake: {}", no_answer(self.timeouts.connect)))),
-        }
+    /// ldap3 at one end of a pair of sockets, the guard at the other.
+    async fn guard(&self, wire: Box<dyn Wire>, place: &Arc<str>) -> Result<Connection, LdapError> {
+        let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
+        ours.set_nonblocking(true)?;
+        let pipe = UnixStream::from_std(ours)?;
+        let settings = LdapConnSettings::new().set_std_stream(StdStream::Unix(theirs));
+        let (ldap3, ldap) = LdapConnAsync::from_url_with_settings(settings, &Url::parse("ldapi://%2F")?).await?;
+        let (orders, ordered) = mpsc::unbounded_channel();
+        let guard = Guard::new(wire, pipe, ordered, self.message_bytes);
+        Ok(Connection::drive(guard, ldap3, ldap, orders, Arc::clone(place)))
     }
 }
 
 impl Connection {
-    fn drive(connection: LdapConnAsync, ldap: Ldap) -> Self {
-        let driving = tokio::spawn(connection.drive());
+    fn drive(guard: Guard, ldap3: LdapConnAsync, ldap: Ldap, orders: mpsc::UnboundedSender<Order>, place: Arc<str>) -> Self {
+        let driving = tokio::spawn(guard.drive(ldap3.drive()));
         let driver = driving.abort_handle();
         let (tell, ended) = watch::channel(None);
         // Watches the driving task, so that its end (or panic) is known and its reason can be told.
         tokio::spawn(async move {
-            let reason = match driving.await {
-                Ok(Ok(())) => "the server closed the connection".to_owned(),
-                Ok(Err(error)) => format!("connection lost: {error}"),
-                Err(error) if error.is_panic() => "the server sent what cannot be read".to_owned(),
-                Err(_) => "the connection was closed".to_owned(),
+            let ended = match driving.await {
+                Ok(ended) => ended,
+                Err(error) if error.is_panic() => Ended::Breach("the server sent what cannot be read".to_owned()),
+                Err(_) => Ended::Closed("the connection was closed".to_owned()),
             };
-            tell.send_replace(Some(reason));
+            tell.send_replace(Some(ended));
         });
-        Self { ldap, driver, ended, last_used: Mutex::new(Instant::now()), given_up: AtomicBool::new(false) }
+        Self {
+            ldap,
+            orders,
+            next_id: AtomicI32::new(FIRST_ID),
+            place,
+            driver,
+            ended,
+            last_used: Mutex::new(Instant::now()),
+            given_up: AtomicBool::new(false),
+        }
     }
 
     /// A handle for one operation.
@@ -227,11 +226,20 @@ impl Connection {
     }
 
     /// Ends the driving task, and with it the socket, and waits until that is done.
-    pub(crate) async fn close(&self) -> String {
+    pub(crate) async fn close(&self) -> Lost {
         self.abort();
         let mut ended = self.ended.clone();
-        let reason = ended.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());
-        reason.unwrap_or_else(|| "the connection was closed".to_owned())
+        match ended.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone()) {
+            Some(Ended::Breach(why)) => Lost::Breach { why, place: Arc::clone(&self.place) },
+            Some(Ended::Closed(why)) => Lost::Unanswered(why),
+            None => Lost::Unanswered("the connection was closed".to_owned()),
+        }
+    }
+
+    /// Closes the connection because of what arrived on it.
+    pub(crate) async fn breach(&self, malformed: Malformed) -> Lost {
+        self.close().await;
+        Lost::Breach { why: malformed.to_string(), place: Arc::clone(&self.place) }
     }
 
     /// Ends the driving task without waiting.
@@ -240,7 +248,7 @@ impl Connection {
         self.driver.abort();
     }
 
-    /// Runs an operation of this connection within the bound. Without an answer the connection is closed before this returns.
+    /// Runs an operation of ldap3 within the bound. Without an answer the connection is closed before this returns.
     pub(crate) async fn within<T>(
         &self,
         bound: Duration,
@@ -248,14 +256,14 @@ impl Connection {
     ) -> Result<T, Lost> {
         match timeout(bound, operation).await {
             Ok(Ok(answer)) => {
-                *self.last_used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+                self.touch();
                 Ok(answer)
             }
             Ok(Err(LdapError::OpSend { .. })) => {
                 self.close().await;
                 Err(Lost::NotSent)
             }
-            Ok(Err(LdapError::ResultRecv { .. } | LdapError::EndOfStream)) => Err(Lost::Unanswered(self.close().await)),
+            Ok(Err(LdapError::ResultRecv { .. } | LdapError::EndOfStream)) => Err(self.close().await),
             Ok(Err(error)) => {
                 self.close().await;
                 Err(Lost::Unanswered(error.to_string()))
@@ -265,6 +273,47 @@ impl Connection {
                 Err(Lost::TimedOut(no_answer(bound)))
             }
         }
+    }
+
+    /// Notes that it was used a moment ago.
+    pub(crate) fn touch(&self) {
+        *self.last_used.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// Sends a search of few entries; gives the messages that answer it. Without an answer within the bound the connection is closed
+    /// before this returns.
+    pub(crate) async fn search(&self, bound: Duration, search: &SearchRequest<'_>) -> Result<Vec<u8>, Lost> {
+        let (tell, told) = oneshot::channel();
+        if !self.order(search, Taker::Whole(tell)) {
+            self.close().await;
+            return Err(Lost::NotSent);
+        }
+        match timeout(bound, told).await {
+            Ok(Ok(answer)) => {
+                self.touch();
+                Ok(answer)
+            }
+            Ok(Err(_)) => Err(self.close().await),
+            Err(_) => {
+                self.close().await;
+                Err(Lost::TimedOut(no_answer(bound)))
+            }
+        }
+    }
+
+    /// Sends a search of any size; the messages that answer it come in parts, each of whole messages. Nothing more is read from the
+    /// server while a part waits. The channel ends after the search's result, or with the connection.
+    pub(crate) fn stream(&self, search: &SearchRequest<'_>) -> Result<mpsc::Receiver<Vec<u8>>, Lost> {
+        let (tell, parts) = mpsc::channel(1);
+        if self.order(search, Taker::Parts(tell)) { Ok(parts) } else { Err(Lost::NotSent) }
+    }
+
+    /// `false`: the connection is gone.
+    fn order(&self, search: &SearchRequest<'_>, answer: Taker) -> bool {
+        let number = self.next_id.fetch_add(1, Ordering::Relaxed);
+        // Beyond the largest id the count goes on among the negative ones; ours have this bit set.
+        let id = number & i32::MAX | FIRST_ID;
+        self.orders.send(Order { id, request: search.encode(id), answer }).is_ok()
     }
 
     /// An extended operation within the bound: its result and the value of its answer.
@@ -309,17 +358,12 @@ impl Drop for GivenUp<'_> {
     }
 }
 
-fn no_answer(bound: Duration) -> String {
+pub(crate) fn no_answer(bound: Duration) -> String {
     format!("no answer within {} s", bound.as_secs_f32())
 }
 
-fn unreachable(subject: Subject<'_>, place: &str, why: &str) -> DirectoryError {
+pub(crate) fn unreachable(subject: Subject<'_>, place: &str, why: &str) -> DirectoryError {
     subject
         .error(Failure::Unreachable, format!("{place}: {why}"))
         .with_hint("check the URL, the network and that the server runs")
-}
-
-/// A bind that got no answer: nothing else was sent on that connection.
-fn no_bind(subject: Subject<'_>, lost: Lost) -> DirectoryError {
-    subject.error(Failure::Unreachable, lost.reason()).with_hint("check that the server runs and takes further connections")
 }

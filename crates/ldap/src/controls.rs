@@ -67,7 +67,8 @@ pub(crate) fn equality_filter(attr: &str, value: &str) -> String {
     format!("({attr}={})", ldap3::ldap_escape(value))
 }
 
-fn attribute_list(attrs: &[AttrName]) -> Vec<u8> {
+/// `AttributeSelection` (RFC 4511, section 4.5.1.8).
+pub(crate) fn attribute_list(attrs: &[AttrName]) -> Vec<u8> {
     let mut list = Vec::new();
     for attr in attrs {
         put(&mut list, OCTET_STRING, attr.as_str().as_bytes());

@@ -1,99 +1,85 @@
-//! Entries, references and answers as the server sent them, taken apart without a panic.
+//! Entries, references and answers as the server sent them, decoded straight from the bytes that arrived.
 //!
-//! `ldap3` parses the message; its own `SearchEntry` splits values into text and binary ones (losing their order) and panics on
-//! what is no entry, so the parsed structure is read here instead. Deliberately knows no connection.
+//! One decoder for searches of any size and for pre-read and post-read answers. Nothing recurses or panics, whatever the bytes;
+//! an intermediate tree is not built. Deliberately knows no connection.
 
-use ldap3::asn1::{PL, StructureTag};
-use untether_model::{AttrMap, AttrName, Dn, Entry, Value};
+use untether_directory::AttrNames;
+use untether_model::{AttrMap, Dn, Entry, Value};
 
-use crate::ber::{Element, OCTET_STRING};
+use crate::ber::{Element, OCTET_STRING, SEQUENCE, SET, take};
+use crate::message::{Malformed, op};
 
-/// What the server sent is not what the protocol allows there.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Malformed(pub(crate) String);
+#[cfg(test)]
+mod against_ldap3;
 
-fn malformed(what: &str) -> Malformed {
-    Malformed(format!("the server sent a malformed {what}"))
-}
+const BAD_ENTRY: Malformed = Malformed::because("the server sent a malformed entry");
 
-fn children(tag: StructureTag, what: &str) -> Result<Vec<StructureTag>, Malformed> {
-    match tag.payload {
-        PL::C(children) => Ok(children),
-        PL::P(_) => Err(malformed(what)),
+/// `SearchResultEntry` (RFC 4511, section 4.5.2): what is inside it.
+pub(crate) fn entry(content: &[u8], names: &mut AttrNames) -> Result<Entry, Malformed> {
+    let mut rest = content;
+    let name = take(&mut rest, OCTET_STRING).and_then(|name| std::str::from_utf8(name).ok()).ok_or(BAD_ENTRY)?;
+    let mut list = take(&mut rest, SEQUENCE).filter(|_| rest.is_empty()).ok_or(BAD_ENTRY)?;
+    let dn = Dn::parse(name)
+        .map_err(|error| Malformed(format!("the server sent an entry whose name cannot be read: {error}").into()))?;
+    let mut parts = Vec::with_capacity(count(list));
+    while !list.is_empty() {
+        let mut attribute = take(&mut list, SEQUENCE).ok_or(BAD_ENTRY)?;
+        let kind = take(&mut attribute, OCTET_STRING).ok_or(BAD_ENTRY)?;
+        let set = take(&mut attribute, SET).filter(|_| attribute.is_empty()).ok_or(BAD_ENTRY)?;
+        let kind = names
+            .get(kind)
+            .ok_or_else(|| Malformed(format!("the server sent an attribute named '{}'", kind.escape_ascii()).into()))?;
+        parts.push((kind, values(set)?));
     }
+    // An attribute may come in two parts, one per spelling that was asked for; no values means that only its type was sent.
+    Ok(Entry { dn, attrs: AttrMap::from_parts(parts) })
 }
 
-fn octets(tag: StructureTag, what: &str) -> Result<Vec<u8>, Malformed> {
-    match tag.payload {
-        PL::P(bytes) => Ok(bytes),
-        PL::C(_) => Err(malformed(what)),
+fn values(mut set: &[u8]) -> Result<Vec<Value>, Malformed> {
+    let mut values = Vec::with_capacity(count(set));
+    while !set.is_empty() {
+        values.push(Value::new(take(&mut set, OCTET_STRING).ok_or(BAD_ENTRY)?));
     }
+    Ok(values)
 }
 
-fn text(bytes: Vec<u8>, what: &str) -> Result<String, Malformed> {
-    String::from_utf8(bytes).map_err(|_| malformed(what))
-}
-
-fn name(spelled: &str) -> Result<Dn, Malformed> {
-    Dn::parse(spelled).map_err(|error| Malformed(format!("the server sent an entry whose name cannot be read: {error}")))
-}
-
-/// `SearchResultEntry` (RFC 4511, section 4.5.2).
-pub(crate) fn entry(tag: StructureTag) -> Result<Entry, Malformed> {
-    let mut parts = children(tag, "entry")?.into_iter();
-    let (Some(dn), Some(list)) = (parts.next(), parts.next()) else { return Err(malformed("entry")) };
-    let mut entry = Entry::new(name(&text(octets(dn, "entry name")?, "entry name")?)?);
-    for attribute in children(list, "attribute list")? {
-        let mut parts = children(attribute, "attribute")?.into_iter();
-        let (Some(kind), Some(values)) = (parts.next(), parts.next()) else { return Err(malformed("attribute")) };
-        let kind = AttrName::new(text(octets(kind, "attribute name")?, "attribute name")?);
-        let values = children(values, "value set")?;
-        let values: Vec<Value> = values.into_iter().map(|v| octets(v, "value").map(Value::new)).collect::<Result<_, _>>()?;
-        insert(&mut entry.attrs, kind, values);
+/// How many elements there are, to reserve memory for: no more than is a small fraction of the longest message, whatever the bytes say.
+fn count(elements: &[u8]) -> usize {
+    const MOST: usize = 10_000;
+    let mut rest = elements;
+    let mut count = 0;
+    while let Some((_, after)) = Element::read(rest).filter(|_| count < MOST) {
+        rest = after;
+        count += 1;
     }
-    Ok(entry)
+    count
 }
 
 /// `SearchResultReference`: URLs of where else to look.
-pub(crate) fn references(tag: StructureTag) -> Result<Vec<String>, Malformed> {
-    children(tag, "reference")?.into_iter().map(|url| text(octets(url, "reference")?, "reference")).collect()
+pub(crate) fn references(content: &[u8]) -> Result<Vec<String>, Malformed> {
+    let mut rest = content;
+    let mut urls = Vec::new();
+    while !rest.is_empty() {
+        let url = take(&mut rest, OCTET_STRING).and_then(|url| std::str::from_utf8(url).ok());
+        urls.push(url.ok_or(Malformed::because("the server sent a malformed reference"))?.to_owned());
+    }
+    Ok(urls)
 }
 
 /// The entry in the value of a pre-read or post-read response control (RFC 4527).
 pub(crate) fn read_entry(value: &[u8]) -> Result<Entry, Malformed> {
-    const SEARCH_RESULT_ENTRY: u8 = 0x64;
-    let bad = || malformed("pre-read or post-read answer");
-    let entry = Element::only(value).filter(|e| e.tag == SEARCH_RESULT_ENTRY).ok_or_else(bad)?;
-    let parts = entry.children().ok_or_else(bad)?;
-    let [dn, list] = parts[..] else { return Err(bad()) };
-    let mut entry = Entry::new(name(std::str::from_utf8(dn.content).map_err(|_| bad())?)?);
-    for attribute in list.children().ok_or_else(bad)? {
-        let parts = attribute.children().ok_or_else(bad)?;
-        let [kind, values] = parts[..] else { return Err(bad()) };
-        let kind = AttrName::new(std::str::from_utf8(kind.content).map_err(|_| bad())?);
-        let values = values.children().ok_or_else(bad)?;
-        insert(&mut entry.attrs, kind, values.into_iter().map(|v| Value::new(v.content)).collect());
-    }
-    Ok(entry)
-}
-
-/// An attribute may come in two parts (one per spelling that was asked for); no values means that only its type was sent.
-fn insert(attrs: &mut AttrMap, kind: AttrName, values: Vec<Value>) {
-    let held = attrs.entry(kind).or_default();
-    for value in values {
-        if held.is_empty() || !held.contains(&value) {
-            held.push(value);
-        }
-    }
+    let bad = Malformed::because("the server sent a malformed pre-read or post-read answer");
+    let found = Element::only(value).filter(|found| found.tag == op::ENTRY).ok_or(bad)?;
+    entry(found.content, &mut AttrNames::default())
 }
 
 /// The cookie in a paged-results response control (RFC 2696); empty after the last page.
 pub(crate) fn paged_cookie(value: &[u8]) -> Result<Vec<u8>, Malformed> {
-    let bad = || malformed("paged-results answer");
-    let parts = Element::only(value).and_then(Element::children).ok_or_else(bad)?;
+    const BAD: Malformed = Malformed::because("the server sent a malformed paged-results answer");
+    let parts = Element::only(value).and_then(Element::children).ok_or(BAD)?;
     match parts[..] {
         [_, cookie] if cookie.tag == OCTET_STRING => Ok(cookie.content.to_vec()),
-        _ => Err(bad()),
+        _ => Err(BAD),
     }
 }
 

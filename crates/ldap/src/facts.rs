@@ -39,13 +39,9 @@ impl Client {
     /// As for any read; [`Failure::Refused`] where the server does not know the operation.
     pub async fn who_am_i(&self) -> Outcome<String> {
         let subject = self.inner.subject("ask who we are");
-        let (result, name) = self
-            .inner
-            .reading(subject, |mut ldap| async move {
-                let exop = ldap3::exop::Exop { name: Some(WHO_AM_I.to_owned()), val: None };
-                ldap.extended(exop).await.map(|answer| (answer.1, answer.0.val.unwrap_or_default()))
-            })
-            .await?;
+        let bound = self.inner.settings.timeouts.operation;
+        let (result, name) =
+            self.inner.reading(subject, |connection| async move { connection.extended(bound, WHO_AM_I, None).await }).await?;
         if result.rc != 0 {
             return Err(subject.refusal(&result));
         }

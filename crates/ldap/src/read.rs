@@ -201,11 +201,11 @@ impl Inner {
 
     pub(crate) async fn compare(&self, dn: &Dn, attr: &AttrName, value: &Value) -> Outcome<Option<bool>> {
         let subject = self.subject("compare").about(dn);
-        let (name, kind, bytes) = (dn.as_str().to_owned(), attr.as_str().to_owned(), value.as_bytes().to_vec());
+        let bound = self.settings.timeouts.operation;
         let result = self
-            .reading(subject, |mut ldap| {
-                let (name, kind, bytes) = (name.clone(), kind.clone(), bytes.clone());
-                async move { ldap.compare(&name, &kind, bytes).await.map(|answer| answer.0) }
+            .reading(subject, |connection| async move {
+                let mut ldap = connection.ldap();
+                connection.within(bound, ldap.compare(dn.as_str(), attr.as_str(), value.as_bytes())).await.map(|answer| answer.0)
             })
             .await?;
         match result.rc {

@@ -1,47 +1,64 @@
-//! Paged searches: one per connection, each page bounded in time, the next page asked for while one is processed.
+//! Paged searches: one per connection, each page bounded in time and memory, the next page asked for while one is processed.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use ldap3::{LdapError, LdapResult, ResultEntry, SearchStream};
+use ldap3::LdapResult;
+use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
-use untether_directory::{Control, DirectoryError, EntryStream, Failure, Outcome, Page, Search};
+use untether_directory::{AttrNames, Control, DirectoryError, EntryStream, Failure, Outcome, Page, Search};
 
-use crate::client::{Inner, check_filter, is_entry, scope, unreadable};
-use crate::connection::Lost;
+use crate::client::Inner;
+use crate::connection::{Connection, Lost};
+use crate::message::{Malformed, Messages, op};
 use crate::outcome::{NO_SUCH_OBJECT, Subject};
 use crate::pool::Own;
+use crate::request::{Filter, SearchRequest};
 use crate::{controls, decode};
 
-type Stream = SearchStream<'static, String, Vec<String>>;
+/// A page with larger entries than that, in bytes as they arrived, is handed over in pieces.
+const PIECE: usize = 4 << 20;
 
 /// A running search on a connection of its own, which is kept for the next search when it ends well and closed otherwise.
 pub(crate) struct PagedSearch {
     inner: Arc<Inner>,
     search: Search,
+    filter: Filter,
     own: Option<Own>,
-    stream: Option<Stream>,
+    /// What is arriving of the page; `None` before it was asked for and after its end.
+    parts: Option<mpsc::Receiver<Vec<u8>>>,
+    names: AttrNames,
     /// Nothing has arrived yet, so the search can be sent again if a connection that lay idle turns out to be gone.
     untouched: bool,
     ended: Option<DirectoryError>,
 }
 
-/// How the answer to one page ended.
-enum End {
-    Complete,
-    More(Vec<u8>),
-    Failed(DirectoryError),
-    Gone(String),
+/// Why no more is gathered for now.
+enum Pause {
+    /// The page has its result.
+    Result(LdapResult),
+    /// It has many bytes; more will come.
+    Large,
+    Lost(Lost),
 }
 
 impl PagedSearch {
     /// Sends the search.
     pub(crate) async fn start(inner: Arc<Inner>, search: Search) -> Outcome<Self> {
-        let subject = inner.subject("search");
-        check_filter(subject.about(&search.base), &search.filter)?;
-        let own = inner.searches.take(&inner.connector, subject.about(&search.base)).await?;
-        let mut running = Self { inner, search, own: Some(own), stream: None, untouched: true, ended: None };
-        if let Err(lost) = running.send(&[]).await {
+        let subject = inner.subject("search").about(&search.base);
+        let filter = Filter::parse(subject, &search.filter)?;
+        let own = inner.searches.take(&inner.connector, subject).await?;
+        let mut running = Self {
+            inner,
+            search,
+            filter,
+            own: Some(own),
+            parts: None,
+            names: AttrNames::default(),
+            untouched: true,
+            ended: None,
+        };
+        if let Err(lost) = running.send(&[]) {
             running.again(lost).await?;
         }
         Ok(running)
@@ -51,101 +68,115 @@ impl PagedSearch {
         self.inner.subject("search").about(&self.search.base)
     }
 
-    /// Sends the request for the page after this cookie. The answer gathers in memory while an earlier page is processed.
-    async fn send(&mut self, cookie: &[u8]) -> Result<(), Lost> {
-        let mut sent = Vec::new();
-        if let Some(size) = self.search.page_size {
-            sent.push(controls::paged(size, cookie));
-        }
-        if self.search.manage_dsa_it {
-            sent.push(controls::manage_dsa_it());
-        }
-        let attrs: Vec<String> = self.search.attrs.iter().map(|a| a.as_str().to_owned()).collect();
-        let Some(connection) = self.own.as_ref().and_then(Own::connection) else { return Err(Lost::NotSent) };
-        let mut ldap = connection.ldap();
-        ldap.with_controls(sent);
-        let sending = ldap.streaming_search(self.search.base.as_str(), scope(self.search.scope), &self.search.filter, attrs);
-        let bound = self.inner.settings.timeouts.operation;
-        self.stream = Some(connection.within(bound, sending).await?);
+    fn connection(&self) -> Option<&Connection> {
+        self.own.as_ref().and_then(Own::connection)
+    }
+
+    /// Sends the request for the page after this cookie. Its answer waits in the connection while an earlier page is processed.
+    fn send(&mut self, cookie: &[u8]) -> Result<(), Lost> {
+        let paged = self.search.page_size.map(|size| controls::paged(size, cookie));
+        let controls: Vec<_> = paged.into_iter().chain(self.search.manage_dsa_it.then(controls::manage_dsa_it)).collect();
+        let request = SearchRequest {
+            base: &self.search.base,
+            scope: self.search.scope,
+            filter: &self.filter,
+            attrs: &self.search.attrs,
+            size_limit: 0,
+            controls: &controls,
+        };
+        let parts = self.connection().ok_or(Lost::NotSent)?.stream(&request)?;
+        self.parts = Some(parts);
         Ok(())
     }
 
     /// Sends the search again on a new connection, if the one that was lost lay idle before and nothing has arrived.
     async fn again(&mut self, lost: Lost) -> Outcome<()> {
         let idle = self.own.as_ref().is_some_and(|own| own.used_before);
-        if !idle || !self.untouched || matches!(lost, Lost::TimedOut(_)) {
+        if !idle || !self.untouched || !lost.allows_another_try() {
             return Err(lost.of_read(self.subject()));
         }
         if let Some(own) = &mut self.own {
             own.renew(&self.inner.connector).await?;
         }
-        self.send(&[]).await.map_err(|lost| lost.of_read(self.subject()))
+        self.send(&[]).map_err(|lost| lost.of_read(self.subject()))
     }
 
-    /// Gathers one page; what had arrived before a failure stays in it.
-    async fn gather(&mut self, page: &mut Page) -> End {
+    /// Gathers one page, or a piece of it; what had arrived before a failure stays in it.
+    async fn gather(&mut self, page: &mut Page) -> Pause {
         let bound = self.inner.settings.timeouts.operation;
         let deadline = Instant::now() + bound;
+        let mut bytes = 0;
         loop {
-            let Some(stream) = &mut self.stream else { return End::Complete };
-            match timeout_at(deadline, stream.next()).await {
-                Ok(Ok(Some(item))) => {
+            let Some(parts) = &mut self.parts else { return Pause::Lost(Lost::NotSent) };
+            match timeout_at(deadline, parts.recv()).await {
+                Ok(Some(part)) => {
                     self.untouched = false;
-                    if let Err(error) = self.take(item, page) {
-                        return End::Failed(error);
+                    bytes += part.len();
+                    match take(&part, page, &mut self.names) {
+                        Ok(Some(result)) => return Pause::Result(result),
+                        Ok(None) if bytes >= PIECE => return Pause::Large,
+                        Ok(None) => {}
+                        Err(malformed) => return Pause::Lost(self.breach(malformed).await),
                     }
                 }
-                Ok(Ok(None)) => {
-                    let result = stream.finish().await;
-                    self.stream = None;
-                    return self.judge(&result);
+                Ok(None) => {
+                    return Pause::Lost(match self.connection() {
+                        Some(connection) => connection.close().await,
+                        None => Lost::NotSent,
+                    });
                 }
-                Ok(Err(LdapError::EndOfStream)) => return End::Gone("the connection ended within the search".to_owned()),
-                Ok(Err(error)) => return End::Gone(error.to_string()),
                 Err(_) => {
-                    let why = format!("the page did not end within {} s", bound.as_secs_f32());
-                    return End::Failed(Lost::TimedOut(why).of_read(self.subject()));
+                    return Pause::Lost(Lost::TimedOut(format!("the page did not end within {} s", bound.as_secs_f32())));
                 }
             }
         }
     }
 
-    fn take(&self, item: ResultEntry, page: &mut Page) -> Outcome<()> {
-        let unreadable = |malformed| unreadable(self.subject(), malformed);
-        if is_entry(&item) {
-            page.entries.push(decode::entry(item.0).map_err(unreadable)?);
-        } else if item.is_ref() {
-            page.references.extend(decode::references(item.0).map_err(unreadable)?);
+    async fn breach(&self, malformed: Malformed) -> Lost {
+        match self.connection() {
+            Some(connection) => connection.breach(malformed).await,
+            None => Lost::Unanswered(malformed.to_string()),
         }
-        Ok(())
     }
 
-    fn judge(&self, result: &LdapResult) -> End {
+    /// What the result of a page says: the cookie of the next one, if there is one.
+    fn judge(&self, result: &LdapResult) -> Outcome<Option<Vec<u8>>> {
         let subject = self.subject();
         if result.rc != 0 {
             let error = subject.refusal(result);
-            return End::Failed(if result.rc == NO_SUCH_OBJECT {
+            return Err(if result.rc == NO_SUCH_OBJECT {
                 error.with_hint("check the base in the configuration; a right that is missing looks the same")
             } else {
                 error
             });
         }
         if self.search.page_size.is_none() {
-            return End::Complete;
+            return Ok(None);
         }
         match controls::answer(&result.ctrls, Control::PAGED_RESULTS).map(decode::paged_cookie) {
-            Some(Ok(cookie)) if cookie.is_empty() => End::Complete,
-            Some(Ok(cookie)) => End::More(cookie),
-            Some(Err(malformed)) => End::Failed(unreadable(subject, malformed)),
+            Some(Ok(cookie)) => Ok(Some(cookie).filter(|cookie| !cookie.is_empty())),
+            Some(Err(malformed)) => Err(subject.error(Failure::Unknown, malformed.to_string())),
+            None => Err(subject.error(Failure::Unknown, "the server gave no cookie; whether more entries follow is unknown")),
+        }
+    }
+
+    /// Goes on after a page: asks for the next one, or gives the connection back after the last.
+    fn go_on(&mut self, result: &LdapResult) -> Outcome<()> {
+        self.parts = None;
+        match self.judge(result)? {
+            Some(cookie) => self.send(&cookie).map_err(|lost| lost.of_read(self.subject())),
             None => {
-                End::Failed(subject.error(Failure::Unknown, "the server gave no cookie; whether more entries follow is unknown"))
+                if let Some(own) = self.own.take() {
+                    own.give_back();
+                }
+                Ok(())
             }
         }
     }
 
     async fn fail(&mut self, error: DirectoryError) {
-        self.stream = None;
-        if let Some(connection) = self.own.as_ref().and_then(Own::connection) {
+        self.parts = None;
+        if let Some(connection) = self.connection() {
             connection.close().await;
         }
         self.own = None;
@@ -153,34 +184,31 @@ impl PagedSearch {
     }
 }
 
+/// Takes messages apart into the page; the result if it is among them.
+fn take(messages: &[u8], page: &mut Page, names: &mut AttrNames) -> Result<Option<LdapResult>, Malformed> {
+    for message in Messages::of(messages) {
+        let message = message?;
+        match message.op {
+            op::ENTRY => page.entries.push(decode::entry(message.content, names)?),
+            op::REFERENCE => page.references.extend(decode::references(message.content)?),
+            _ => return message.result().map(Some),
+        }
+    }
+    Ok(None)
+}
+
 #[async_trait]
 impl EntryStream for PagedSearch {
     async fn next_page(&mut self) -> Outcome<Option<Page>> {
         let mut page = Page::default();
-        while self.ended.is_none() && self.stream.is_some() {
-            match self.gather(&mut page).await {
-                End::Complete => {
-                    if let Some(own) = self.own.take() {
-                        own.give_back();
-                    }
-                }
-                End::More(cookie) => {
-                    if let Err(lost) = self.send(&cookie).await {
-                        let error = lost.of_read(self.subject());
-                        self.fail(error).await;
-                    }
-                }
-                End::Failed(error) => self.fail(error).await,
-                End::Gone(why) => {
-                    self.stream = None;
-                    let lost = Lost::Unanswered(match self.own.as_ref().and_then(Own::connection) {
-                        Some(connection) => format!("{why}: {}", connection.close().await),
-                        None => why,
-                    });
-                    if let Err(error) = self.again(lost).await {
-                        self.fail(error).await;
-                    }
-                }
+        while self.ended.is_none() && self.parts.is_some() {
+            let gone_on = match self.gather(&mut page).await {
+                Pause::Result(result) => self.go_on(&result),
+                Pause::Large => Ok(()),
+                Pause::Lost(lost) => self.again(lost).await,
+            };
+            if let Err(error) = gone_on {
+                self.fail(error).await;
             }
             if !page.entries.is_empty() || !page.references.is_empty() {
                 return Ok(Some(page));

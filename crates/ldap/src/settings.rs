@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rustls::pki_types::ServerName;
 use untether_directory::{DirectoryError, Failure, Secret};
 use untether_model::{Dn, Side};
 use url::{Host, Url};
@@ -57,7 +58,7 @@ pub enum Bind {
     Simple {
         /// The name.
         dn: Dn,
-        /// The password. (ldap3 copies it into the request that it sends; that copy is freed, not wiped.)
+        /// The password. (ldap3 copies it into the request that it sends; that copy is freed, not wiped. The guard's own copies are wiped.)
         secret: Secret,
     },
     /// SASL EXTERNAL: on `ldapi://` the server takes the identity of our process.
@@ -90,11 +91,15 @@ pub struct Limits {
     pub connections: usize,
     /// Operations in flight on each of them, at most [`MAX_IN_FLIGHT`].
     pub in_flight: usize,
+    /// The longest message that is taken from the server, in bytes: an entry with all that was asked of it. A longer one ends the
+    /// connection.
+    pub message_bytes: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { page_size: 500, connections: 3, in_flight: 32 }
+        // More than a group of half a million members.
+        Self { page_size: 500, connections: 3, in_flight: 32, message_bytes: 64 << 20 }
     }
 }
 
@@ -105,7 +110,7 @@ pub(crate) enum Endpoint {
     Tcp {
         /// `host:port` as the resolver takes it.
         address: String,
-        /// What the certificate must carry; also the name that ldap3 is given.
+        /// What the certificate must carry.
         server_name: String,
         /// How it is protected.
         protection: Protection,
@@ -159,6 +164,14 @@ impl Settings {
         if !(1..=10_000).contains(&self.limits.page_size) {
             return Err(invalid(format!("{} entries a page; between 1 and 10000 are possible", self.limits.page_size)));
         }
+        if !(1 << 16..=1 << 30).contains(&self.limits.message_bytes) {
+            return Err(invalid(format!(
+                "messages of up to {} bytes; between {} and {} are possible",
+                self.limits.message_bytes,
+                1 << 16,
+                1 << 30
+            )));
+        }
         if self.timeouts.connect.is_zero() || self.timeouts.operation.is_zero() {
             return Err(invalid("a timeout of zero lets nothing through".to_owned()));
         }
@@ -208,16 +221,12 @@ impl Settings {
         }
         let server_name = match &self.tls.server_name {
             Some(name) => name.clone(),
-            None if matches!(ip, Some(IpAddr::V6(_))) && protection != Protection::None => {
-                return Err(invalid(format!(
-                    "'{}' has an IPv6 address, which cannot be checked against a certificate",
-                    self.url
-                ))
-                .with_hint("set server_name to the name that the certificate carries"));
-            }
-            None if matches!(ip, Some(IpAddr::V6(_))) => "localhost".to_owned(),
             None => bare.to_owned(),
         };
+        if protection != Protection::None && ServerName::try_from(server_name.as_str()).is_err() {
+            return Err(invalid(format!("'{server_name}' is neither the name nor the address of a server"))
+                .with_hint("set server_name to the name that the certificate carries"));
+        }
         let port = url.port().unwrap_or(if secure { 636 } else { 389 });
         let address = if matches!(ip, Some(IpAddr::V6(_))) { format!("[{bare}]:{port}") } else { format!("{bare}:{port}") };
         Ok(Endpoint::Tcp { address, server_name, protection })
@@ -276,11 +285,12 @@ mod tests {
         let socket = settings("ldapi://%2Fvar%2Frun%2Fldapi").endpoint().unwrap();
         assert_eq!(socket, Endpoint::Socket("/var/run/ldapi".into()));
         let mut v6 = settings("ldaps://[::1]:1636");
-        assert!(refusal(&v6).contains("server_name"));
+        let at = |name: &str| Endpoint::Tcp { address: "[::1]:1636".to_owned(), server_name: name.to_owned(), protection: tls };
+        assert_eq!(v6.endpoint().unwrap(), at("::1"));
         v6.tls.server_name = Some("ldap.example".to_owned());
-        let expected =
-            Endpoint::Tcp { address: "[::1]:1636".to_owned(), server_name: "ldap.example".to_owned(), protection: tls };
-        assert_eq!(v6.endpoint().unwrap(), expected);
+        assert_eq!(v6.endpoint().unwrap(), at("ldap.example"));
+        v6.tls.server_name = Some("no name".to_owned());
+        assert!(refusal(&v6).contains("server_name"));
     }
 
     #[test]

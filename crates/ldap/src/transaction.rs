@@ -16,7 +16,7 @@ use untether_directory::{Control, DirectoryError, Failure, Outcome, WriteOptions
 use untether_model::Dn;
 use untether_model::change::{Change, Modification};
 
-use crate::ber::{Element, INTEGER, OCTET_STRING, SEQUENCE, element, put};
+use crate::ber::{BOOLEAN, Element, INTEGER, OCTET_STRING, SEQUENCE, element, put};
 use crate::client::Inner;
 use crate::connection::{Connection, Lost};
 use crate::controls;
@@ -27,7 +27,6 @@ use crate::write::check;
 const SETTLE: Duration = Duration::from_millis(50);
 /// The extended operation that ends a transaction.
 const END: &str = "1.3.6.1.1.21.3";
-const BOOLEAN: u8 = 0x01;
 
 impl Inner {
     pub(crate) async fn transaction(&self, changes: &[(Dn, Vec<Modification>)], options: &WriteOptions) -> Outcome<()> {
@@ -52,7 +51,7 @@ impl Inner {
         };
         let mut own = self.transactions.take(&self.connector, subject).await?;
         let mut begun = self.begin(own.connection(), subject).await;
-        if own.used_before && matches!(begun, Err(Begin::Lost(Lost::NotSent | Lost::Unanswered(_)))) {
+        if own.used_before && matches!(&begun, Err(Begin::Lost(lost)) if lost.allows_another_try()) {
             // The server closed a connection that lay idle; a transaction that was only begun has no effect.
             own.renew(&self.connector).await?;
             begun = self.begin(own.connection(), subject).await;

@@ -213,7 +213,7 @@ fn judge(subject: Subject<'_>, change: &Change, options: &WriteOptions, result: 
     }
     let entry = |oid: &str| {
         let value = controls::answer(&result.ctrls, oid);
-        value.map(decode::read_entry).transpose().map_err(|malformed| unreadable(subject, malformed))
+        value.map(decode::read_entry).transpose().map_err(|malformed| unreadable(subject, &malformed))
     };
     Ok(Written { before: entry(Control::PRE_READ)?, after: entry(Control::POST_READ)? })
 }

@@ -85,7 +85,7 @@ pub fn settings_as(server: &Server, name: &Dn, password: &str) -> Settings {
         bind: Bind::Simple { dn: name.clone(), secret: Secret::new(password).unwrap() },
         base: dn(server.suffix()),
         timeouts: Timeouts { connect: Duration::from_secs(10), operation: Duration::from_secs(30) },
-        limits: Limits { page_size: 100, connections: 2, in_flight: 16 },
+        limits: Limits { page_size: 100, connections: 2, in_flight: 16, ..Limits::default() },
         allow_plain_loopback: false,
         transactions: false,
     }

@@ -1,0 +1,409 @@
+//! Stands between a server and ldap3: what the server sends is cut into messages and checked before anybody parses it.
+//!
+//! ldap3 panics on results that are not as it expects them, waits for ever for an inner length that leads out of its message, and
+//! follows nested elements until the stack ends. So it is handed one end of a socket pair, and only messages that are what the
+//! protocol allows: of a bounded length, with definite lengths that stay within their parent, nested no deeper than an answer needs,
+//! with the id and the kind of an answer to something that was asked. Anything else ends the connection, with the reason. Answers to
+//! searches never pass ldap3: they go to whoever searches as they arrived (see `answers`), and are decoded there.
+//!
+//! The guard and ldap3's own loop are one task, so that handing a message on costs no switch of tasks. Memory is bounded: by the
+//! longest message, by the answers that ldap3 has not taken yet, and by one part of an answer that nobody has taken yet.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::UnixStream;
+use tokio::sync::mpsc;
+use zeroize::Zeroize as _;
+
+use crate::answers::{Order, Searches};
+use crate::ber::check_nesting;
+use crate::message::{Malformed, Message, length, op};
+use crate::wire::Wire;
+
+/// Bytes that are asked for at once.
+const READ: usize = 64 << 10;
+/// A buffer that grew larger than this is given back when it is empty.
+const KEPT: usize = 1 << 20;
+/// Nothing more is taken from ldap3 while so many bytes wait for the server.
+const BACKLOG: usize = 1 << 20;
+/// The name of the notice of disconnection (RFC 4511, section 4.4.1).
+const DISCONNECTION: &[u8] = b"1.3.6.1.4.1.1466.20036";
+/// Notices from the server are looked into up to this length.
+const NOTICE: usize = 64 << 10;
+
+/// Why a connection ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// It was closed or lost, in words.
+    Closed(String),
+    /// The server sent what the protocol does not allow; what, in words.
+    Breach(String),
+}
+
+impl From<Malformed> for Ended {
+    fn from(malformed: Malformed) -> Self {
+        Self::Breach(malformed.to_string())
+    }
+}
+
+/// One connection's traffic.
+pub(crate) struct Guard {
+    wire: Box<dyn Wire>,
+    limit: usize,
+    /// From the server.
+    received: Received,
+    /// To the server.
+    requests: Queue,
+    /// ldap3's other end; `None` once nothing more will come for it.
+    pipe: Option<UnixStream>,
+    /// From ldap3, up to a whole message.
+    written: Received,
+    /// To ldap3.
+    answers: Queue,
+    /// What ldap3 has asked and is not answered yet: the id, and the operation that answers it.
+    asked: Vec<(i32, u8)>,
+    searches: Searches,
+    orders: mpsc::UnboundedReceiver<Order>,
+}
+
+impl Guard {
+    /// Guards this wire; ldap3 has the other end of `pipe`. No message longer than `limit` is taken.
+    pub(crate) fn new(wire: Box<dyn Wire>, pipe: UnixStream, orders: mpsc::UnboundedReceiver<Order>, limit: usize) -> Self {
+        Self {
+            wire,
+            limit,
+            received: Received::default(),
+            requests: Queue::default(),
+            pipe: Some(pipe),
+            written: Received::default(),
+            answers: Queue::default(),
+            asked: Vec::new(),
+            searches: Searches::new(limit),
+            orders,
+        }
+    }
+
+    /// Carries messages both ways, and drives ldap3, until the connection ends.
+    pub(crate) async fn drive<E>(mut self, ldap3: impl Future<Output = Result<(), E>>) -> Ended {
+        let mut ldap3 = pin!(ldap3);
+        let mut ldap3_ended = false;
+        let ended = poll_fn(|cx| {
+            ldap3_ended = ldap3.as_mut().poll(cx).is_ready();
+            if ldap3_ended {
+                return Poll::Ready(Ended::Closed("the connection was closed".to_owned()));
+            }
+            self.poll(cx)
+        })
+        .await;
+        // What arrived before the end is still handed on; ldap3 ends when there is nothing more.
+        poll_fn(|cx| {
+            let failed = matches!(self.poll_answers(cx), Poll::Ready(Err(_)));
+            if failed || self.answers.is_empty() {
+                self.pipe = None;
+            }
+            ldap3_ended = ldap3_ended || ldap3.as_mut().poll(cx).is_ready();
+            if ldap3_ended { self.searches.poll_done(cx) } else { Poll::Pending }
+        })
+        .await;
+        ended
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
+        loop {
+            let mut moved = false;
+            for step in [Self::poll_orders, Self::poll_written, Self::poll_requests, Self::poll_received, Self::poll_answers] {
+                match step(self, cx) {
+                    Poll::Ready(Ok(())) => moved = true,
+                    Poll::Ready(Err(ended)) => return Poll::Ready(ended),
+                    Poll::Pending => {}
+                }
+            }
+            if !moved {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Takes searches that are to be sent.
+    fn poll_orders(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Ended>> {
+        match self.orders.poll_recv(cx) {
+            Poll::Ready(Some(order)) => {
+                self.requests.push(&order.request);
+                self.searches.begin(order);
+                Poll::Ready(Ok(()))
+            }
+            // Whoever could order has gone, and with them the connection.
+            Poll::Ready(None) | Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Takes what ldap3 writes, message by message.
+    fn poll_written(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Ended>> {
+        let Some(pipe) = self.pipe.as_mut().filter(|_| self.requests.len() < BACKLOG) else { return Poll::Pending };
+        let count = match self.written.poll_fill(cx, pipe) {
+            Poll::Ready(Ok(count)) => count,
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(lost(&error))),
+            Poll::Pending => return Poll::Pending,
+        };
+        if count == 0 {
+            return Poll::Ready(Err(Ended::Closed("the connection was closed".to_owned())));
+        }
+        while let Some(whole) = length(self.written.filled(), usize::MAX)? {
+            let (bytes, _) = self.written.filled().split_at(whole);
+            let message = Message::read(bytes)?;
+            if let Some(answer) = answered_by(message.op) {
+                self.asked.push((message.id, answer));
+            }
+            self.requests.push(bytes);
+            self.written.wipe(whole);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Sends what waits.
+    fn poll_requests(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Ended>> {
+        self.requests.poll_write(cx, &mut self.wire).map_err(|error| lost(&error))
+    }
+
+    /// Reads as long as there is something, and hands it on.
+    fn poll_received(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Ended>> {
+        let mut moved = self.searches.poll_parts(cx).is_ready();
+        let ended = loop {
+            if self.searches.are_full() || self.answers.len() > self.limit {
+                break None;
+            }
+            match self.received.poll_fill(cx, &mut self.wire) {
+                Poll::Ready(Ok(0)) => break Some(Ended::Closed(self.cut_off())),
+                Poll::Ready(Ok(_)) => moved = true,
+                Poll::Ready(Err(error)) => break Some(lost(&error)),
+                Poll::Pending => break None,
+            }
+            if let Err(ended) = self.sort() {
+                break Some(ended);
+            }
+        };
+        let _ = self.searches.poll_parts(cx);
+        match ended {
+            Some(ended) => Poll::Ready(Err(ended)),
+            None if moved => Poll::Ready(Ok(())),
+            None => Poll::Pending,
+        }
+    }
+
+    fn cut_off(&self) -> String {
+        match self.received.filled() {
+            [] => "the server closed the connection".to_owned(),
+            begun => format!("the server closed the connection within a message, of which {} bytes had arrived", begun.len()),
+        }
+    }
+
+    /// Hands each message that has arrived to whom it is for.
+    fn sort(&mut self) -> Result<(), Ended> {
+        while let Some(whole) = length(self.received.filled(), self.limit)? {
+            let (bytes, _) = self.received.filled().split_at(whole);
+            let message = Message::read(bytes)?;
+            if message.id == 0 {
+                notice(&message, bytes)?;
+                self.received.drop_first(whole);
+            } else if let Some(search) = self.searches.find(message.id) {
+                if search.takes(message.op, whole)? {
+                    self.received.move_first(whole, search.bytes());
+                } else {
+                    self.received.drop_first(whole);
+                }
+            } else {
+                check(&mut self.asked, &message, bytes)?;
+                self.answers.push(bytes);
+                self.received.drop_first(whole);
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands ldap3 what is for it.
+    fn poll_answers(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Ended>> {
+        match &mut self.pipe {
+            Some(pipe) => self.answers.poll_write(cx, pipe).map_err(|error| lost(&error)),
+            None => Poll::Pending,
+        }
+    }
+}
+
+fn lost(error: &io::Error) -> Ended {
+    Ended::Closed(format!("connection lost: {error}"))
+}
+
+/// The operation that answers a request; `None` where nothing does.
+fn answered_by(request: u8) -> Option<u8> {
+    match request {
+        op::UNBIND | op::ABANDON => None,
+        op::DELETE => Some(op::DELETED),
+        other => Some(other.wrapping_add(1)),
+    }
+}
+
+/// Checks a message that ldap3 is to get: it answers something that ldap3 asked, and it is a result in every detail.
+fn check(asked: &mut Vec<(i32, u8)>, message: &Message<'_>, bytes: &[u8]) -> Result<(), Malformed> {
+    let id = message.id;
+    let Some(at) = asked.iter().position(|(asked, _)| *asked == id) else {
+        return Err(Malformed(format!("the server answered a request that was not sent (message id {id})").into()));
+    };
+    let (_, answer) = asked.swap_remove(at);
+    if message.op != answer {
+        return Err(Malformed(format!("the server answered with the wrong kind of message (0x{:02x})", message.op).into()));
+    }
+    check_nesting(bytes).map_err(|what| Malformed(format!("the server sent a message with {what}").into()))?;
+    message.result().map(|_| ())
+}
+
+/// A message that answers nothing: it ends the connection if it is the notice of disconnection, and is passed over otherwise.
+fn notice(message: &Message<'_>, bytes: &[u8]) -> Result<(), Ended> {
+    if message.op != op::EXTENDED_DONE {
+        return Err(Malformed::because("the server sent an answer with the message id 0").into());
+    }
+    let looked_into = bytes.get(..NOTICE).unwrap_or(bytes);
+    if !looked_into.windows(DISCONNECTION.len()).any(|name| name == DISCONNECTION) {
+        return Ok(());
+    }
+    let why = match message.result() {
+        Ok(result) if !result.text.is_empty() => format!("the server ended the connection: {}", result.text),
+        Ok(result) => format!("the server ended the connection (result code {})", result.rc),
+        Err(_) => "the server ended the connection".to_owned(),
+    };
+    Err(Ended::Closed(why))
+}
+
+/// Bytes that have arrived and are not taken yet.
+#[derive(Default)]
+struct Received {
+    bytes: Vec<u8>,
+    start: usize,
+    end: usize,
+}
+
+impl Received {
+    fn filled(&self) -> &[u8] {
+        self.bytes.get(self.start..self.end).unwrap_or_default()
+    }
+
+    /// Room for [`READ`] bytes at least.
+    fn room(&mut self) -> &mut [u8] {
+        if self.bytes.len() - self.end < READ && self.start > 0 {
+            self.bytes.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+        }
+        if self.bytes.len() - self.end < READ {
+            let needed = self.end + READ;
+            self.bytes.resize(needed.max(self.bytes.len() * 2), 0);
+        }
+        self.bytes.get_mut(self.end..).unwrap_or_default()
+    }
+
+    /// Reads once: how many bytes came; 0 at the end.
+    fn poll_fill(&mut self, cx: &mut Context<'_>, from: &mut (impl AsyncRead + Unpin)) -> Poll<io::Result<usize>> {
+        let mut room = ReadBuf::new(self.room());
+        let read = Pin::new(from).poll_read(cx, &mut room);
+        let count = room.filled().len();
+        self.end += count;
+        read.map_ok(|()| count)
+    }
+
+    fn drop_first(&mut self, count: usize) {
+        self.start += count;
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+            if self.bytes.len() > KEPT {
+                self.bytes = Vec::new();
+            }
+        }
+    }
+
+    /// The same for what may hold a secret.
+    fn wipe(&mut self, count: usize) {
+        if let Some(first) = self.bytes.get_mut(self.start..self.start + count) {
+            first.zeroize();
+        }
+        self.drop_first(count);
+    }
+
+    /// Moves the first bytes to the end of `to`. Many of them change their owner without being copied.
+    fn move_first(&mut self, count: usize, to: &mut Vec<u8>) {
+        if count < KEPT || !to.is_empty() {
+            to.extend_from_slice(self.filled().get(..count).unwrap_or_default());
+            self.drop_first(count);
+            return;
+        }
+        let rest = self.bytes.get(self.start + count..self.end).unwrap_or_default().to_vec();
+        let mut whole = std::mem::take(&mut self.bytes);
+        whole.truncate(self.start + count);
+        whole.drain(..self.start);
+        *to = whole;
+        (self.start, self.end) = (0, rest.len());
+        self.bytes = rest;
+    }
+}
+
+/// Bytes that are to be written.
+#[derive(Default)]
+struct Queue {
+    bytes: Vec<u8>,
+    sent: usize,
+    /// Something was written that the writer may still hold back.
+    unflushed: bool,
+}
+
+impl Queue {
+    fn push(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    fn len(&self) -> usize {
+        self.bytes.len() - self.sent
+    }
+
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Writes and flushes as much as can be; ready if anything went.
+    fn poll_write(&mut self, cx: &mut Context<'_>, to: &mut (impl AsyncWrite + Unpin)) -> Poll<io::Result<()>> {
+        let mut moved = false;
+        while !self.is_empty() {
+            let waiting = self.bytes.get(self.sent..).unwrap_or_default();
+            match Pin::new(&mut *to).poll_write(cx, waiting) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(count)) => {
+                    // It may have been a secret.
+                    if let Some(gone) = self.bytes.get_mut(self.sent..self.sent + count) {
+                        gone.zeroize();
+                    }
+                    self.sent += count;
+                    self.unflushed = true;
+                    moved = true;
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => break,
+            }
+        }
+        if self.is_empty() && self.sent > 0 {
+            self.bytes.clear();
+            self.sent = 0;
+            if self.bytes.capacity() > KEPT {
+                self.bytes = Vec::new();
+            }
+        }
+        if self.unflushed {
+            match Pin::new(to).poll_flush(cx) {
+                Poll::Ready(Ok(())) => self.unflushed = false,
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {}
+            }
+        }
+        if moved { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+}
