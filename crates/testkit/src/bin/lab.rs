@@ -1,15 +1,18 @@
-//! Command `lab`: starts, shows and stops a laboratory of two real OpenLDAP servers; or writes exports alone.
+//! Command `lab`: starts, shows and stops a laboratory of two real OpenLDAP servers; writes exports alone; a proxy that breaks connections.
 
 use clap::{Args, Parser, Subcommand};
 use std::error::Error;
-use std::io::Write;
+use std::io::{BufRead, Write};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 use untether_testkit::generate;
 use untether_testkit::lab::{
     CONFIGURATION_FILE, DESCRIPTION_FILE, DataSource, Description, Laboratory, StoreDescription, StoreStatus, ToolConfiguration,
     UpOptions, UpOutcome, configure_exports, play,
 };
+use untether_testkit::proxy::{Fault, Proxy};
 
 /// Two real OpenLDAP servers on loopback, with generated data
 #[derive(Parser)]
@@ -52,6 +55,27 @@ enum Command {
         #[command(flatten)]
         place: Place,
     },
+    /// Stand between a client and a server, and delay or break their connections. Reads commands from standard input, one a line:
+    /// a fault as --fault takes it, `lift`, `delay MILLISECONDS`, `status`. Runs until it is ended.
+    Proxy(Between),
+}
+
+#[derive(Args)]
+struct Between {
+    /// Address and port of the server
+    #[arg(long)]
+    to: SocketAddr,
+    /// Where to listen [default: a free port of 127.0.0.1, which is printed]
+    #[arg(long)]
+    listen: Option<SocketAddr>,
+    /// Milliseconds that bytes are under way, each way
+    #[arg(long, default_value_t = 0)]
+    delay: u64,
+    /// What to do to each connection: `cut|reset|stall|half-open BYTES client|server` (after so many bytes of that sender),
+    /// `trickle BYTES_PER_SECOND`; without TLS also `corrupt|endless|bomb|wrong-id|indefinite|huge|lying ANSWERS` (in place of
+    /// the next answer after so many)
+    #[arg(long)]
+    fault: Option<Fault>,
 }
 
 #[derive(Args)]
@@ -159,6 +183,40 @@ fn run(command: Command, out: &mut impl Write) -> Result<ExitCode, Box<dyn Error
             let all_run = print_status(&Laboratory::at(&place.dir), out)?;
             Ok(if all_run { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
+        Command::Proxy(between) => stand_between(&between, out),
+    }
+}
+
+/// Serves until the process is ended; what is typed changes what is done.
+fn stand_between(between: &Between, out: &mut impl Write) -> Result<ExitCode, Box<dyn Error>> {
+    let proxy = match between.listen {
+        Some(address) => Proxy::listen(address, between.to)?,
+        None => Proxy::start(between.to)?,
+    };
+    proxy.delay(Duration::from_millis(between.delay));
+    if let Some(fault) = between.fault {
+        proxy.set(fault);
+    }
+    writeln!(out, "{} leads to {}", proxy.address(), between.to)?;
+    for line in std::io::stdin().lock().lines() {
+        let line = line?;
+        match line.split_whitespace().collect::<Vec<_>>()[..] {
+            [] => {}
+            ["status"] => writeln!(out, "{} connections, {} struck", proxy.connections(), proxy.struck())?,
+            ["lift"] => proxy.lift(),
+            ["delay", milliseconds] => match milliseconds.parse() {
+                Ok(milliseconds) => proxy.delay(Duration::from_millis(milliseconds)),
+                Err(error) => writeln!(out, "'{milliseconds}' is no number of milliseconds: {error}")?,
+            },
+            _ => match line.parse() {
+                Ok(fault) => proxy.set(fault),
+                Err(error) => writeln!(out, "{error}")?,
+            },
+        }
+    }
+    // Nothing more will be typed.
+    loop {
+        std::thread::park();
     }
 }
 

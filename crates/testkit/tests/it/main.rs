@@ -9,6 +9,8 @@ mod lab;
 #[cfg(test)]
 mod laboratory;
 #[cfg(test)]
+mod proxy;
+#[cfg(test)]
 mod simulate;
 #[cfg(test)]
 mod twins;
