@@ -1,8 +1,12 @@
 //! Standard output and standard error. With `--json` standard output carries JSON only.
+//!
+//! Whatever is said passes [`untether_model::neutral`] here, so that no text from a server reaches a terminal as it is, even where a
+//! command forgot.
 
 use std::io::Write as _;
 
 use serde::Serialize;
+use untether_model::neutral;
 
 use crate::error::CliError;
 
@@ -25,11 +29,16 @@ impl Output {
     /// A result for people; nothing where JSON was asked for.
     pub fn say(&self, text: impl AsRef<str>) {
         if !self.json {
-            self.raw(text.as_ref());
+            self.text(text.as_ref());
         }
     }
 
-    /// A line on standard output, whatever was asked for. A closed pipe is the reader's decision, not an error.
+    /// Lines for people on standard output, whatever was asked for.
+    pub fn text(&self, text: &str) {
+        self.raw(&neutral::lines(text));
+    }
+
+    /// A line on standard output as it is: a file's content. A closed pipe is the reader's decision, not an error.
     pub fn raw(&self, text: &str) {
         let mut out = std::io::stdout().lock();
         let _ = writeln!(out, "{text}");
@@ -38,13 +47,13 @@ impl Output {
     /// A note for people on standard error.
     pub fn note(&self, text: impl AsRef<str>) {
         let mut err = std::io::stderr().lock();
-        let _ = writeln!(err, "{}", text.as_ref());
+        let _ = writeln!(err, "{}", neutral::lines(text.as_ref()));
     }
 
     /// Replaces the line that the cursor is on, on standard error.
     pub fn same_line(&self, text: &str) {
         let mut err = std::io::stderr().lock();
-        let short: String = text.chars().take(79).collect();
+        let short: String = neutral::terminal(text).chars().take(79).collect();
         let _ = write!(err, "\r{short:<79}");
         let _ = err.flush();
     }
@@ -59,8 +68,13 @@ impl Output {
     /// One row of a list, as a line of JSON; only where JSON was asked for.
     pub fn row<T: Serialize>(&self, body: &T) {
         if self.json {
-            self.raw(&serde_json::to_string(body).unwrap_or_default());
+            self.line(body);
         }
+    }
+
+    /// A line of JSON, whatever was asked for.
+    pub fn line<T: Serialize>(&self, body: &T) {
+        self.raw(&neutral::json(&serde_json::to_string(body).unwrap_or_default()));
     }
 
     /// An error, with what to do next.
@@ -81,5 +95,5 @@ fn schema_line<T: Serialize>(command: &str, body: &T) -> String {
     if let Some(object) = value.as_object_mut() {
         object.insert("schema".to_owned(), format!("untether.{command}/1").into());
     }
-    value.to_string()
+    neutral::json(&value.to_string())
 }

@@ -16,6 +16,7 @@ pub mod event;
 pub mod finding;
 pub mod ids;
 pub mod keys;
+pub mod neutral;
 pub mod operation;
 pub mod plan;
 pub mod policy;

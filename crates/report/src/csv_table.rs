@@ -1,5 +1,6 @@
 //! The table of entities as comma-separated values, for spreadsheets.
 
+use untether_model::neutral;
 use untether_model::operation::Track;
 
 use crate::progress::{EntityProgress, ProgressReport};
@@ -16,12 +17,6 @@ impl std::fmt::Display for CsvError {
 }
 
 impl std::error::Error for CsvError {}
-
-/// A field that a spreadsheet does not take for a formula: what begins like one gets an apostrophe in front (OWASP, "CSV
-/// Injection").
-pub fn neutral(field: &str) -> String {
-    if field.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{field}") } else { field.to_owned() }
-}
 
 /// One row an entity; empty fields are figures that no audit has given yet.
 ///
@@ -58,8 +53,8 @@ pub fn entity_csv(report: &ProgressReport, lang: Lang) -> Result<String, CsvErro
 fn row(report: &ProgressReport, entity: &EntityProgress, (lang, tracks): (Lang, &[Track])) -> Vec<String> {
     let name = lang.pick(&entity.name_ja, &entity.name);
     let mut row = vec![
-        neutral(entity.id.as_str()),
-        neutral(name),
+        neutral::cell(entity.id.as_str()),
+        neutral::cell(name),
         entity.deadline.map(|day| day.to_string()).unwrap_or_default(),
         lang.pick(if entity.overdue { "超過" } else { "" }, if entity.overdue { "yes" } else { "no" }).to_owned(),
     ];

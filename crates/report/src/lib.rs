@@ -12,7 +12,7 @@ mod progress;
 mod words;
 
 pub use compute::{Inputs, compute};
-pub use csv_table::{CsvError, entity_csv, neutral};
+pub use csv_table::{CsvError, entity_csv};
 pub use history::{BatchEvent, BatchEventKind, Cite, History};
 pub use markdown::markdown;
 pub use progress::{

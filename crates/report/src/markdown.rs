@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use untether_model::neutral::markdown as plain;
+
 use crate::history::BatchEventKind;
 use crate::progress::{
     BatchProgress, EntityProgress, Milestone, MilestoneState, ProgressReport, Residual, RuleCount, StageCount, TrackProgress,
@@ -22,23 +24,6 @@ pub fn markdown(report: &ProgressReport, lang: Lang) -> String {
     page.accepted();
     page.coverage();
     page.text
-}
-
-/// Text that is not Markdown: names, reasons and messages come from people and servers.
-fn plain(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '\n' | '\r' | '\t' => safe.push(' '),
-            '|' | '<' | '>' | '`' | '*' | '_' | '[' | ']' | '\\' => {
-                safe.push('\\');
-                safe.push(c);
-            }
-            c if c.is_control() => safe.push('\u{fffd}'),
-            c => safe.push(c),
-        }
-    }
-    safe
 }
 
 struct Page<'a> {

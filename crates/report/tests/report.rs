@@ -11,7 +11,7 @@ use untether_model::plan::WaveRef;
 use untether_model::policy::{Entity, PlanPolicy};
 use untether_model::run::{AuditCounts, ClaimedSubject, GateKind, GateScope, ParkReason, Record, RunState, WaveClaim, apply};
 use untether_model::{BatchId, EntityId, PlanId, Round, StateId, SubjectId, WaveId};
-use untether_report::{History, Inputs, Lang, MilestoneState, ProgressReport, compute, entity_csv, markdown, neutral};
+use untether_report::{History, Inputs, Lang, MilestoneState, ProgressReport, compute, entity_csv, markdown};
 
 struct Ledger {
     state: RunState,
@@ -289,11 +289,4 @@ fn an_accepted_gate_is_told_apart_and_its_reason_cannot_break_the_page() {
     let line = text.lines().find(|l| l.contains("hanako")).unwrap();
     assert!(line.contains(r"because: logs come # later \| \<b\>"), "{line}");
     assert!(line.ends_with(&format!("(record {seq})")), "{line}");
-}
-
-#[test]
-fn fields_that_look_like_formulas_are_neutralized() {
-    for (field, safe) in [("=1+1", "'=1+1"), ("@x", "'@x"), ("-2", "'-2"), ("+3", "'+3"), ("own", "own")] {
-        assert_eq!(neutral(field), safe);
-    }
 }

@@ -11,8 +11,7 @@ use untether_ledger::{Area, JsonLinesReader, SealedReader, Shelf};
 use untether_model::finding::{Finding, Place, Severity};
 use untether_model::policy::Entity;
 use untether_model::run::{Decision, RunState};
-use untether_model::{FindingId, SubjectId};
-use untether_report::neutral;
+use untether_model::{FindingId, SubjectId, neutral};
 
 use crate::args::{FindingsArgs, Format};
 use crate::command::plan::last_snapshot;
@@ -108,14 +107,14 @@ pub fn run(config: &Config, args: &FindingsArgs, output: &Output) -> Result<Exit
         totals.count(&row);
         failed |= row.waived_until.is_none() && fail_on.is_some_and(|least| row.finding.severity >= least);
         match format {
-            Format::Json => output.raw(&serde_json::to_string(&row).map_err(CliError::failed)?),
+            Format::Json => output.line(&row),
             Format::Csv => output.raw(&csv_line(&csv_fields(&row))?),
-            Format::Table | Format::Md => output.raw(&block(&row)),
+            Format::Table | Format::Md => output.text(&block(&row)),
         }
         Ok(())
     })?;
     if format == Format::Table {
-        output.raw(&totals.words());
+        output.text(&totals.words());
     }
     Ok(if failed { Exit::Findings } else { Exit::Done })
 }
@@ -208,9 +207,9 @@ impl Totals {
 fn block(row: &Row) -> String {
     let f = &row.finding;
     let entity = f.entity.as_ref().map_or("-", |e| e.as_str());
-    let mut lines = vec![format!("{:<8} {:<26} {:<11} {}", f.severity, f.rule, f.store, safe(entity))];
+    let mut lines = vec![format!("{:<8} {:<26} {:<11} {}", f.severity, f.rule, f.store, neutral::terminal(entity))];
     if let Some(dn) = &f.dn {
-        lines.push(format!("  {}", safe(dn.as_str())));
+        lines.push(format!("  {}", neutral::terminal(dn.as_str())));
     }
     let subject = f.subject.as_ref().map_or_else(String::new, |id| format!("  subject {id}"));
     let mut marks = Vec::new();
@@ -220,18 +219,13 @@ fn block(row: &Row) -> String {
     let marks = if marks.is_empty() { String::new() } else { format!("  [{}]", marks.join(", ")) };
     lines.push(format!("  finding {}{subject}{marks}", f.id));
     for (fact, values) in &f.evidence.facts {
-        let shown: Vec<String> = values.iter().take(SHOWN_VALUES).map(|v| safe(v)).collect();
+        let shown: Vec<String> = values.iter().take(SHOWN_VALUES).map(|v| neutral::terminal(v)).collect();
         let more = values.len().saturating_sub(SHOWN_VALUES);
         let more = if more > 0 { format!(" … {more} more, {} in all", values.len()) } else { String::new() };
-        lines.extend(wrap(&format!("{}: {}{more}", safe(fact), shown.join("; "))));
+        lines.extend(wrap(&format!("{}: {}{more}", neutral::terminal(fact), shown.join("; "))));
     }
-    lines.extend(wrap(&format!("remedy: {}", safe(&f.remedy))));
+    lines.extend(wrap(&format!("remedy: {}", neutral::terminal(&f.remedy))));
     lines.join("\n")
-}
-
-/// Text from a directory without what would steer a terminal.
-pub fn safe(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 /// Lines of at most [`WIDTH`] columns, indented; a word that is longer stays whole.
@@ -274,7 +268,7 @@ fn csv_fields(row: &Row) -> [String; 12] {
         facts.join(" | "),
         f.remedy.clone(),
     ]
-    .map(|field| neutral(&field))
+    .map(|field| neutral::cell(&field))
 }
 
 /// One line of comma-separated values, without its line feed.

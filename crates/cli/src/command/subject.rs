@@ -9,6 +9,7 @@ use untether_ledger::Reader;
 use untether_model::approval::{Statement, Subject as About};
 use untether_model::digest::Digest;
 use untether_model::finding::Finding;
+use untether_model::neutral::terminal as safe;
 use untether_model::operation::{Stage, Track, UndoClass};
 use untether_model::run::{CellState, CellStatus, Decision, Record, RunState};
 use untether_model::snapshot::{EntryRole, Subject};
@@ -17,7 +18,7 @@ use untether_planner::Source;
 
 use crate::args::{SignArgs, SubjectCommand};
 use crate::command::approve::until as until_time;
-use crate::command::findings::{Marks, Row, each_finding, safe};
+use crate::command::findings::{Marks, Row, each_finding};
 use crate::command::plan::{last_snapshot, stored_audit};
 use crate::config::Config;
 use crate::error::{CliError, Exit};
