@@ -102,6 +102,10 @@ text_id! {
     FindingId
 }
 text_id! {
+    /// One undecided account; equal in every audit that cannot decide on it.
+    CaseId
+}
+text_id! {
     /// The first ten characters of a plan's digest.
     PlanId
 }
@@ -114,6 +118,13 @@ impl SubjectId {
     /// The id of a subject that was first seen with this anchor, for instance `roster/own/10023` or `shared/<stable id>`.
     pub fn from_anchor(anchor: &str) -> Self {
         Self(format!("s-{}", short_hash(&["subject", anchor], 10)))
+    }
+}
+
+impl CaseId {
+    /// The id of the case about the account with this anchor.
+    pub fn from_anchor(anchor: &str) -> Self {
+        Self(format!("m-{}", short_hash(&["match", anchor], 10)))
     }
 }
 
