@@ -2,7 +2,7 @@
 //!
 //! Reaches what reads values: credentials, times, access logs, `cn=config`, groups, references.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -114,6 +114,8 @@ async fn audit(shared: &TwinHandle, independent: &TwinHandle) -> Result<Vec<Stri
         now: now(),
         as_of: None,
         before: None,
+        register: None,
+        waived: &BTreeSet::new(),
         progress: &Silent,
     };
     let outcome: AuditOutcome = run(inputs, &files).await.map_err(|error| error.to_string())?;

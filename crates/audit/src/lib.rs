@@ -3,8 +3,11 @@
 //! Only reads; it is handed reading capabilities and could not write. Knows no clock, no progress of a migration, and nothing of
 //! where its results are stored: they go to sinks.
 
+mod activity;
+pub mod cards;
 pub mod collect;
 pub mod correlate;
+pub mod encoding;
 pub mod explain;
 pub mod links;
 pub mod roster;

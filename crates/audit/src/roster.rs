@@ -1,13 +1,13 @@
 //! Decoding a roster file: character encoding and CSV. What its rows mean is [`untether_model::roster`].
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::Read;
 
-use encoding_rs::{SHIFT_JIS, UTF_8};
 use untether_model::EntityId;
-use untether_model::policy::{Entity, RosterEncoding, RosterPolicy};
+use untether_model::policy::{Entity, RosterPolicy};
 use untether_model::roster::{Roster, RosterError, RosterReader};
+
+use crate::encoding::decode;
 
 /// Why a roster file is refused.
 #[derive(Debug, thiserror::Error)]
@@ -61,29 +61,9 @@ pub fn read_roster(
     if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > LIMIT_BYTES {
         return Err(RosterFileError::TooLarge(LIMIT_BYTES));
     }
-    let text = decode(policy.encoding, &bytes)?;
+    let text =
+        decode(policy.encoding, &bytes).map_err(|bad| RosterFileError::Encoding { line: bad.line, encoding: bad.tried })?.text;
     rows(policy, entities, &text)
-}
-
-fn decode(encoding: RosterEncoding, bytes: &[u8]) -> Result<Cow<'_, str>, RosterFileError> {
-    let unmarked = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let utf8 = || UTF_8.decode_without_bom_handling_and_without_replacement(unmarked);
-    let shift_jis = || SHIFT_JIS.decode_without_bom_handling_and_without_replacement(bytes);
-    let (decoded, name) = match encoding {
-        RosterEncoding::Utf8 => (utf8(), "UTF-8"),
-        RosterEncoding::ShiftJis => (shift_jis(), "Shift_JIS"),
-        RosterEncoding::Auto if unmarked.len() != bytes.len() => (utf8(), "UTF-8, although it begins with its byte order mark"),
-        RosterEncoding::Auto => (utf8().or_else(shift_jis), "UTF-8 or Shift_JIS"),
-    };
-    decoded.ok_or_else(|| RosterFileError::Encoding { line: first_bad_line(encoding, bytes), encoding: name })
-}
-
-/// The line feed is one byte in both encodings and part of no other character, so lines can be tried one by one.
-fn first_bad_line(encoding: RosterEncoding, bytes: &[u8]) -> u64 {
-    let unmarked = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let codec = if encoding == RosterEncoding::ShiftJis { SHIFT_JIS } else { UTF_8 };
-    let bad = |line: &[u8]| codec.decode_without_bom_handling_and_without_replacement(line).is_none();
-    unmarked.split(|b| *b == b'\n').zip(1..).find(|(line, _)| bad(line)).map_or(1, |(_, n)| n)
 }
 
 fn rows(policy: &RosterPolicy, entities: &BTreeMap<EntityId, Entity>, text: &str) -> Result<Roster, RosterFileError> {
@@ -108,6 +88,9 @@ fn rows(policy: &RosterPolicy, entities: &BTreeMap<EntityId, Entity>, text: &str
 
 #[cfg(test)]
 mod tests {
+    use encoding_rs::SHIFT_JIS;
+    use untether_model::policy::RosterEncoding;
+
     use super::*;
 
     const TEXT: &str = "employee_number,name,status,last_day\r\n10,\"髙橋, 太郎\",active,\r\n11,山田 ～①,departed,2026-03-31\r\n";

@@ -1,25 +1,25 @@
 //! An audit from beginning to end: collect both stores, correlate and judge, write snapshot and findings.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 
 use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use untether_ledger::state_dir::Area;
-use untether_model::Side;
 use untether_model::digest::Digest;
 use untether_model::finding::{Place, Severity};
 use untether_model::policy::AuditPolicy;
 use untether_model::roster::{Roster, When, Zones};
-use untether_model::run::AuditCounts;
+use untether_model::run::{AuditCounts, Compared};
 use untether_model::schema::Schema;
 use untether_model::snapshot::{SnapshotHeader, StoreRead, StoreSource};
+use untether_model::{FindingId, Side};
 
 use crate::collect::{CollectError, CollectProgress, Collected, Gap, GapKind, StoreFailure, StoreInput, collect};
 use crate::correlate::Decisions;
 use crate::rules::{Inputs, StoreInputs, assess};
 use crate::shrinkage::{self, Sizes, active_people};
-use crate::stored::{AuditFiles, CollectedFile, Results, SealedScratch};
+use crate::stored::{AuditFiles, CollectedFile, Earlier, Results, SealedScratch};
 
 /// Version of the snapshot's format.
 const VERSION: u32 = 1;
@@ -47,6 +47,10 @@ pub struct AuditInputs<'a> {
     pub as_of: Option<Date>,
     /// The sizes of the last complete audit; `None` where there was none.
     pub before: Option<&'a Sizes>,
+    /// The register of findings of the audit before; `None` where there is none.
+    pub register: Option<&'a Digest>,
+    /// Findings that people have waived.
+    pub waived: &'a BTreeSet<FindingId>,
     /// Is told how collecting goes on.
     pub progress: &'a dyn CollectProgress,
 }
@@ -72,6 +76,8 @@ pub struct AuditOutcome {
     pub active_people: u64,
     /// Subjects by entity (`unassigned` for none) and by what the roster says.
     pub subjects: Vec<(String, String, u64)>,
+    /// Against the audits before; `None`: it judged another day.
+    pub compared: Option<Compared>,
     /// What was not seen.
     pub gaps: Vec<Gap>,
 }
@@ -79,8 +85,12 @@ pub struct AuditOutcome {
 impl AuditOutcome {
     /// Nothing that could hold entries is missing, and the roster was judged as of now.
     pub fn is_complete(&self) -> bool {
-        self.header.as_of.is_none() && !self.gaps.iter().any(|gap| gap.kind.concerns_entries())
+        is_complete(self.header.as_of, &self.gaps)
     }
+}
+
+fn is_complete(as_of: Option<Date>, gaps: &[Gap]) -> bool {
+    as_of.is_none() && !gaps.iter().any(|gap| gap.kind.concerns_entries())
 }
 
 /// Why an audit failed. An incomplete audit does not fail.
@@ -138,6 +148,7 @@ pub async fn run(inputs: AuditInputs<'_>, files: &AuditFiles<'_>) -> Result<Audi
         roster_rows: u64::try_from(inputs.roster.row_count()).unwrap_or(u64::MAX),
         subjects: Digest::of(&[]),
         subject_count: 0,
+        cases: None,
         executable: false,
         not_executable: not_executable(&inputs, &gaps),
     };
@@ -147,7 +158,12 @@ pub async fn run(inputs: AuditInputs<'_>, files: &AuditFiles<'_>) -> Result<Audi
         let source = files.source(shared_file, independent_file);
         let mut sorted = SealedScratch::new(files);
         let mut scratch = SealedScratch::new(files);
-        let mut results = Results::begin(files, &mut sorted)?;
+        let mut registered = SealedScratch::new(files);
+        let compare = inputs.as_of.is_none().then(|| {
+            let complete = is_complete(inputs.as_of, &gaps);
+            (Earlier { register: inputs.register, waived: inputs.waived, complete }, &mut registered)
+        });
+        let mut results = Results::begin(files, &mut sorted, compare)?;
         let (shared_exists, independent_exists) =
             (|dn: &_| shared.existence.exists(dn), |dn: &_| independent.existence.exists(dn));
         let rule_inputs = Inputs {
@@ -161,10 +177,11 @@ pub async fn run(inputs: AuditInputs<'_>, files: &AuditFiles<'_>) -> Result<Audi
             gaps: &gaps,
         };
         assess(&rule_inputs, &source, &mut scratch, &mut results).map_err(|error| AuditError::Assess(Box::new(error)))?;
-        results.finish()?
+        results.finish(files)?
     };
     header.subjects = written.subjects;
     header.subject_count = written.subject_count;
+    header.cases = Some(written.cases);
     Ok(AuditOutcome {
         snapshot: files.put_header(&header)?,
         header,
@@ -175,6 +192,7 @@ pub async fn run(inputs: AuditInputs<'_>, files: &AuditFiles<'_>) -> Result<Audi
         in_scope,
         active_people: active,
         subjects: written.people,
+        compared: written.compared,
         gaps,
     })
 }

@@ -2,11 +2,13 @@
 //! postcard, findings JSON Lines, the header one JSON object.
 
 mod read;
+mod register;
 mod results;
 mod scratch;
 mod write;
 
 pub use read::StoredAudit;
+pub use register::Earlier;
 pub use results::{Results, ResultsWritten};
 pub use scratch::SealedScratch;
 pub use write::{AuditFiles, CollectedFile, CollectedSource, EntryWriter};

@@ -138,9 +138,9 @@ pub enum Command {
     },
 }
 
-/// `findings`.
-#[derive(Args, Debug)]
-pub struct FindingsArgs {
+/// Which findings.
+#[derive(Args, Debug, Default, Clone)]
+pub struct FilterArgs {
     /// Rules, or families such as `residual`.
     #[arg(long)]
     pub rule: Vec<String>,
@@ -156,6 +156,32 @@ pub struct FindingsArgs {
     /// A subject's id.
     #[arg(long)]
     pub subject: Option<String>,
+}
+
+impl FilterArgs {
+    /// Nothing narrows the list.
+    pub fn is_empty(&self) -> bool {
+        self.rule.is_empty()
+            && self.severity.is_none()
+            && self.entity.is_empty()
+            && self.store.is_none()
+            && self.subject.is_none()
+    }
+}
+
+/// `findings`.
+#[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct FindingsArgs {
+    /// What to do with findings.
+    #[command(subcommand)]
+    pub command: Option<FindingsCommand>,
+    /// Which ones.
+    #[command(flatten)]
+    pub filter: FilterArgs,
+    /// Those whose waiver or decision ends within seven days, or has ended.
+    #[arg(long)]
+    pub expiring: bool,
     /// Exit 3 when a finding of at least this severity is open.
     #[arg(long, value_name = "SEVERITY")]
     pub fail_on: Option<String>,
@@ -167,6 +193,35 @@ pub struct FindingsArgs {
     pub explain: Option<String>,
 }
 
+/// `findings …`.
+#[derive(Subcommand, Debug)]
+pub enum FindingsCommand {
+    /// Let findings stand until a day, by signature: they are shown and counted as waived, never as solved.
+    Waive(WaiveArgs),
+}
+
+/// `findings waive`.
+#[derive(Args, Debug)]
+pub struct WaiveArgs {
+    /// Ids of findings; or filters.
+    pub ids: Vec<String>,
+    /// Which ones.
+    #[command(flatten)]
+    pub filter: FilterArgs,
+    /// Last day on which they may stand.
+    #[arg(long, value_name = "DATE")]
+    pub until: Option<Date>,
+    /// Take the waivers of these findings back.
+    #[arg(long, conflicts_with = "until")]
+    pub withdraw: bool,
+    /// Why.
+    #[arg(long, default_value = "")]
+    pub reason: String,
+    /// Who signs, and how.
+    #[command(flatten)]
+    pub sign: SignArgs,
+}
+
 /// `subject`.
 #[derive(Subcommand, Debug)]
 pub enum SubjectCommand {
@@ -175,18 +230,21 @@ pub enum SubjectCommand {
         /// The subject's id, a DN, a login or an employee number.
         id: String,
     },
-    /// Decide on a subject's track (an orphan, for instance); signed.
+    /// Decide on a subject's track (an orphan, for instance), or take such a decision back; signed.
     Decide {
         /// The subject's id.
         id: String,
         /// `retire`, `keep` or `hold`.
         #[arg(long)]
-        track: String,
+        track: Option<String>,
         /// Last day of the decision.
-        #[arg(long)]
-        until: Date,
+        #[arg(long, value_name = "DATE")]
+        until: Option<Date>,
+        /// Take the decision on its track back.
+        #[arg(long, conflicts_with_all = ["track", "until"])]
+        withdraw: bool,
         /// Why.
-        #[arg(long)]
+        #[arg(long, default_value = "")]
         reason: String,
         /// Who signs, and how.
         #[command(flatten)]

@@ -2,6 +2,7 @@
 
 mod approve;
 mod audit;
+mod decide;
 mod doctor;
 pub mod findings;
 mod gate;
@@ -43,7 +44,7 @@ pub async fn dispatch(cli: &Cli, output: &Output) -> Result<Exit, CliError> {
         Command::Init => Ok(Exit::Done),
         Command::Doctor { acl } => doctor::run(config, *acl, output).await,
         Command::Audit { as_of } => audit::run(config, *as_of, output).await,
-        Command::Findings(args) => findings::run(config, args, output),
+        Command::Findings(args) => findings::run(config, args, output).await,
         Command::Subject(args) => subject::run(config, args, output).await,
         Command::Plan(args) => plan::run(config, args, output).await,
         Command::Rehearse(args) => rehearse::run(config, args, output).await,

@@ -223,6 +223,7 @@ pub struct Looked {
     pub keys: KeyStore,
     /// The fold.
     pub state: RunState,
+    last: Option<Timestamp>,
 }
 
 impl Looked {
@@ -231,16 +232,28 @@ impl Looked {
         let dir = directory(config)?;
         let keys = KeyStore::open(&dir)?;
         let mut reader = Reader::open(dir.disk(), &dir.ledger())?;
-        let mut state = RunState::new();
+        let (mut state, mut last) = (RunState::new(), None);
         while let Some(frame) = reader.next_frame()? {
+            last = Some(frame.wall);
             if frame.is_seam() {
                 continue;
             }
             fold(&mut state, frame.seq(), frame.wall, &frame.kind, frame.body())
                 .map_err(|e| CliError::state(format!("record {}: {}", frame.seq(), chain(&e))).hint("`untether state check`"))?;
         }
-        Ok(Self { dir, keys, state })
+        Ok(Self { dir, keys, state, last })
     }
+
+    /// Now: never before the last record, so that a clock that was set back brings nothing back that has ended.
+    pub fn now(&self) -> Timestamp {
+        now_after(self.last)
+    }
+}
+
+/// Now, but not before a record that exists.
+pub fn now_after(last: Option<Timestamp>) -> Timestamp {
+    let wall = clock().wall();
+    last.map_or(wall, |last| last.max(wall))
 }
 
 /// The state directory of a configuration.

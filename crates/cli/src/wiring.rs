@@ -1,6 +1,7 @@
 //! Adapters: what cutover and audit ask through traits, implemented over the crates that do the work.
 
 pub mod capabilities;
+pub mod decisions;
 pub mod display;
 pub mod handover;
 pub mod journal;
@@ -11,3 +12,4 @@ pub mod rehearsal;
 pub mod roster;
 pub mod ssh;
 pub mod stores;
+pub mod succession;

@@ -84,6 +84,9 @@ pub struct SnapshotHeader {
     pub subjects: Digest,
     /// Number of subjects.
     pub subject_count: u64,
+    /// Digest of the file of undecided matches; `None` in snapshots of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cases: Option<Digest>,
     /// Nothing that could hold entries is missing (no `coverage.truncated`, `.denied`, `.stale`), judged as of now, read from
     /// servers: an executable plan can be made from it.
     pub executable: bool,
@@ -251,6 +254,20 @@ pub enum MatchKey {
     Login,
     /// A person decided.
     Decision,
+}
+
+impl MatchKey {
+    /// The key in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Link => "link attribute",
+            Self::EntityNumber => "entity and employee number",
+            Self::Number => "employee number",
+            Self::Mail => "mail",
+            Self::Login => "login",
+            Self::Decision => "a person's decision",
+        }
+    }
 }
 
 /// One account of a subject.

@@ -9,9 +9,9 @@ use untether_model::plan::OrderKind;
 use untether_model::policy::{Entity, PlanPolicy, WavePolicy};
 use untether_model::run::{AuditState, RunState};
 
-use crate::entity;
 use crate::history::History;
 use crate::progress::{AcceptedGate, AuditCite, BatchProgress, PlannedWave, ProgressReport, RuleCount};
+use crate::{entity, findings};
 
 /// What a report is computed from.
 #[derive(Clone, Debug)]
@@ -63,6 +63,7 @@ pub fn compute(inputs: &Inputs<'_>) -> ProgressReport {
         first_audit: inputs.audits().next().map(cite),
         last_audit: inputs.audits().last().map(cite),
         entities: ids.iter().map(|id| entity::progress(inputs, id)).collect(),
+        findings: findings::figures(inputs),
         links: rules(inputs, |c| c.rule.starts_with("link.")),
         coverage: rules(inputs, |c| c.rule.starts_with("coverage.")).into_iter().filter(|c| c.left > 0).collect(),
         planned: planned(inputs),

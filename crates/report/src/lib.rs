@@ -6,6 +6,7 @@
 mod compute;
 mod csv_table;
 mod entity;
+mod findings;
 mod history;
 mod markdown;
 mod progress;
@@ -13,6 +14,7 @@ mod words;
 
 pub use compute::{Inputs, compute};
 pub use csv_table::{CsvError, entity_csv};
+pub use findings::{Ending, EndingWhat, FindingFigures, RuleStand};
 pub use history::{BatchEvent, BatchEventKind, Cite, History};
 pub use markdown::markdown;
 pub use progress::{

@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 
 use untether_model::neutral::markdown as plain;
+use untether_model::run::ExceptionState;
 
+use crate::findings::EndingWhat;
 use crate::history::BatchEventKind;
 use crate::progress::{
     BatchProgress, EntityProgress, Milestone, MilestoneState, ProgressReport, Residual, RuleCount, StageCount, TrackProgress,
@@ -75,7 +77,48 @@ impl Page<'_> {
                 "There has been no audit: what is left is not known, which does not mean that nothing is.".to_owned()
             }
         });
+        self.findings();
         self.line("");
+    }
+
+    /// Open, waived and solved findings, and the exceptions that end soon.
+    fn findings(&mut self) {
+        let (lang, report) = (self.lang, self.report);
+        let Some(found) = &report.findings else { return };
+        let solved = found.solved_record.map_or_else(|| "—".to_owned(), |record| record.to_string());
+        self.line(&match lang {
+            Lang::Ja => format!(
+                "\n検出事項：未対応 {}件、許容中 {}件（記録番号 {}）、解消済み {}件（記録番号 {solved}）。",
+                found.open, found.waived, found.record, found.solved
+            ),
+            Lang::En => format!(
+                "\nFindings: {} open, {} waived (record {}), {} solved (record {solved}).",
+                found.open, found.waived, found.record, found.solved
+            ),
+        });
+        if found.ending.is_empty() {
+            return;
+        }
+        self.line(&format!(
+            "\n{}\n",
+            lang.pick("期限が7日以内、または切れた例外：", "Exceptions that end within seven days, or have ended:")
+        ));
+        for e in &found.ending {
+            let what = match &e.what {
+                EndingWhat::Finding { id, rule } => format!("{} {id}", plain(rule)),
+                EndingWhat::Track { id, track } => format!("{} {id}", lang.track(*track)),
+            };
+            let state = match e.state {
+                ExceptionState::InForce => "",
+                ExceptionState::Expired => lang.pick("、期限切れ", ", ended"),
+                ExceptionState::Outgrown => lang.pick("、重大度が上がり無効", ", no longer covered: it is graver now"),
+            };
+            let (by, reason, until) = (plain(&e.by), plain(&e.reason), lang.day(e.until));
+            self.line(&match lang {
+                Lang::Ja => format!("- {what}：{until}まで{state}（{by}、{reason}、決定番号 {}）", e.decision),
+                Lang::En => format!("- {what}: until {until}{state} ({by}: {reason}; decision {})", e.decision),
+            });
+        }
     }
 
     fn entity(&mut self, entity: &EntityProgress) {

@@ -9,6 +9,7 @@ use untether_model::operation::{Stage, Track};
 use untether_model::run::{GateKind, WaveStatus};
 use untether_model::{BatchId, EntityId, PlanId, WaveId};
 
+use crate::findings::FindingFigures;
 use crate::history::{BatchEvent, Cite};
 
 /// The whole report, as of one record of the ledger.
@@ -24,6 +25,8 @@ pub struct ProgressReport {
     pub last_audit: Option<AuditCite>,
     /// Each entity.
     pub entities: Vec<EntityProgress>,
+    /// Findings of all rules: open, waived, solved; `None`: there is no audit.
+    pub findings: Option<FindingFigures>,
     /// Findings of `link.*` by rule, of all entities and of the stores themselves.
     pub links: Vec<RuleCount>,
     /// What the last audit could not look at: findings of `coverage.*` by rule.

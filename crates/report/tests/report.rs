@@ -6,11 +6,15 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use untether_model::approval::{Signed, Statement, Subject};
 use untether_model::digest::Digest;
+use untether_model::finding::{Place, Severity};
 use untether_model::operation::{Stage, Track};
 use untether_model::plan::WaveRef;
 use untether_model::policy::{Entity, PlanPolicy};
-use untether_model::run::{AuditCounts, ClaimedSubject, GateKind, GateScope, ParkReason, Record, RunState, WaveClaim, apply};
-use untether_model::{BatchId, EntityId, PlanId, Round, StateId, SubjectId, WaveId};
+use untether_model::run::{
+    AuditCounts, ClaimedSubject, Compared, Decision, ExceptionState, GateKind, GateScope, ParkReason, Record, RunState,
+    SolvedCounts, Waive, WaveClaim, apply,
+};
+use untether_model::{BatchId, EntityId, FindingId, PlanId, Round, StateId, SubjectId, WaveId};
 use untether_report::{History, Inputs, Lang, MilestoneState, ProgressReport, compute, entity_csv, markdown};
 
 struct Ledger {
@@ -71,6 +75,7 @@ fn audit(taken_at: &str, counts: Vec<AuditCounts>) -> Record {
         complete: true,
         subjects: vec![("own".to_owned(), "active".to_owned(), 40), ("own".to_owned(), "departed".to_owned(), 3)],
         counts,
+        compared: None,
     }
 }
 
@@ -221,6 +226,7 @@ fn an_audit_of_another_day_says_nothing_about_what_is_there() {
             complete: false,
             subjects,
             counts: vec![counts("residual.departed", Some("own"), 30)],
+            compared: None,
         },
     );
     let report = ledger.report(None);
@@ -289,4 +295,100 @@ fn an_accepted_gate_is_told_apart_and_its_reason_cannot_break_the_page() {
     let line = text.lines().find(|l| l.contains("hanako")).unwrap();
     assert!(line.contains(r"because: logs come # later \| \<b\>"), "{line}");
     assert!(line.ends_with(&format!("(record {seq})")), "{line}");
+}
+
+fn signed(reason: &str) -> Signed {
+    let statement = Statement {
+        state: StateId::new("s"),
+        subject: Subject::Object { kind: "finding".into(), object: "f".into(), shown: Digest::of(b"") },
+        reason: reason.into(),
+        not_after: "2026-12-31T00:00:00Z".parse().unwrap(),
+    };
+    Signed { statement, approver: "hanako".into(), key: String::new(), signature: String::new() }
+}
+
+/// An audit that compares itself with those before it.
+fn compared(ledger: &mut Ledger, at: &str, found: u64, solved: u64, waived: &[(&str, Severity)]) -> u64 {
+    let Record::AuditRecorded { snapshot, findings, taken_at, in_scope, subjects, counts, .. } =
+        audit(at, vec![counts("residual.departed", Some("own"), found)])
+    else {
+        panic!("an audit")
+    };
+    let solved = SolvedCounts {
+        rule: "residual.departed".into(),
+        entity: Some(EntityId::new("own")),
+        store: "shared".into(),
+        findings: solved,
+    };
+    let waived = waived.iter().map(|(id, severity)| (FindingId::new(*id), *severity)).collect();
+    let compared = Compared { register: Digest::of(b"register"), solved: vec![solved], waived };
+    let record = Record::AuditRecorded {
+        snapshot,
+        findings,
+        taken_at,
+        as_of: None,
+        executable: true,
+        in_scope,
+        active_people: 40,
+        complete: true,
+        subjects,
+        counts,
+        compared: Some(compared),
+    };
+    ledger.write(at, record)
+}
+
+fn waive(ledger: &mut Ledger, at: &str, id: &str, until: &str) -> u64 {
+    let decision = Decision::Waive(Waive {
+        finding: FindingId::new(id),
+        rule: "residual.departed".into(),
+        store: Place::Shared,
+        entity: Some(EntityId::new("own")),
+        severity: Severity::High,
+        until: until.parse().unwrap(),
+    });
+    ledger.write(at, Record::Decision { decision, signed: signed("vendor | <b>") })
+}
+
+#[test]
+fn findings_are_open_waived_or_solved_and_never_two_of_these() {
+    let mut ledger = Ledger::new();
+    compared(&mut ledger, "2026-03-01T00:00:00Z", 5, 0, &[]);
+    let waived = waive(&mut ledger, "2026-03-02T00:00:00Z", "f1", "2026-03-31");
+    let stand = |ledger: &Ledger| {
+        let found = ledger.report(None).findings.unwrap();
+        (found.open, found.waived, found.solved)
+    };
+    // Until an audit says otherwise the finding is as it was waived.
+    assert_eq!(stand(&ledger), (4, 1, 0));
+    let second = compared(&mut ledger, "2026-03-20T00:00:00Z", 3, 2, &[("f1", Severity::High)]);
+    assert_eq!(stand(&ledger), (2, 1, 2));
+    let report = ledger.report(None);
+    let found = report.findings.as_ref().unwrap();
+    assert_eq!((found.record, found.solved_record), (second, Some(second)));
+    assert!(found.ending.is_empty(), "eleven days are left");
+    // In Tokyo the 24th has begun: seven days are left.
+    ledger.write("2026-03-23T15:00:00Z", Record::Throttled { limit: None, by: "x".into() });
+    let report = ledger.report(None);
+    let [ending] = report.findings.as_ref().unwrap().ending.as_slice() else { panic!("{report:?}") };
+    assert_eq!((ending.decision.record, ending.state), (waived, ExceptionState::InForce));
+    for (lang, words) in [
+        (Lang::Ja, "検出事項：未対応 2件、許容中 1件（記録番号 4）、解消済み 2件（記録番号 4）。"),
+        (Lang::En, "Findings: 2 open, 1 waived (record 4), 2 solved (record 4)."),
+    ] {
+        let text = markdown(&report, lang);
+        assert!(text.contains(words), "{text}");
+        assert!(text.contains(r"vendor \| \<b\>"), "{text}");
+    }
+    // The day after the last one it is open again; a finding that has become graver is, before that.
+    ledger.write("2026-03-31T15:00:00Z", Record::Throttled { limit: None, by: "x".into() });
+    assert_eq!(stand(&ledger), (3, 0, 2));
+    waive(&mut ledger, "2026-04-01T00:00:00Z", "f1", "2026-12-31");
+    assert_eq!(stand(&ledger), (2, 1, 2));
+    compared(&mut ledger, "2026-04-02T00:00:00Z", 3, 2, &[("f1", Severity::Critical)]);
+    assert_eq!(stand(&ledger), (3, 0, 2));
+    assert_eq!(ledger.report(None).findings.unwrap().ending[0].state, ExceptionState::Outgrown);
+    // What an audit does not see any more is solved by that, and waived no longer.
+    compared(&mut ledger, "2026-04-03T00:00:00Z", 2, 3, &[]);
+    assert_eq!(stand(&ledger), (2, 0, 3));
 }

@@ -1,6 +1,6 @@
 //! The compact index of both stores, filled in one pass: accounts, names, keys.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use untether_model::roster::PersonIx;
@@ -8,7 +8,7 @@ use untether_model::snapshot::MatchKey;
 use untether_model::{Dn, Side, SubjectId};
 
 use super::matching::{Outcome, Undecided, weigh};
-use super::{AccountKeys, Decisions, Flags, KeyTable, People, Row, RowIx};
+use super::{AccountKeys, Decisions, Doubt, Flags, KeyTable, People, Row, RowIx};
 
 /// The hash of a comparable text. Only ever compared within one run.
 pub fn hash_text(text: &str) -> u64 {
@@ -66,8 +66,15 @@ pub struct Index {
     pub(super) loose: Vec<(RowIx, LooseKeys)>,
     /// Independent accounts with the shared accounts that their link points at.
     pub(super) linked: Vec<(RowIx, RowIx)>,
-    /// Accounts that decisions name, by anchor.
+    /// Accounts that decisions name, by anchor, and the other way round.
     pub(super) anchors: BTreeMap<String, RowIx>,
+    pub(super) anchor_of: BTreeMap<RowIx, String>,
+    /// People to whom accounts do not belong, as somebody said.
+    pub(super) not_theirs: BTreeMap<RowIx, BTreeSet<u32>>,
+    /// The person of each group of anchors that are one subject, where one of them is a person's.
+    pub(super) named: Vec<Option<u32>>,
+    /// Candidates of accounts that are undecided.
+    pub(super) doubts: BTreeMap<RowIx, Doubt>,
     pub(super) owners: Vec<OwnerClaim>,
     /// Number of people in the roster: the first subjects.
     pub(super) people: u32,
@@ -94,6 +101,16 @@ impl Index {
     /// The id that an account gives a subject which the roster does not know, where it was known at once that it is nobody's.
     pub fn own_id(&self, row: RowIx) -> Option<SubjectId> {
         self.own_ids.get(&row).cloned()
+    }
+
+    /// Accounts that are undecided, in order, with their candidates.
+    pub fn doubts(&self) -> impl Iterator<Item = (RowIx, &Doubt)> {
+        self.doubts.iter().map(|(place, doubt)| (*place, doubt))
+    }
+
+    /// The candidates of an account that is undecided.
+    pub fn doubt(&self, row: RowIx) -> Option<&Doubt> {
+        self.doubts.get(&row)
     }
 
     /// Where the accounts of a store begin.
@@ -195,12 +212,19 @@ impl<'a> IndexBuilder<'a> {
             loose: Vec::new(),
             linked: Vec::new(),
             anchors: BTreeMap::new(),
+            anchor_of: BTreeMap::new(),
+            not_theirs: BTreeMap::new(),
+            named: Vec::new(),
+            doubts: BTreeMap::new(),
             owners: Vec::new(),
             people: people.count(),
             roots: Vec::new(),
         };
         let named_people = if decisions.no_matches() { BTreeMap::new() } else { people.anchors() };
-        Self { index, people, decisions, named_people, linking: false }
+        let mut builder = Self { index, people, decisions, named_people, linking: false };
+        let of_group = |group: &BTreeSet<String>| group.iter().find_map(|anchor| builder.named_people.get(anchor)).map(number);
+        builder.index.named = decisions.groups().iter().map(of_group).collect();
+        builder
     }
 
     fn tables_mut(&mut self, side: Side) -> &mut SideTables {
@@ -227,38 +251,53 @@ impl<'a> IndexBuilder<'a> {
             logins: keys.logins.iter().map(|l| login_hash(l, service)).collect(),
         };
         let link = keys.link.as_deref().map(|l| tagged("link", l, service));
-        let target = match self.link_target(side, link) {
-            Target::One(shared) if self.is_denied(&anchor, shared) => Target::None,
-            target => target,
-        };
-        let outcome = match target {
-            Target::Several => Outcome::Undecided(Undecided::Ambiguous),
-            _ => self.decide(&keys, service, &anchor, target),
+        let mentioned = self.decisions.mentions(&anchor);
+        let targets = self.link_targets(side, link, &anchor);
+        let not_theirs: BTreeSet<u32> =
+            self.decisions.denied_of(&anchor).filter_map(|other| self.named_people.get(other)).map(number).collect();
+        let named = self.decisions.group_of(&anchor).and_then(|group| self.index.named.get(group).copied().flatten());
+        let (outcome, leads) = match (named.and_then(|n| self.people.person(n)), targets.as_slice()) {
+            (Some(person), _) => (Outcome::Decided(person, MatchKey::Decision), Vec::new()),
+            (None, [_, _, ..]) => (Outcome::Undecided(Undecided::Ambiguous), self.leads(&keys, service, (&not_theirs, None))),
+            (None, one) => {
+                let leads = self.leads(&keys, service, (&not_theirs, one.first().copied()));
+                (weigh(&leads), leads)
+            }
         };
         let mut nobodys = false;
         match outcome {
             Outcome::Decided(person, key) => {
-                row.subject = u32::try_from(person.index()).unwrap_or(Row::UNMATCHED);
+                row.subject = number(&person);
                 row.matched_by = Some(key);
                 row.flags.set(Flags::DECIDED_BY_PERSON, key == MatchKey::Decision);
             }
             Outcome::Undecided(why) => {
                 row.flags.set(undecided_flag(why), true);
+                let doubt = self.index.doubts.entry(place).or_default();
+                leads
+                    .iter()
+                    .flat_map(|(key, found)| found.iter().map(|p| (number(p), *key)))
+                    .for_each(|(p, key)| doubt.person(p, key));
+                targets.iter().for_each(|shared| doubt.account(*shared, MatchKey::Link));
                 nobodys = true;
             }
             Outcome::Nobody => nobodys = true,
         }
-        if nobodys {
+        if nobodys || mentioned {
             self.index.own_ids.insert(place, SubjectId::from_anchor(&anchor));
-            if outcome == Outcome::Nobody {
-                self.index.loose.push((place, loose.clone()));
-            }
         }
-        if let Target::One(shared) = target {
-            self.index.linked.push((place, shared));
+        if nobodys && outcome == Outcome::Nobody {
+            self.index.loose.push((place, loose.clone()));
         }
-        if self.decisions.mentions(&anchor) {
+        if let [shared] = targets.as_slice() {
+            self.index.linked.push((place, *shared));
+        }
+        if mentioned {
+            self.index.anchor_of.insert(place, anchor.clone());
             self.index.anchors.insert(anchor, place);
+        }
+        if !not_theirs.is_empty() {
+            self.index.not_theirs.insert(place, not_theirs);
         }
         let claims = owners.iter().map(|(owner, exists)| OwnerClaim { owned: place, name: hash_dn(owner), exists: *exists });
         self.index.owners.extend(claims);
@@ -279,44 +318,33 @@ impl<'a> IndexBuilder<'a> {
         place
     }
 
-    fn link_target(&self, side: Side, link: Option<u64>) -> Target {
-        let (Some(hash), Side::Independent, true) = (link, side, self.linking) else { return Target::None };
-        let mut found = self.index.shared.links.get(hash);
-        match (found.next(), found.next()) {
-            (Some(only), None) => Target::One(only),
-            (Some(_), Some(_)) => Target::Several,
-            _ => Target::None,
-        }
+    /// The shared accounts that an independent one points at, those left out that somebody said it is not.
+    fn link_targets(&self, side: Side, link: Option<u64>, anchor: &str) -> Vec<RowIx> {
+        let (Some(hash), Side::Independent, true) = (link, side, self.linking) else { return Vec::new() };
+        let is_denied =
+            |place: &RowIx| self.index.anchor_of.get(place).is_some_and(|other| self.decisions.is_denied(anchor, other));
+        self.index.shared.links.get(hash).filter(|place| !is_denied(place)).collect()
     }
 
-    fn is_denied(&self, anchor: &str, other: RowIx) -> bool {
-        self.decisions.denies_any(anchor)
-            && self.index.anchors.iter().any(|(name, row)| *row == other && self.decisions.is_denied(anchor, name))
-    }
-
-    fn decide(&self, keys: &AccountKeys, service: bool, anchor: &str, target: Target) -> Outcome<PersonIx> {
-        if let Some(person) = self.decisions.confirmed_with(anchor).find_map(|other| self.named_people.get(other)) {
-            return Outcome::Decided(*person, MatchKey::Decision);
-        }
+    /// What link and keys of an account lead to; people to whom it does not belong, as somebody said, are left out.
+    fn leads(
+        &self,
+        keys: &AccountKeys,
+        service: bool,
+        (not_theirs, target): (&BTreeSet<u32>, Option<RowIx>),
+    ) -> Vec<(MatchKey, Vec<PersonIx>)> {
         if service {
-            return Outcome::Nobody;
+            return Vec::new();
         }
-        let mut leads: Vec<(MatchKey, Vec<PersonIx>)> = Vec::new();
-        let linked = match target {
-            Target::One(shared) => self.index.row(shared).filter(|row| !row.is_undecided()),
-            _ => None,
-        };
-        if let Some(person) = linked.and_then(|row| self.people.person(row.subject)) {
-            leads.push((MatchKey::Link, vec![person]));
-        }
-        leads.extend(self.people.leads(keys).into_iter().map(|lead| (lead.key, lead.people)));
-        if self.decisions.denies_any(anchor) {
-            for (_, people) in &mut leads {
-                people.retain(|p| self.people.anchor(*p).is_none_or(|other| !self.decisions.is_denied(anchor, &other)));
-            }
+        let linked = target.and_then(|shared| self.index.row(shared)).filter(|row| !row.is_undecided());
+        let by_link = linked.and_then(|row| self.people.person(row.subject)).map(|person| (MatchKey::Link, vec![person]));
+        let by_keys = self.people.leads(keys).into_iter().map(|lead| (lead.key, lead.people));
+        let mut leads: Vec<(MatchKey, Vec<PersonIx>)> = by_link.into_iter().chain(by_keys).collect();
+        if !not_theirs.is_empty() {
+            leads.iter_mut().for_each(|(_, people)| people.retain(|p| !not_theirs.contains(&number(p))));
             leads.retain(|(_, people)| !people.is_empty());
         }
-        weigh(&leads)
+        leads
     }
 
     /// Seals the tables and settles what depends on the whole: links with several claimants, accounts that only the other store
@@ -333,11 +361,9 @@ impl<'a> IndexBuilder<'a> {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Target {
-    None,
-    One(RowIx),
-    Several,
+/// A person's number among the subjects.
+fn number(person: &PersonIx) -> u32 {
+    u32::try_from(person.index()).unwrap_or(Row::UNMATCHED)
 }
 
 pub(super) fn undecided_flag(why: Undecided) -> Flags {

@@ -3,6 +3,7 @@
 //! Works on a compact index (a few machine words an account, keys as hashes): no entry is kept. Ambiguity is reported, never guessed.
 
 mod decisions;
+mod doubt;
 mod groups;
 mod index;
 mod keys;
@@ -13,7 +14,8 @@ mod status;
 mod subjects;
 mod table;
 
-pub use decisions::{Decisions, account_anchor};
+pub use decisions::{Contradiction, Decisions, account_anchor, anchor_of, is_person};
+pub use doubt::Doubt;
 pub use groups::{GroupGraph, MEMBER_ATTRIBUTES, Membership, is_dynamic, members};
 pub use index::{Candidate, Index, IndexBuilder, hash_dn, hash_text};
 pub use keys::{AccountKeys, KeyReader};

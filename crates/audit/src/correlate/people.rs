@@ -110,9 +110,10 @@ impl<'a> People<'a> {
         leads
     }
 
-    /// Everybody by anchor.
+    /// Everybody by anchor; those who were merged by each of their anchors.
     pub fn anchors(&self) -> BTreeMap<String, PersonIx> {
-        self.people.iter().filter_map(|p| Some((self.roster.anchor(*p)?, *p))).collect()
+        let own = self.people.iter().filter_map(|p| Some((self.roster.anchor(*p)?, *p)));
+        own.chain(self.roster.merged().iter().cloned()).collect()
     }
 }
 

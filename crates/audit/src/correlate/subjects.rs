@@ -22,22 +22,27 @@ pub enum Anchor {
     Account(RowIx),
 }
 
-/// Settles, in this order: links, keys that only the other store explains, decisions of people about two accounts; then numbers the
-/// subjects that the roster does not know.
+/// Settles, in this order: what people decided about accounts, links, keys that only the other store explains, and decisions once more
+/// with what the others have brought; then numbers the subjects that the roster does not know.
 pub(super) fn settle(index: &mut Index, decisions: &Decisions) {
     let mut joins = BTreeMap::new();
+    let mut torn = BTreeSet::new();
+    settle_decisions(index, decisions, (&mut joins, &mut torn));
     settle_links(index, &mut joins);
     settle_loose(index, decisions, &mut joins);
-    settle_decisions(index, decisions, &mut joins);
+    settle_decisions(index, decisions, (&mut joins, &mut torn));
+    let mut alone = keep_apart(index, decisions, &joins);
+    alone.extend(torn.iter().flat_map(|group| members(index, decisions, *group)));
     let mut next = index.people;
     let mut numbers: BTreeMap<RowIx, u32> = BTreeMap::new();
     for place in 0..u32::try_from(index.rows.len()).unwrap_or(u32::MAX) {
         if index.row(place).is_none_or(|row| row.subject != Row::UNMATCHED) {
             continue;
         }
-        let root = root_of(&joins, place);
-        // A root that belongs to a person takes its followers along.
+        let root = if alone.contains(&place) { place } else { root_of(&joins, place) };
+        // A root that belongs to a person takes its followers along, but nobody to whom that was denied.
         let settled = index.row(root).map_or(Row::UNMATCHED, |row| row.subject);
+        let (root, settled) = if is_denied(index, place, settled) { (place, Row::UNMATCHED) } else { (root, settled) };
         let number = match settled {
             Row::UNMATCHED => *numbers.entry(root).or_insert_with(|| {
                 next += 1;
@@ -56,6 +61,14 @@ pub(super) fn settle(index: &mut Index, decisions: &Decisions) {
     };
     index.loose = Vec::new();
     index.linked = Vec::new();
+    let mut doubts = std::mem::take(&mut index.doubts);
+    doubts.retain(|place, _| index.row(*place).is_some_and(Row::is_undecided));
+    index.doubts = doubts;
+}
+
+/// Whether somebody said that an account does not belong to a person.
+fn is_denied(index: &Index, place: RowIx, person: u32) -> bool {
+    index.not_theirs.get(&place).is_some_and(|people| people.contains(&person))
 }
 
 fn root_of(joins: &BTreeMap<RowIx, RowIx>, place: RowIx) -> RowIx {
@@ -75,11 +88,18 @@ fn join(joins: &mut BTreeMap<RowIx, RowIx>, a: RowIx, b: RowIx) {
     }
 }
 
+/// Leaves an account undecided; whom it was thought to belong to is one of its candidates.
 fn leave_undecided(index: &mut Index, place: RowIx, why: Undecided) {
-    if let Some(row) = index.row_mut(place).filter(|row| !row.flags.has(Flags::DECIDED_BY_PERSON)) {
-        row.flags.set(undecided_flag(why), true);
-        row.subject = Row::UNMATCHED;
-        row.matched_by = None;
+    let Some(row) = index.row_mut(place).filter(|row| !row.flags.has(Flags::DECIDED_BY_PERSON)) else { return };
+    let before = (row.subject, row.matched_by);
+    row.flags.set(undecided_flag(why), true);
+    row.subject = Row::UNMATCHED;
+    row.matched_by = None;
+    let doubt = index.doubts.entry(place).or_default();
+    if let (person, Some(key)) = before
+        && person < index.people
+    {
+        doubt.person(person, key);
     }
 }
 
@@ -89,7 +109,14 @@ fn settle_links(index: &mut Index, joins: &mut BTreeMap<RowIx, RowIx>) {
     for claim in linked.chunk_by(|a, b| a.1 == b.1) {
         match claim {
             [(independent, shared)] => settle_link(index, joins, *independent, *shared),
-            several => several.iter().for_each(|(place, _)| leave_undecided(index, *place, Undecided::Ambiguous)),
+            several => {
+                for (place, shared) in several {
+                    leave_undecided(index, *place, Undecided::Ambiguous);
+                    let doubt = index.doubts.entry(*place).or_default();
+                    doubt.account(*shared, MatchKey::Link);
+                    several.iter().filter(|(rival, _)| rival != place).for_each(|(rival, _)| doubt.rival(*rival));
+                }
+            }
         }
     }
 }
@@ -100,11 +127,16 @@ fn settle_link(index: &mut Index, joins: &mut BTreeMap<RowIx, RowIx>, independen
     if there.is_undecided() {
         if !matched(&here) && !here.is_undecided() {
             leave_undecided(index, independent, Undecided::Ambiguous);
+            index.doubts.entry(independent).or_default().account(shared, MatchKey::Link);
         }
     } else if !matched(&there) {
         if here.is_undecided() {
             leave_undecided(index, shared, Undecided::Ambiguous);
+            index.doubts.entry(shared).or_default().account(independent, MatchKey::Link);
         } else if matched(&here) {
+            if is_denied(index, shared, here.subject) {
+                return;
+            }
             if let Some(row) = index.row_mut(shared) {
                 row.subject = here.subject;
                 row.matched_by = Some(MatchKey::Link);
@@ -129,7 +161,7 @@ enum Somebody {
 /// of the shared ones.
 fn settle_loose(index: &mut Index, decisions: &Decisions, joins: &mut BTreeMap<RowIx, RowIx>) {
     let loose = std::mem::take(&mut index.loose);
-    let names: BTreeMap<RowIx, String> = index.anchors.iter().map(|(anchor, row)| (*row, anchor.clone())).collect();
+    let names = index.anchor_of.clone();
     let denied = |a: RowIx, b: RowIx| match (names.get(&a), names.get(&b)) {
         (Some(a), Some(b)) => decisions.is_denied(a, b),
         _ => false,
@@ -141,7 +173,12 @@ fn settle_loose(index: &mut Index, decisions: &Decisions, joins: &mut BTreeMap<R
             if index.side_of(*place) != side || !is_open || joins.contains_key(place) {
                 continue;
             }
-            let leads = leads_into_other_store(index, joins, side, keys, |other| !denied(*place, other));
+            let mut leads = leads_into_other_store(index, joins, side, keys, |other| !denied(*place, other));
+            if index.not_theirs.contains_key(place) {
+                let allowed = |s: &Somebody| !matches!(s, Somebody::Person(person) if is_denied(index, *place, *person));
+                leads.iter_mut().for_each(|(_, found)| found.retain(allowed));
+                leads.retain(|(_, found)| !found.is_empty());
+            }
             match weigh(&leads) {
                 Outcome::Decided(Somebody::Person(person), key) => {
                     if let Some(row) = index.row_mut(*place) {
@@ -158,13 +195,20 @@ fn settle_loose(index: &mut Index, decisions: &Decisions, joins: &mut BTreeMap<R
                         }
                     }
                 }
-                Outcome::Undecided(why) if side == Side::Independent => leave_undecided(index, *place, why),
-                Outcome::Undecided(why)
-                    if leads.iter().flat_map(|(_, found)| found).any(|s| matches!(s, Somebody::Person(_))) =>
-                {
-                    leave_undecided(index, *place, why);
+                Outcome::Undecided(why) => {
+                    let somebody = leads.iter().flat_map(|(_, found)| found).any(|s| matches!(s, Somebody::Person(_)));
+                    if side == Side::Independent || somebody {
+                        leave_undecided(index, *place, why);
+                        let doubt = index.doubts.entry(*place).or_default();
+                        for (key, found) in &leads {
+                            found.iter().for_each(|candidate| match candidate {
+                                Somebody::Person(person) => doubt.person(*person, *key),
+                                Somebody::Account(row) => doubt.account(*row, *key),
+                            });
+                        }
+                    }
                 }
-                Outcome::Undecided(_) | Outcome::Nobody => {}
+                Outcome::Nobody => {}
             }
         }
     }
@@ -208,22 +252,87 @@ fn leads_into_other_store(
     leads
 }
 
-fn settle_decisions(index: &mut Index, decisions: &Decisions, joins: &mut BTreeMap<RowIx, RowIx>) {
-    for (a, b) in decisions.confirmed_pairs() {
-        let (Some(a), Some(b)) = (index.anchors.get(a).copied(), index.anchors.get(b).copied()) else { continue };
-        let subject = |place| index.row(place).map(|row| row.subject).filter(|s| *s != Row::UNMATCHED);
-        match (subject(a), subject(b)) {
-            // The shared account's person where both have one: its word was asked first.
-            (Some(person), _) => decide(index, b, person),
-            (None, Some(person)) => decide(index, a, person),
-            (None, None) => {
-                join(joins, a, b);
-                for place in [a, b] {
-                    decide(index, place, Row::UNMATCHED);
+/// Brings together what somebody said is one subject. Where the rules put the accounts of such a group to several people and none of them
+/// was named, nobody guesses: all of them are in conflict (`torn`).
+fn settle_decisions(
+    index: &mut Index,
+    decisions: &Decisions,
+    (joins, torn): (&mut BTreeMap<RowIx, RowIx>, &mut BTreeSet<usize>),
+) {
+    for number in 0..decisions.groups().len() {
+        let rows = members(index, decisions, number);
+        let subject = |index: &Index, place: RowIx| index.row(place).map(|row| row.subject).filter(|s| *s != Row::UNMATCHED);
+        let named = index.named.get(number).copied().flatten();
+        if torn.contains(&number) || (rows.len() < 2 && named.is_none()) {
+            continue;
+        }
+        let mut people: Vec<u32> = match named {
+            Some(person) => vec![person],
+            None => rows.iter().filter_map(|place| subject(index, *place)).collect(),
+        };
+        people.sort_unstable();
+        people.dedup();
+        match people.as_slice() {
+            [] => {
+                for pair in rows.windows(2) {
+                    if let [a, b] = pair {
+                        join(joins, *a, *b);
+                    }
+                }
+                // Whose account one of them is stays open where several people may have it.
+                let open = |place: &&RowIx| index.doubts.get(*place).is_none_or(|doubt| doubt.people.is_empty());
+                let settled: Vec<RowIx> = rows.iter().filter(open).copied().collect();
+                settled.into_iter().for_each(|place| decide(index, place, Row::UNMATCHED));
+            }
+            [person] => rows.iter().for_each(|place| decide(index, *place, *person)),
+            several => {
+                torn.insert(number);
+                for place in &rows {
+                    in_conflict(index, *place);
+                    let doubt = index.doubts.entry(*place).or_default();
+                    several.iter().for_each(|person| doubt.person(*person, MatchKey::Decision));
                 }
             }
         }
     }
+}
+
+/// The accounts of a group that are there.
+fn members(index: &Index, decisions: &Decisions, group: usize) -> Vec<RowIx> {
+    let anchors = decisions.groups().get(group).into_iter().flatten();
+    anchors.filter_map(|anchor| index.anchors.get(anchor).copied()).collect()
+}
+
+/// A person's decision and the rules cannot both be true of it.
+fn in_conflict(index: &mut Index, place: RowIx) {
+    if let Some(row) = index.row_mut(place) {
+        row.flags.set(Flags::DECIDED_BY_PERSON | Flags::AMBIGUOUS, false);
+        row.flags.set(Flags::CONFLICTING, true);
+        row.subject = Row::UNMATCHED;
+        row.matched_by = None;
+    }
+}
+
+/// Accounts that are one subject by the rules although somebody said that they are not: both are in conflict, each by itself.
+fn keep_apart(index: &mut Index, decisions: &Decisions, joins: &BTreeMap<RowIx, RowIx>) -> BTreeSet<RowIx> {
+    let mut alone = BTreeSet::new();
+    for (a, b) in decisions.denied_pairs() {
+        let (Some(a), Some(b)) = (index.anchors.get(a).copied(), index.anchors.get(b).copied()) else { continue };
+        let (Some(here), Some(there)) = (index.row(a).copied(), index.row(b).copied()) else { continue };
+        let together = here.subject == there.subject
+            && (here.subject != Row::UNMATCHED
+                || (!here.is_undecided() && !there.is_undecided() && root_of(joins, a) == root_of(joins, b)));
+        if together {
+            for place in [a, b] {
+                in_conflict(index, place);
+                if here.subject < index.people {
+                    index.doubts.entry(place).or_default().person(here.subject, MatchKey::Decision);
+                }
+                alone.insert(place);
+            }
+        }
+    }
+    alone
 }
 
 fn decide(index: &mut Index, place: RowIx, subject: u32) {

@@ -9,6 +9,7 @@ use untether_model::snapshot::{Account, AccountState, EntryRole, SnapshotEntry};
 use untether_model::{Dn, Side, SubjectId};
 
 use super::context::Sides;
+use super::doubts::{self, Seen, Wanted};
 use super::identities::{BadFilter, Identities};
 use super::pieces::{self, Piece};
 use super::residual::{self, copy::Areas, lock::Verdict};
@@ -106,6 +107,7 @@ pub fn assess<S: Source, C: Scratch, K: Sink>(
         identities: &identities,
         skips,
         out: Out { sink, assessment: Assessment::default() },
+        wanted: Wanted::of(&context),
         strangers: BTreeMap::new(),
     };
     run.all(source, scratch, &configurations, entry_gaps)
@@ -160,6 +162,25 @@ fn keep(inputs: &Inputs<'_>, people: &People<'_>, index: &mut Index, subjects: &
     kept.into_iter().for_each(|place| index.mark(place, Flags::KEEP));
 }
 
+/// What is sorted: pieces of subjects before cards of undecided matches.
+const PIECE: u8 = 0;
+const CARD: u8 = 1;
+
+/// A sort key: the kind, what the record belongs to, the account's place.
+fn sort_key(kind: u8, of: &[u8], place: RowIx) -> Vec<u8> {
+    let mut key = Vec::with_capacity(5 + of.len());
+    key.push(kind);
+    key.extend_from_slice(of);
+    key.extend_from_slice(&place.to_be_bytes());
+    key
+}
+
+/// The kind and the owner of a [`sort_key`].
+fn owner(key: &[u8]) -> Option<(u8, &[u8])> {
+    let (kind, rest) = key.split_first()?;
+    Some((*kind, rest.get(..rest.len().checked_sub(4)?)?))
+}
+
 /// A subject on its way: its id, and its accounts with what the index keeps of them.
 type Gathered = Option<(Vec<u8>, Vec<(Piece, Row)>)>;
 
@@ -181,6 +202,8 @@ struct Run<'a, 'k, K> {
     identities: &'a Identities<'a>,
     skips: Skips,
     out: Out<'k, K>,
+    /// Accounts that are in undecided matches.
+    wanted: Wanted,
     /// Accounts of the independent directory that share a secret with somebody else's, with their names once they are met.
     strangers: BTreeMap<RowIx, String>,
 }
@@ -250,11 +273,14 @@ impl<'a, K: Sink> Run<'a, '_, K> {
                 entity: self.context.entity(&row),
             };
             self.account(&case).map_err(AssessError::Sink)?;
+            for (of, seen) in self.wanted.cards(&case) {
+                let payload = postcard::to_stdvec(&seen).map_err(AssessError::Record)?;
+                sorter.push(&sort_key(CARD, &of.to_be_bytes(), place), &payload).map_err(AssessError::Scratch)?;
+            }
             if let Some(id) = case.subject.clone() {
                 let piece = self.piece(&case, anchor, state.clone());
                 let payload = postcard::to_stdvec(&piece).map_err(AssessError::Record)?;
-                let key = format!("{id}\u{0}{place:010}");
-                sorter.push(key.as_bytes(), &payload).map_err(AssessError::Scratch)?;
+                sorter.push(&sort_key(PIECE, id.as_str().as_bytes(), place), &payload).map_err(AssessError::Scratch)?;
             }
             place = place.saturating_add(1);
         }
@@ -351,22 +377,41 @@ impl<'a, K: Sink> Run<'a, '_, K> {
         }
     }
 
+    /// Everything that was sorted: pieces to subjects, then cards to undecided matches.
     fn subjects<S: Source, C: Scratch>(&mut self, sorter: Sorter<'_, C>) -> Result<(), Failed<S, C, K>> {
         let mut current: Gathered = None;
+        let mut cards: Vec<Seen> = Vec::new();
+        let mut case = None;
         for record in sorter.finish().map_err(AssessError::Scratch)? {
             let (key, payload) = record.map_err(AssessError::Scratch)?;
-            let id = key.split(|b| *b == 0).next().unwrap_or_default().to_vec();
+            let Some((kind, id)) = owner(&key) else { continue };
+            if kind == CARD {
+                let of = id.try_into().map(RowIx::from_be_bytes).unwrap_or(RowIx::MAX);
+                if case.replace(of).is_some_and(|before| before != of) {
+                    self.case(&mut cards).map_err(AssessError::Sink)?;
+                }
+                cards.push(postcard::from_bytes(&payload).map_err(AssessError::Record)?);
+                continue;
+            }
             let piece: Piece = postcard::from_bytes(&payload).map_err(AssessError::Record)?;
             let Some(row) = self.context.index.row(piece.place).copied() else { continue };
             match &mut current {
-                Some((known, pieces)) if *known == id => pieces.push((piece, row)),
+                Some((known, pieces)) if known == id => pieces.push((piece, row)),
                 _ => {
-                    let done = current.replace((id, vec![(piece, row)]));
+                    let done = current.replace((id.to_vec(), vec![(piece, row)]));
                     self.subject(done).map_err(AssessError::Sink)?;
                 }
             }
         }
-        self.subject(current).map_err(AssessError::Sink)
+        self.subject(current).map_err(AssessError::Sink)?;
+        self.case(&mut cards).map_err(AssessError::Sink)
+    }
+
+    fn case(&mut self, cards: &mut Vec<Seen>) -> Result<(), K::Error> {
+        match doubts::assemble(self.context, &std::mem::take(cards)) {
+            Some(case) => self.out.sink.case(case),
+            None => Ok(()),
+        }
     }
 
     fn subject(&mut self, done: Gathered) -> Result<(), K::Error> {

@@ -1,10 +1,10 @@
 //! `correlation.*`: whose account it is, where that is not clear.
 
+use untether_model::CaseId;
 use untether_model::finding::{Evidence, Severity};
 
-use super::residual::status::key_name;
 use super::{AccountCase, Draft, RuleDoc};
-use crate::correlate::Flags;
+use crate::correlate::{Flags, account_anchor};
 
 /// Several candidates.
 pub const AMBIGUOUS: RuleDoc = RuleDoc {
@@ -36,25 +36,30 @@ pub const ENTITY: RuleDoc = RuleDoc {
     answers: &["NIST SP 800-53r5 PS-5"],
 };
 
+/// The rule under which correlation left the account undecided.
+pub(super) fn undecided(case: &AccountCase<'_>) -> Option<&'static RuleDoc> {
+    match (case.is(Flags::AMBIGUOUS), case.is(Flags::CONFLICTING)) {
+        (true, _) => Some(&AMBIGUOUS),
+        (false, true) => Some(&CONFLICTING),
+        (false, false) => None,
+    }
+}
+
 /// Whether correlation left the account undecided.
 pub fn check_undecided(case: &AccountCase<'_>) -> Option<Draft> {
-    let rule = match (case.is(Flags::AMBIGUOUS), case.is(Flags::CONFLICTING)) {
-        (true, _) => &AMBIGUOUS,
-        (false, true) => &CONFLICTING,
-        (false, false) => return None,
-    };
+    let rule = undecided(case)?;
     let keys = case.context.readers.get(case.side).keys(case.entry);
     let mut evidence = Evidence::new();
     if let Some(link) = &keys.link {
         evidence.add("link", link.clone());
     }
-    for lead in case.context.people.leads(&keys) {
-        for person in lead.people {
-            let judgement = case.context.people.judgement(person);
-            let row = judgement.and_then(|j| case.context.people.row(&j));
-            let reference = row.map_or_else(|| "a person of the roster".to_owned(), |row| row.reference());
-            evidence.add(&format!("candidate by {}", key_name(lead.key)), reference);
-        }
+    evidence.add("case", CaseId::from_anchor(&account_anchor(case.side, case.entry)).as_str());
+    let people = &case.context.people;
+    for (number, key) in case.context.index.doubt(case.place).into_iter().flat_map(|doubt| &doubt.people) {
+        let judgement = people.person(*number).and_then(|person| people.judgement(person));
+        let row = judgement.and_then(|j| people.row(&j));
+        let reference = row.map_or_else(|| "a person of the roster".to_owned(), |row| row.reference());
+        evidence.add(&format!("candidate by {}", key.words()), reference);
     }
     Some(Draft::new(rule, Severity::Medium, evidence))
 }

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use untether_model::finding::Finding;
+use untether_model::matching::MatchCase;
 use untether_model::policy::AuditPolicy;
 use untether_model::roster::{Roster, When};
 use untether_model::schema::Schema;
@@ -57,7 +58,8 @@ impl<'a> Inputs<'a> {
     }
 }
 
-/// Takes findings, in an order that depends on the snapshot alone, and subjects, sorted by id.
+/// Takes findings, in an order that depends on the snapshot alone, subjects, sorted by id, and undecided matches, in the order of the
+/// accounts.
 pub trait Sink {
     /// Why something could not be taken.
     type Error: std::error::Error + Send + Sync + 'static;
@@ -67,4 +69,7 @@ pub trait Sink {
 
     /// A subject.
     fn subject(&mut self, subject: Subject) -> Result<(), Self::Error>;
+
+    /// An undecided match.
+    fn case(&mut self, case: MatchCase) -> Result<(), Self::Error>;
 }

@@ -10,6 +10,7 @@ mod cases;
 mod context;
 pub mod correlation;
 pub mod coverage;
+mod doubts;
 mod evidence;
 mod identities;
 mod inputs;

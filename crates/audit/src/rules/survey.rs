@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use untether_model::auth::PolicyValues;
 use untether_model::snapshot::{AccountState, CredentialKind, EntryRole, PathState, SnapshotEntry};
-use untether_model::time::generalized;
 use untether_model::{Dn, EntityId, Side};
 
 use super::context::Sides;
@@ -13,16 +12,13 @@ use super::identities::Identities;
 use super::residual::attribute::beyond_retention;
 use super::secrets::SecretIndex;
 use super::{Context, Inputs, Skips};
+use crate::activity;
 use crate::correlate::{
     AccountKeys, Candidate, Flags, Index, IndexBuilder, KeyReader, People, Row, RowIx, Subjects, account_anchor, is_dynamic,
 };
 use crate::links::Configuration;
-use crate::source::{Source, texts, values};
+use crate::source::{Source, texts};
 use crate::state::{StateInputs, StoreState};
-
-/// Attributes that say when somebody last logged in, on the servers that have them; in lower case.
-const LOGIN_TIMES: [&str; 5] =
-    ["pwdlastsuccess", "authtimestamp", "lastlogintime", "krblastsuccessfulauth", "ds-pwp-last-login-time"];
 
 /// The servers' configurations, where they were read.
 pub(super) fn configurations<S: Source>(source: &S, inputs: &Inputs<'_>) -> Result<Sides<Option<Configuration>>, S::Error> {
@@ -113,15 +109,15 @@ impl<'a> Survey<'a> {
         flags.set(Flags::BEYOND_RETENTION, beyond);
         let keys = reader.keys(entry);
         let entity = said_entity(&keys).and_then(|entity| numbers.get(entity).copied()).unwrap_or(Row::NOWHERE);
-        let (last_use, has_login_time) = last_use(entry);
+        let (last_use, has_login_time) = activity::last_use(entry);
         seen.accounts += 1;
         seen.login_times |= has_login_time;
         seen.take_state(entry, &state);
         let row = Row {
             flags,
             subject: Row::UNMATCHED,
-            last_use,
-            created: seconds(time(entry, "createtimestamp")),
+            last_use: seconds(last_use),
+            created: seconds(activity::created(entry)),
             entity,
             matched_by: None,
             status: None,
@@ -153,6 +149,11 @@ impl<'a> Survey<'a> {
     }
 }
 
+/// Seconds since 1970; 0: not told.
+fn seconds(at: Option<Timestamp>) -> u32 {
+    at.and_then(|t| u32::try_from(t.as_second()).ok()).unwrap_or(0)
+}
+
 /// Engine order: configured subtree, else attribute.
 fn said_entity(keys: &AccountKeys) -> Option<&EntityId> {
     keys.subtree_entity.as_ref().or(keys.attribute_entity.as_ref())
@@ -182,21 +183,6 @@ impl Seen {
             self.unknown_locks.extend(why);
         }
     }
-}
-
-fn time(entry: &SnapshotEntry, folded: &str) -> Option<Timestamp> {
-    values(entry, folded).iter().filter_map(generalized).max()
-}
-
-fn seconds(at: Option<Timestamp>) -> u32 {
-    at.and_then(|t| u32::try_from(t.as_second()).ok()).unwrap_or(0)
-}
-
-/// The latest sign of use: all login times, and the last password change, which deletes `pwdLastSuccess`. Second: whether there is
-/// any login time.
-fn last_use(entry: &SnapshotEntry) -> (u32, bool) {
-    let logins = LOGIN_TIMES.iter().filter_map(|name| time(entry, name)).max();
-    (seconds(logins.max(time(entry, "pwdchangedtime"))), logins.is_some())
 }
 
 /// The comparable names of accounts between which only the name decides.

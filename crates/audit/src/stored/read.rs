@@ -5,6 +5,7 @@ use untether_ledger::{JsonLinesReader, KeyStore, RecordReader, SealedReader, She
 use untether_model::Side;
 use untether_model::digest::Digest;
 use untether_model::finding::Finding;
+use untether_model::matching::MatchCase;
 use untether_model::schema::Schema;
 use untether_model::snapshot::{SnapshotEntry, SnapshotHeader, Subject};
 
@@ -67,6 +68,13 @@ impl<'a> StoredAudit<'a> {
     /// The subjects, sorted by id.
     pub fn subjects(&self) -> Result<impl Iterator<Item = Result<Subject, StoreFailure>> + use<>, StoreFailure> {
         Ok(RecordReader::new(self.file(&self.header.subjects)?).map(|record| record.map_err(StoreFailure::reading)))
+    }
+
+    /// The undecided matches, in the order of the accounts; none in a snapshot of an earlier version.
+    pub fn cases(&self) -> Result<impl Iterator<Item = Result<MatchCase, StoreFailure>> + use<>, StoreFailure> {
+        let file = self.header.cases.map(|digest| self.file(&digest)).transpose()?;
+        let cases = file.into_iter().flat_map(RecordReader::new);
+        Ok(cases.map(|record| record.map_err(StoreFailure::reading)))
     }
 
     /// The findings with this digest, sorted by rule, store and name.

@@ -6,10 +6,12 @@ use untether_ledger::state_dir::Area;
 use untether_ledger::{JsonLinesWriter, RecordWriter, SealedWriter};
 use untether_model::digest::Digest;
 use untether_model::finding::{Finding, Severity};
-use untether_model::run::AuditCounts;
+use untether_model::matching::MatchCase;
+use untether_model::run::{AuditCounts, Compared};
 use untether_model::snapshot::{Subject, SubjectKind};
 
-use super::{AuditFiles, SealedScratch};
+use super::register::Register;
+use super::{AuditFiles, Earlier, SealedScratch};
 use crate::collect::StoreFailure;
 use crate::rules::Sink;
 use crate::spill::Sorter;
@@ -21,7 +23,9 @@ const SORTED_IN_MEMORY: usize = 16 << 20;
 pub struct Results<'s, 'a> {
     findings: Sorter<'s, SealedScratch<'a>>,
     finding_file: JsonLinesWriter<Finding, SealedWriter>,
+    register: Option<Register<'s, 'a>>,
     subjects: RecordWriter<Subject, SealedWriter>,
+    cases: RecordWriter<MatchCase, SealedWriter>,
     counted: BTreeMap<(String, Option<String>, String), AuditCounts>,
     severities: BTreeMap<Severity, u64>,
     people: BTreeMap<(String, String), u64>,
@@ -38,29 +42,39 @@ pub struct ResultsWritten {
     pub subjects: Digest,
     /// Number of subjects.
     pub subject_count: u64,
+    /// Digest of the file of undecided matches.
+    pub cases: Digest,
     /// Findings by rule, entity and store.
     pub counts: Vec<AuditCounts>,
     /// Findings by severity.
     pub severities: BTreeMap<Severity, u64>,
     /// Subjects by entity (`unassigned` for none) and by what the roster says (what they are, for those it does not list).
     pub people: Vec<(String, String, u64)>,
+    /// Against the audits before; `None` where nothing was to be compared.
+    pub compared: Option<Compared>,
 }
 
 impl<'s, 'a> Results<'s, 'a> {
-    /// Begins both files.
-    pub fn begin(files: &AuditFiles<'_>, scratch: &'s mut SealedScratch<'a>) -> Result<Self, StoreFailure> {
+    /// Begins both files, and the register where there is something to compare with.
+    pub fn begin(
+        files: &AuditFiles<'_>,
+        scratch: &'s mut SealedScratch<'a>,
+        compare: Option<(Earlier<'s>, &'s mut SealedScratch<'a>)>,
+    ) -> Result<Self, StoreFailure> {
         Ok(Self {
             findings: Sorter::new(scratch, SORTED_IN_MEMORY),
+            register: compare.map(|(earlier, scratch)| Register::new(earlier, scratch)),
             finding_file: JsonLinesWriter::new(files.create(Area::Findings)?),
             subjects: RecordWriter::new(files.create(Area::Snapshots)?),
+            cases: RecordWriter::new(files.create(Area::Snapshots)?),
             counted: BTreeMap::new(),
             severities: BTreeMap::new(),
             people: BTreeMap::new(),
         })
     }
 
-    /// Sorts the findings and makes both files durable.
-    pub fn finish(self) -> Result<ResultsWritten, StoreFailure> {
+    /// Sorts the findings and makes the files durable.
+    pub fn finish(self, files: &AuditFiles<'_>) -> Result<ResultsWritten, StoreFailure> {
         let mut file = self.finding_file;
         for record in self.findings.finish()? {
             let (_, payload) = record?;
@@ -74,9 +88,11 @@ impl<'s, 'a> Results<'s, 'a> {
             finding_count,
             subjects: self.subjects.into_inner().finish().map_err(StoreFailure::writing)?.digest,
             subject_count,
+            cases: self.cases.into_inner().finish().map_err(StoreFailure::writing)?.digest,
             counts: self.counted.into_values().collect(),
             severities: self.severities,
             people: self.people.into_iter().map(|((entity, presence), count)| (entity, presence, count)).collect(),
+            compared: self.register.map(|register| register.finish(files)).transpose()?,
         })
     }
 }
@@ -97,6 +113,9 @@ impl Sink for Results<'_, '_> {
         counts.findings += 1;
         counts.severe += u64::from(finding.severity >= Severity::High);
         *self.severities.entry(finding.severity).or_default() += 1;
+        if let Some(register) = &mut self.register {
+            register.take(&finding)?;
+        }
         let name = finding.dn.as_ref().map_or("", |dn| dn.key().as_str());
         let key = format!("{}\0{store}\0{name}\0{}", finding.rule, finding.id);
         let payload = serde_json::to_vec(&finding).map_err(StoreFailure::writing)?;
@@ -108,16 +127,15 @@ impl Sink for Results<'_, '_> {
         *self.people.entry((entity, presence(&subject).to_owned())).or_default() += 1;
         self.subjects.push(&subject).map_err(StoreFailure::writing)
     }
+
+    fn case(&mut self, case: MatchCase) -> Result<(), StoreFailure> {
+        self.cases.push(&case).map_err(StoreFailure::writing)
+    }
 }
 
 fn presence(subject: &Subject) -> &'static str {
-    use untether_model::roster::Presence;
-    match (subject.standing.as_ref().map(|s| s.presence), subject.kind) {
-        (Some(Presence::Active), _) => "active",
-        (Some(Presence::OnLeave), _) => "on-leave",
-        (Some(Presence::NotYetStarted), _) => "not-yet-started",
-        (Some(Presence::Departed), _) => "departed",
-        (Some(Presence::ContractEnded), _) => "contract-ended",
+    match (subject.standing.as_ref(), subject.kind) {
+        (Some(standing), _) => standing.presence.as_str(),
         (None, SubjectKind::Person) => "unlisted",
         (None, SubjectKind::Service) => "service",
         (None, SubjectKind::Mailbox) => "mailbox",

@@ -1,5 +1,6 @@
 //! `untether audit`: reads both stores and the roster, and records what was found.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -7,21 +8,25 @@ use std::sync::Mutex;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use untether_audit::collect::{CollectEvent, CollectProgress, Export, StoreInput};
-use untether_audit::correlate::Decisions;
-use untether_audit::run::AuditInputs;
-use untether_audit::stored::AuditFiles;
+use untether_audit::run::{AuditInputs, AuditOutcome};
+use untether_audit::stored::{AuditFiles, StoredAudit};
 use untether_directory::Read;
 use untether_directory::offline::LdifStore;
+use untether_ledger::{Area, Shelf};
+use untether_model::digest::Digest;
 use untether_model::finding::Severity;
-use untether_model::run::{Decision, Record, RunState};
+use untether_model::policy::today;
+use untether_model::run::{Exceptions, Record, RunState};
 use untether_model::snapshot::StoreSource;
-use untether_model::{Side, SubjectId};
+use untether_model::{FindingId, Side, SubjectId};
 
 use crate::config::Config;
 use crate::error::{CliError, Exit, chain};
 use crate::output::Output;
 use crate::state::Opened;
+use crate::wiring::decisions::in_force;
 use crate::wiring::stores::{client, reader};
+use crate::wiring::succession::succession;
 
 /// One store as the audit reads it: a server, or files.
 struct Source {
@@ -76,8 +81,15 @@ pub async fn run(config: &Config, as_of: Option<Date>, output: &Output) -> Resul
     let opened = Opened::open(config).await?;
     let (roster, roster_written_at) = crate::wiring::roster::read(config)?;
     let (shared, independent) = (Source::open(config, Side::Shared)?, Source::open(config, Side::Independent)?);
-    let decisions = opened.look(decisions);
+    let (decisions, odd) = opened.look(|state| in_force(state, &config.audit.entities, opened.now()));
+    for (id, why) in odd {
+        output.note(format!("decision {id} has no effect: {why}"));
+    }
+    let roster = roster.with_merged(&decisions.merged_people());
     let before = opened.look(crate::wiring::roster::last_sizes);
+    let register = opened.look(|state| register(&opened, state));
+    let exceptions = opened.look(Exceptions::of);
+    let waived: BTreeSet<FindingId> = exceptions.waivers.keys().cloned().collect();
     let files = AuditFiles::begin(&opened.dir, &opened.keys, None).map_err(|e| CliError::failed(chain(&e)))?;
     let progress = Progress::new(output);
     let inputs = AuditInputs {
@@ -91,10 +103,16 @@ pub async fn run(config: &Config, as_of: Option<Date>, output: &Output) -> Resul
         now: opened.now(),
         as_of,
         before: before.as_ref(),
+        register: register.as_ref(),
+        waived: &waived,
         progress: &progress,
     };
     let outcome = untether_audit::run::run(inputs, &files).await.map_err(|e| CliError::failed(chain(&e)))?;
     progress.end();
+    // Before the audit itself: what is recorded of an audit that is not, is found again by the next one.
+    for (from, to) in aliases(&opened, &outcome)? {
+        opened.record(Record::SubjectAliased { from, to }).await?;
+    }
     let record = Record::AuditRecorded {
         snapshot: outcome.snapshot,
         findings: outcome.findings,
@@ -106,6 +124,7 @@ pub async fn run(config: &Config, as_of: Option<Date>, output: &Output) -> Resul
         complete: outcome.is_complete(),
         subjects: outcome.subjects.clone(),
         counts: outcome.counts.clone(),
+        compared: outcome.compared.clone(),
     };
     let seq = opened.record(record).await?;
     let accounts: Vec<String> = outcome.in_scope.iter().map(|(side, n)| format!("{side}: {n} accounts")).collect();
@@ -115,14 +134,23 @@ pub async fn run(config: &Config, as_of: Option<Date>, output: &Output) -> Resul
         accounts.join(", "),
         outcome.header.subject_count
     ));
-    let count = |severity| outcome.severities.get(&severity).copied().unwrap_or(0);
+    let covered = covered(config, (&outcome, exceptions, seq), opened.now());
+    let waived = covered.values().sum::<u64>();
+    let count = |severity: Severity| {
+        let all = outcome.severities.get(&severity).copied().unwrap_or(0);
+        all.saturating_sub(covered.get(&severity).copied().unwrap_or(0))
+    };
+    let open = outcome.finding_count.saturating_sub(waived);
+    let solved = outcome.compared.as_ref().map_or(0, |c| c.solved.iter().map(|s| s.findings).sum::<u64>());
+    let what = if waived > 0 { "open findings" } else { "findings" };
     output.say(format!(
-        "{} findings: {} critical, {} high, {} medium, {} low",
-        outcome.finding_count,
+        "{open} {what}: {} critical, {} high, {} medium, {} low{}{}",
         count(Severity::Critical),
         count(Severity::High),
         count(Severity::Medium),
-        count(Severity::Low)
+        count(Severity::Low),
+        if waived > 0 { format!("; {waived} waived") } else { String::new() },
+        if solved > 0 { format!("; {solved} solved so far") } else { String::new() },
     ));
     for gap in outcome.gaps.iter().filter(|gap| gap.kind.concerns_entries()) {
         output.say(format!("  INCOMPLETE: {}: {}", gap.kind.rule(), gap.reason));
@@ -134,25 +162,50 @@ pub async fn run(config: &Config, as_of: Option<Date>, output: &Output) -> Resul
     output.object("audit", &serde_json::json!({
         "record": seq, "taken_at": outcome.header.taken_at, "as_of": as_of, "executable": outcome.header.executable,
         "not_executable": outcome.header.not_executable, "in_scope": outcome.in_scope, "subjects": outcome.header.subject_count,
-        "findings": outcome.finding_count, "snapshot": outcome.snapshot, "findings_digest": outcome.findings,
+        "findings": outcome.finding_count, "open": open, "waived": waived, "solved": solved, "snapshot": outcome.snapshot, "findings_digest": outcome.findings,
     }));
     Ok(Exit::Done)
 }
 
-/// What people decided, as the audit takes it.
-fn decisions(state: &RunState) -> Decisions {
-    let mut decisions = Decisions::default();
-    for (_, decided) in state.decisions() {
-        match &decided.decision {
-            Decision::Match { verb, anchors } => match verb.as_str() {
-                "confirm" | "merge" => decisions.confirm(anchors),
-                _ => decisions.deny(anchors),
-            },
-            Decision::Track { subject, track, .. } => decisions.track(SubjectId::new(subject.as_str()), *track),
-            Decision::Waive { .. } | Decision::Withdraw { .. } => {}
+/// Subjects whose id is another one than in the last complete audit. An audit that may have missed somebody says nothing of that.
+fn aliases(opened: &Opened, outcome: &AuditOutcome) -> Result<Vec<(SubjectId, SubjectId)>, CliError> {
+    let before = opened.look(|state| state.audits().values().rfind(|audit| audit.complete).map(|audit| audit.snapshot));
+    let Some(before) = before.filter(|_| outcome.is_complete()) else { return Ok(Vec::new()) };
+    let stored = |snapshot| StoredAudit::open(&opened.dir, &opened.keys, snapshot);
+    // A snapshot whose key or files are gone tells nothing any more.
+    let Ok(before) = stored(&before) else { return Ok(Vec::new()) };
+    let after = stored(&outcome.snapshot).map_err(|e| CliError::failed(chain(&e)))?;
+    let state = opened.state_now();
+    succession(&state, || before.subjects(), || after.subjects()).map_err(|e| CliError::failed(chain(&e)))
+}
+
+/// The register of the last audit that wrote one; `None` where it is not there any more: then what is solved is counted anew.
+fn register(opened: &Opened, state: &RunState) -> Option<Digest> {
+    let found = state.audits().values().rev().find_map(|audit| audit.compared.as_ref())?.register;
+    match Shelf::of(Area::Findings).has(&opened.dir, &found) {
+        Ok(true) => Some(found),
+        _ => None,
+    }
+}
+
+/// Findings of an audit that waivers cover now, by severity.
+fn covered(
+    config: &Config,
+    (outcome, mut exceptions, seq): (&AuditOutcome, Exceptions, u64),
+    now: Timestamp,
+) -> BTreeMap<Severity, u64> {
+    let mut found = BTreeMap::new();
+    if outcome.compared.is_none() {
+        return found;
+    }
+    exceptions.audit(seq, outcome.compared.as_ref());
+    for waiver in exceptions.waivers.values() {
+        let day = today(&config.audit.entities, waiver.waive.entity.as_ref(), now);
+        if let Some(severity) = waiver.now.filter(|_| waiver.covers(day)) {
+            *found.entry(severity).or_default() += 1;
         }
     }
-    decisions
+    found
 }
 
 /// Tells how reading goes on: a line a base, and on a terminal the count while it runs.

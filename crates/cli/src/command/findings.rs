@@ -1,73 +1,31 @@
 //! `untether findings`: the last audit's findings, filtered, and what the rules mean. Streams: a finding at a time.
 
+mod filter;
+mod marks;
+mod waive;
+
 use std::collections::BTreeMap;
 
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
-use serde::Serialize;
 use untether_audit::explain::{catalog, explain as documentation};
 use untether_audit::rules::RuleDoc;
 use untether_ledger::{Area, JsonLinesReader, SealedReader, Shelf};
-use untether_model::finding::{Finding, Place, Severity};
-use untether_model::policy::Entity;
-use untether_model::run::{Decision, RunState};
-use untether_model::{FindingId, SubjectId, neutral};
+use untether_model::finding::{Finding, Severity};
+use untether_model::neutral;
 
-use crate::args::{FindingsArgs, Format};
+use crate::args::{FindingsArgs, FindingsCommand, Format};
 use crate::command::plan::last_snapshot;
 use crate::config::Config;
 use crate::error::{CliError, Exit, chain};
 use crate::output::Output;
-use crate::state::{Looked, clock};
+use crate::state::Looked;
+
+use filter::{Filter, severity, unknown_rule};
+pub use marks::{Marks, Row};
 
 /// Values of a fact that a table shows; the rest is counted.
 const SHOWN_VALUES: usize = 20;
 /// Columns of a table.
 const WIDTH: usize = 80;
-
-/// A finding with what is known beside the audit.
-#[derive(Serialize)]
-pub struct Row {
-    /// The finding.
-    #[serde(flatten)]
-    pub finding: Finding,
-    /// An unfinished wave has the subject in hand.
-    pub planned: bool,
-    /// Until when a person waived it.
-    pub waived_until: Option<Date>,
-}
-
-/// What people and waves have to do with findings.
-pub struct Marks<'a> {
-    state: &'a RunState,
-    waived: BTreeMap<FindingId, Date>,
-    config: &'a Config,
-}
-
-impl<'a> Marks<'a> {
-    /// From the fold of the ledger.
-    pub fn new(state: &'a RunState, config: &'a Config) -> Self {
-        let mut waived: BTreeMap<FindingId, Date> = BTreeMap::new();
-        for (_, decided) in state.decisions() {
-            if let Decision::Waive { finding, until } = &decided.decision {
-                // The latest word counts.
-                waived.insert(finding.clone(), *until);
-            }
-        }
-        Self { state, waived, config }
-    }
-
-    /// The finding with its marks.
-    pub fn row(&self, finding: Finding) -> Row {
-        let subject = finding.subject.as_ref().map(|id| self.state.resolve_alias(id));
-        let planned = subject.and_then(|id| self.state.subjects().get(id)).is_some_and(|s| s.claimed);
-        let entity = finding.entity.as_ref().and_then(|id| self.config.audit.entities.get(id));
-        let zone = entity.and_then(Entity::zone).unwrap_or(TimeZone::UTC);
-        let today = zone.to_datetime(clock().wall()).date();
-        let waived_until = self.waived.get(&finding.id).copied().filter(|until| today <= *until);
-        Row { finding, planned, waived_until }
-    }
-}
 
 /// Hands each finding of the last audit to `each`.
 pub fn each_finding(looked: &Looked, mut each: impl FnMut(Finding) -> Result<(), CliError>) -> Result<(), CliError> {
@@ -84,16 +42,23 @@ pub fn each_finding(looked: &Looked, mut each: impl FnMut(Finding) -> Result<(),
     Ok(())
 }
 
-/// `findings`.
-pub fn run(config: &Config, args: &FindingsArgs, output: &Output) -> Result<Exit, CliError> {
-    let filter = Filter::new(args)?;
+/// `findings`, `findings waive`.
+pub async fn run(config: &Config, args: &FindingsArgs, output: &Output) -> Result<Exit, CliError> {
+    match &args.command {
+        Some(FindingsCommand::Waive(args)) => waive::run(config, args, output).await,
+        None => list(config, args, output),
+    }
+}
+
+fn list(config: &Config, args: &FindingsArgs, output: &Output) -> Result<Exit, CliError> {
+    let filter = Filter::new(&args.filter)?;
     let fail_on = args.fail_on.as_deref().map(severity).transpose()?;
     let format = if output.is_json() { Format::Json } else { args.format };
     if format == Format::Md {
         return Err(CliError::usage("findings cannot be written as md").hint("formats are: table, json, csv"));
     }
     let looked = Looked::look(config)?;
-    let marks = Marks::new(&looked.state, config);
+    let marks = Marks::new(&looked.state, config, looked.now());
     let mut totals = Totals::default();
     let mut failed = false;
     if format == Format::Csv {
@@ -104,6 +69,9 @@ pub fn run(config: &Config, args: &FindingsArgs, output: &Output) -> Result<Exit
             return Ok(());
         }
         let row = marks.row(finding);
+        if args.expiring && !row.is_expiring() {
+            return Ok(());
+        }
         totals.count(&row);
         failed |= row.waived_until.is_none() && fail_on.is_some_and(|least| row.finding.severity >= least);
         match format {
@@ -117,64 +85,6 @@ pub fn run(config: &Config, args: &FindingsArgs, output: &Output) -> Result<Exit
         output.text(&totals.words());
     }
     Ok(if failed { Exit::Findings } else { Exit::Done })
-}
-
-fn severity(text: &str) -> Result<Severity, CliError> {
-    Severity::parse(text).ok_or_else(|| {
-        CliError::usage(format!("'{text}' is no severity")).hint("severities are: critical, high, medium, low, info")
-    })
-}
-
-/// What is listed.
-struct Filter<'a> {
-    args: &'a FindingsArgs,
-    severity: Option<Severity>,
-}
-
-impl<'a> Filter<'a> {
-    fn new(args: &'a FindingsArgs) -> Result<Self, CliError> {
-        for rule in &args.rule {
-            if !catalog().iter().any(|doc| is_rule(doc.id, rule)) {
-                return Err(unknown_rule(rule));
-            }
-        }
-        let places = [Place::Shared, Place::Independent, Place::Roster, Place::System];
-        if let Some(store) = args.store.as_deref().filter(|store| !places.iter().any(|p| p.as_str() == *store)) {
-            return Err(CliError::usage(format!("'{store}' is no store")).hint("stores are: shared, independent, roster, system"));
-        }
-        Ok(Self { args, severity: args.severity.as_deref().map(severity).transpose()? })
-    }
-
-    fn takes(&self, finding: &Finding, state: &RunState) -> bool {
-        let args = self.args;
-        let entity = finding.entity.as_ref().map_or("unassigned", |e| e.as_str());
-        let is_subject = |wanted: &str| {
-            let wanted = SubjectId::new(wanted);
-            finding.subject.as_ref().is_some_and(|id| state.resolve_alias(id) == state.resolve_alias(&wanted))
-        };
-        (args.rule.is_empty() || args.rule.iter().any(|rule| is_rule(&finding.rule, rule)))
-            && self.severity.is_none_or(|least| finding.severity >= least)
-            && (args.entity.is_empty() || args.entity.iter().any(|e| e == entity))
-            && args.store.as_deref().is_none_or(|store| finding.store.as_str() == store)
-            && args.subject.as_deref().is_none_or(is_subject)
-    }
-}
-
-/// Whether a rule is the one that was named, or of the family that was named (`residual`, `residual.*`).
-fn is_rule(id: &str, named: &str) -> bool {
-    let family = named.strip_suffix(".*").unwrap_or(named);
-    id == named || id.strip_prefix(family).is_some_and(|rest| rest.starts_with('.'))
-}
-
-fn unknown_rule(named: &str) -> CliError {
-    let all = catalog();
-    let near =
-        all.iter().map(|doc| doc.id).max_by(|a, b| strsim::jaro_winkler(a, named).total_cmp(&strsim::jaro_winkler(b, named)));
-    let hint = match near.filter(|id| strsim::jaro_winkler(id, named) > 0.75) {
-        Some(id) => format!("did you mean `{id}`?"),
-        None => "`untether findings --explain all` lists the rules".to_owned(),
-    };
-    CliError::usage(format!("'{named}' is neither a rule nor a family of rules")).hint(hint)
 }
 
 #[derive(Default)]
@@ -215,7 +125,7 @@ fn block(row: &Row) -> String {
     let mut marks = Vec::new();
     marks.extend(f.protected.then(|| "protected".to_owned()));
     marks.extend(row.planned.then(|| "planned".to_owned()));
-    marks.extend(row.waived_until.map(|day| format!("waived until {day}")));
+    marks.extend([&row.waiver, &row.decided].into_iter().flatten().map(marks::Mark::words));
     let marks = if marks.is_empty() { String::new() } else { format!("  [{}]", marks.join(", ")) };
     lines.push(format!("  finding {}{subject}{marks}", f.id));
     for (fact, values) in &f.evidence.facts {
@@ -248,10 +158,24 @@ fn wrap(text: &str) -> Vec<String> {
     lines
 }
 
-const CSV_COLUMNS: [&str; 12] =
-    ["id", "rule", "severity", "store", "dn", "subject", "entity", "protected", "planned", "waived_until", "evidence", "remedy"];
+const CSV_COLUMNS: [&str; 13] = [
+    "id",
+    "rule",
+    "severity",
+    "store",
+    "dn",
+    "subject",
+    "entity",
+    "protected",
+    "planned",
+    "waived_until",
+    "evidence",
+    "remedy",
+    "marks",
+];
 
-fn csv_fields(row: &Row) -> [String; 12] {
+fn csv_fields(row: &Row) -> [String; 13] {
+    let marks: Vec<String> = [&row.waiver, &row.decided].into_iter().flatten().map(marks::Mark::words).collect();
     let f = &row.finding;
     let facts: Vec<String> = f.evidence.facts.iter().map(|(fact, values)| format!("{fact}: {}", values.join("; "))).collect();
     [
@@ -267,6 +191,7 @@ fn csv_fields(row: &Row) -> [String; 12] {
         row.waived_until.map(|day| day.to_string()).unwrap_or_default(),
         facts.join(" | "),
         f.remedy.clone(),
+        marks.join(" | "),
     ]
     .map(|field| neutral::cell(&field))
 }
@@ -312,7 +237,8 @@ fn explained(doc: &RuleDoc) -> serde_json::Value {
 
 #[cfg(test)]
 mod tests {
-    use untether_model::finding::Evidence;
+    use untether_model::FindingId;
+    use untether_model::finding::{Evidence, Place};
 
     use super::*;
 
@@ -332,7 +258,7 @@ mod tests {
             evidence: evidence.with("note", "\u{1b}[31m"),
             remedy: "=cmd()".into(),
         };
-        Row { finding, planned: false, waived_until: None }
+        Row { finding, planned: false, waived_until: None, waiver: None, decided: None }
     }
 
     #[test]
@@ -350,14 +276,5 @@ mod tests {
         assert!(fields[10].contains("cn=g24"));
         assert_eq!(fields[11], "'=cmd()");
         assert_eq!(csv_line(&["a\"b".to_owned(), "c,d".to_owned()]).unwrap(), "\"a\"\"b\",\"c,d\"");
-    }
-
-    #[test]
-    fn families_and_rules_are_told_apart() {
-        assert!(is_rule("residual.departed", "residual"));
-        assert!(is_rule("residual.departed", "residual.*"));
-        assert!(is_rule("residual.departed", "residual.departed"));
-        assert!(!is_rule("residual.departed", "resid"));
-        assert!(unknown_rule("residual.departd").hint.unwrap().contains("residual.departed"));
     }
 }

@@ -10,7 +10,7 @@ use untether_ledger::{Area, KeyStore, StateDir};
 use untether_model::digest::Digest;
 use untether_model::operation::{Stage, UndoClass};
 use untether_model::plan::{OrderKind, WaveLine};
-use untether_model::run::{Observation, Observed, Record, RunState, object_approvers};
+use untether_model::run::{Decision, Observation, Observed, Record, RunState, object_approvers};
 use untether_model::{BatchId, Dn, OpId, PlanId, Side, WaveId};
 use untether_planner::{Inputs, Level, Linter, PlanError, ReportLine, Source, plan};
 
@@ -129,6 +129,15 @@ async fn make(config: &Config, seed: u64, output: &Output) -> Result<Exit, CliEr
             format!("the last audit, of {}, is older than plan.snapshot_max_age", snapshot.taken_at),
         )
         .hint("`untether audit` again"));
+    }
+    let rematched = opened.look(|state| {
+        let audit = state.audits().keys().next_back().copied().unwrap_or_default();
+        state.decided_after(audit, |d| matches!(d, Decision::Match(_))).len()
+    });
+    if rematched > 0 {
+        output.note(format!(
+            "people have decided on the matches of {rematched} subjects since the audit: they are not planned before the next one"
+        ));
     }
     let capabilities = ask(config, &opened).await?;
     let files = SnapshotFiles(&stored);

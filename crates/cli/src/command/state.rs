@@ -110,13 +110,17 @@ fn files(looked: &Looked, found: &mut Found) {
         let is_newest = newest == Some(seq);
         let name = format!("of the audit of {:.0} (record {seq})", audit.taken_at);
         let mut wanted = vec![(Area::Findings, audit.findings, "findings")];
+        wanted.extend(audit.compared.as_ref().map(|c| (Area::Findings, c.register, "register of findings")));
         if file(looked, (Area::Snapshots, audit.snapshot), &format!("snapshot {name}"), is_newest, found) {
             match stored_audit(&looked.dir, &looked.keys, &audit.snapshot).map(|stored| stored.header().clone()) {
-                Ok(header) => wanted.extend([
-                    (Area::Snapshots, header.subjects, "subjects"),
-                    (Area::Snapshots, header.shared.file, Side::Shared.as_str()),
-                    (Area::Snapshots, header.independent.file, Side::Independent.as_str()),
-                ]),
+                Ok(header) => {
+                    wanted.extend([
+                        (Area::Snapshots, header.subjects, "subjects"),
+                        (Area::Snapshots, header.shared.file, Side::Shared.as_str()),
+                        (Area::Snapshots, header.independent.file, Side::Independent.as_str()),
+                    ]);
+                    wanted.extend(header.cases.map(|cases| (Area::Snapshots, cases, "undecided matches")));
+                }
                 Err(error) => found.problems.push(error.to_string()),
             }
         }

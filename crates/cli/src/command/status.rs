@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use untether_model::run::Summary;
+use untether_model::neutral::terminal;
+use untether_model::policy::today;
+use untether_model::run::{ExceptionState, Summary, days_left, ends_soon};
 
 use crate::config::Config;
 use crate::error::{CliError, Exit};
 use crate::output::Output;
-use crate::state::{holder, summary};
+use crate::state::{holder, now_after, summary};
 
 /// `status [--watch]`.
 pub async fn run(config: &Config, watch: bool, output: &Output) -> Result<Exit, CliError> {
@@ -35,11 +37,12 @@ async fn wait_a_second() {
 
 fn show(config: &Config, summary: &Summary, output: &Output) -> Result<(), CliError> {
     let holder = holder(config)?;
+    let exceptions = Exceptions::of(config, summary);
     output.object(
         "status",
         &serde_json::json!({
             "holder": holder.as_ref().map(|(pid, since)| serde_json::json!({ "pid": pid, "since": since })),
-            "summary": summary,
+            "summary": summary, "waived": exceptions.severe + exceptions.other, "expiring": exceptions.lines,
         }),
     );
     if output.is_json() {
@@ -63,9 +66,16 @@ fn show(config: &Config, summary: &Summary, output: &Output) -> Result<(), CliEr
     }
     match &summary.last_audit {
         Some((at, severe, other)) => {
-            output.say(format!("last audit {at:.0}: {severe} critical or high findings, {other} others"))
+            let (severe, other) = (severe.saturating_sub(exceptions.severe), other.saturating_sub(exceptions.other));
+            let waived = exceptions.severe + exceptions.other;
+            let waived = if waived > 0 { format!("; {waived} waived") } else { String::new() };
+            let solved = if summary.solved > 0 { format!("; {} solved so far", summary.solved) } else { String::new() };
+            output.say(format!("last audit {at:.0}: {severe} critical or high findings, {other} others{waived}{solved}"));
         }
         None => output.say("no audit yet: `untether audit`"),
+    }
+    for line in &exceptions.lines {
+        output.say(line);
     }
     for (wave, w) in &summary.waves {
         output.say(format!("wave {wave}: {}", w.status));
@@ -93,4 +103,59 @@ fn show(config: &Config, summary: &Summary, output: &Output) -> Result<(), CliEr
         }
     }
     Ok(())
+}
+
+/// What people let stand for a while, as it counts now.
+struct Exceptions {
+    /// Critical and high findings that are waived.
+    severe: u64,
+    /// Others that are waived.
+    other: u64,
+    /// What ends within seven days, and waived findings that are open again.
+    lines: Vec<String>,
+}
+
+impl Exceptions {
+    fn of(config: &Config, summary: &Summary) -> Self {
+        let now = now_after(summary.at);
+        let mut found = Self { severe: 0, other: 0, lines: Vec::new() };
+        for (id, waiver) in &summary.exceptions.waivers {
+            let Some(severity) = waiver.now else { continue };
+            let day = today(&config.audit.entities, waiver.waive.entity.as_ref(), now);
+            let (rule, by, until) = (&waiver.waive.rule, terminal(&waiver.by), waiver.waive.until);
+            let mut tell = |words: String| found.lines.push(format!("  {rule} {id}: waived by {by} {words}"));
+            match waiver.state(day) {
+                ExceptionState::InForce => {
+                    if ends_soon(until, day) {
+                        tell(format!("until {until}, {} days left", days_left(until, day)));
+                    }
+                    let count =
+                        if severity >= untether_model::finding::Severity::High { &mut found.severe } else { &mut found.other };
+                    *count += 1;
+                }
+                ExceptionState::Expired => tell(format!("until {until}, which is over: it is open again")),
+                ExceptionState::Outgrown => tell(format!("as {}, is {severity} now: it is open again", waiver.waive.severity)),
+            }
+        }
+        for (id, track) in &summary.exceptions.tracks {
+            let day = today(&config.audit.entities, track.entity.as_ref(), now);
+            let (by, until) = (terminal(&track.by), track.until);
+            if ends_soon(until, day) {
+                let left = days_left(until, day);
+                found.lines.push(format!("  subject {id}: {} decided by {by} until {until}, {left} days left", track.track));
+            } else if day > until {
+                found.lines.push(format!("  subject {id}: {} decided by {by} until {until}, which is over", track.track));
+            }
+        }
+        const SHOWN: usize = 20;
+        if found.lines.len() > SHOWN {
+            let more = found.lines.len() - SHOWN;
+            found.lines.truncate(SHOWN);
+            found.lines.push(format!("  … and {more} more: `untether findings --expiring`"));
+        }
+        if !found.lines.is_empty() {
+            found.lines.insert(0, "exceptions that end within seven days, or have ended:".to_owned());
+        }
+        found
+    }
 }

@@ -1,187 +1,43 @@
 //! `untether subject`: one subject with everything that is known of it, and a person's decision on its track.
 
+mod decide;
+mod find;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use jiff::civil::Date;
 use serde::Serialize;
 use untether_ledger::Reader;
-use untether_model::approval::{Statement, Subject as About};
-use untether_model::digest::Digest;
 use untether_model::finding::Finding;
 use untether_model::neutral::terminal as safe;
-use untether_model::operation::{Stage, Track, UndoClass};
-use untether_model::run::{CellState, CellStatus, Decision, Record, RunState};
-use untether_model::snapshot::{EntryRole, Subject};
-use untether_model::{Dn, OpId, Side, SubjectId, WaveId, keys};
-use untether_planner::Source;
+use untether_model::operation::{Stage, UndoClass};
+use untether_model::run::{CellState, CellStatus, Decided, Decision, DecisionId, DecisionState, Record, RunState};
+use untether_model::{OpId, SubjectId, WaveId};
 
-use crate::args::{SignArgs, SubjectCommand};
-use crate::command::approve::until as until_time;
+use crate::args::SubjectCommand;
 use crate::command::findings::{Marks, Row, each_finding};
-use crate::command::plan::{last_snapshot, stored_audit};
 use crate::config::Config;
 use crate::error::{CliError, Exit};
 use crate::output::Output;
-use crate::state::{Looked, Opened};
-use crate::wiring::planning::SnapshotFiles;
+use crate::state::Looked;
 use crate::wiring::recorded::planned_operations;
-use crate::wiring::ssh::{Signing, sign};
+
+pub use find::{Found, find};
 
 /// `subject show`, `subject decide`.
 pub async fn run(config: &Config, command: &SubjectCommand, output: &Output) -> Result<Exit, CliError> {
     match command {
         SubjectCommand::Show { id } => show(config, id, output),
-        SubjectCommand::Decide { id, track, until, reason, sign } => {
-            decide(config, &Wanted { id, track, until: *until, reason }, sign, output).await
+        SubjectCommand::Decide { id, withdraw: true, reason, sign, .. } => {
+            decide::take_back(config, (id, reason), sign, output).await
+        }
+        SubjectCommand::Decide { id, track, until, reason, sign, .. } => {
+            let track =
+                track.as_deref().ok_or_else(|| CliError::usage("which track?").hint("give --track with retire, keep or hold"))?;
+            let until = until.ok_or_else(|| CliError::usage("a decision on a track needs an end").hint("give --until DATE"))?;
+            decide::decide(config, &decide::Wanted { id, track, until, reason }, sign, output).await
         }
     }
-}
-
-/// What is asked of `decide`.
-struct Wanted<'a> {
-    id: &'a str,
-    track: &'a str,
-    until: Date,
-    reason: &'a str,
-}
-
-async fn decide(config: &Config, wanted: &Wanted<'_>, sign_args: &SignArgs, output: &Output) -> Result<Exit, CliError> {
-    let track = [Track::Retire, Track::Keep, Track::Hold]
-        .into_iter()
-        .find(|t| t.as_str() == wanted.track)
-        .ok_or_else(|| CliError::usage(format!("'{}' cannot be decided", wanted.track)).hint("tracks are: retire, keep, hold"))?;
-    if wanted.reason.trim().is_empty() {
-        return Err(CliError::usage("a decision needs a reason").hint("give --reason TEXT"));
-    }
-    // Held before anything is looked at, so that nothing changes between what was shown and what is signed.
-    let opened = Opened::open(config).await?;
-    let looked = Looked::look(config)?;
-    let found = find(config, &looked, wanted.id)?;
-    let id = found.id.clone();
-    if found.subject.as_ref().is_some_and(|s| s.protected) {
-        return Err(CliError::usage(format!("subject {id} is a protected identity: untether never touches it")));
-    }
-    let shown = Digest::of(serde_json::to_string(&found.subject).map_err(CliError::failed)?.as_bytes());
-    let statement = Statement {
-        state: opened.state_id()?,
-        subject: About::Object { kind: "track".to_owned(), object: format!("{track} of {id} until {}", wanted.until), shown },
-        reason: wanted.reason.to_owned(),
-        not_after: until_time(Some(&wanted.until.to_string()), opened.now())?,
-    };
-    if looked.state.subjects().get(&id).is_some_and(|s| s.claimed) {
-        output.note(format!("subject {id} is in the hands of a wave, which goes on; the decision counts for later plans"));
-    }
-    match sign(config, statement, sign_args)? {
-        Signing::Written(next) => output.say(next),
-        Signing::Signed(signed) => {
-            let by = signed.approver.clone();
-            let decision = Decision::Track { subject: id.clone(), track, until: wanted.until };
-            let record = opened.record(Record::Decision { decision, signed: *signed }).await?;
-            output.say(format!("{by} decided: {track} for subject {id} until {} (record {record})", wanted.until));
-            output.say("Next: `untether audit`, then `untether plan`.");
-            output.object(
-                "subject.decide",
-                &serde_json::json!({
-                    "subject": id, "track": track, "until": wanted.until, "by": by, "record": record,
-                }),
-            );
-        }
-    }
-    Ok(Exit::Done)
-}
-
-/// A subject that was asked for; the last audit may not know it any more, and no wave may have had it in hand.
-struct Found {
-    id: SubjectId,
-    subject: Option<Subject>,
-}
-
-/// Finds a subject by id, DN, roster reference, employee number or login.
-fn find(config: &Config, looked: &Looked, text: &str) -> Result<Found, CliError> {
-    let state = &looked.state;
-    let id = state.resolve_alias(&SubjectId::new(text)).clone();
-    let mut found: BTreeMap<SubjectId, Subject> = BTreeMap::new();
-    if let Some((snapshot, _)) = last_snapshot(state) {
-        let stored = stored_audit(&looked.dir, &looked.keys, &snapshot)?;
-        let files = SnapshotFiles(&stored);
-        let dn = Dn::parse(text).ok();
-        let number = keys::number(text);
-        collect(state, &files, &mut found, |subject| {
-            *state.resolve_alias(&subject.id) == id
-                || subject.anchor == text
-                || subject.accounts.iter().any(|a| dn.as_ref().is_some_and(|dn| a.dn.key() == dn.key()))
-                || subject.roster_ref.as_deref().is_some_and(|r| r == text || (number.is_some() && keys::number(r) == number))
-        })?;
-        if found.is_empty() {
-            let named = named(config, &files, text)?;
-            collect(state, &files, &mut found, |subject| {
-                subject.accounts.iter().any(|a| named.contains(&(a.side, a.dn.key().as_str().to_owned())))
-            })?;
-        }
-    }
-    if found.len() > 1 {
-        let ids: Vec<String> = found
-            .values()
-            .map(|s| match (&s.name, &s.entity) {
-                (Some(name), Some(entity)) => format!("{} ({}, {entity})", s.id, safe(name)),
-                (Some(name), None) => format!("{} ({})", s.id, safe(name)),
-                (None, _) => s.id.to_string(),
-            })
-            .collect();
-        return Err(
-            CliError::usage(format!("'{text}' is several subjects")).hint(format!("give one of the ids: {}", ids.join(", ")))
-        );
-    }
-    match found.into_iter().next() {
-        Some((id, subject)) => Ok(Found { id, subject: Some(subject) }),
-        None if state.subjects().contains_key(&id) => Ok(Found { id, subject: None }),
-        None => Err(CliError::usage(format!("no subject is known by '{text}'")).hint(
-            "give a subject's id, the DN of an account, a login or an employee number; `untether audit` reads the stores anew",
-        )),
-    }
-}
-
-fn collect(
-    state: &RunState,
-    files: &SnapshotFiles<'_>,
-    found: &mut BTreeMap<SubjectId, Subject>,
-    wanted: impl Fn(&Subject) -> bool,
-) -> Result<(), CliError> {
-    for subject in files.subjects() {
-        let subject = subject.map_err(|e| CliError::state(format!("the snapshot's subjects cannot be read: {e}")))?;
-        if wanted(&subject) {
-            found.insert(state.resolve_alias(&subject.id).clone(), subject);
-        }
-    }
-    Ok(())
-}
-
-/// Accounts whose login or employee number this is.
-fn named(config: &Config, files: &SnapshotFiles<'_>, text: &str) -> Result<BTreeSet<(Side, String)>, CliError> {
-    let (login, number) = (keys::login(text), keys::number(text));
-    let mut found = BTreeSet::new();
-    for side in Side::ALL {
-        let attributes = &config.audit.store(side).attributes;
-        for entry in files.entries(side) {
-            let entry = entry.map_err(|e| CliError::state(format!("the snapshot's entries cannot be read: {e}")))?;
-            if entry.role != EntryRole::Account {
-                continue;
-            }
-            let has = |attr: &str, matches: &dyn Fn(&str) -> bool| {
-                entry.attrs.iter().any(|(name, values)| name.is(attr) && values.iter().filter_map(|v| v.as_str()).any(matches))
-            };
-            let by_login = has(attributes.login.as_str(), &|v| login.is_some() && keys::login(v) == login);
-            let by_number = attributes
-                .number
-                .as_ref()
-                .is_some_and(|attr| has(attr.as_str(), &|v| number.is_some() && keys::number(v) == number));
-            if by_login || by_number {
-                found.insert((side, entry.dn.key().as_str().to_owned()));
-            }
-        }
-    }
-    Ok(found)
 }
 
 /// Something that happened to a subject.
@@ -235,22 +91,17 @@ impl Undo {
 fn show(config: &Config, text: &str, output: &Output) -> Result<Exit, CliError> {
     let looked = Looked::look(config)?;
     let found = find(config, &looked, text)?;
-    let happened = timeline(&looked, &found.id)?;
-    let cells = cells(&looked, &found.id);
+    let ids = looked.state.identities(&found.id);
+    let happened = timeline(&looked, &ids)?;
+    let cells = cells(&looked, &ids);
     let findings = findings(config, &looked, &found.id)?;
-    let progress = looked.state.subjects().get(&found.id);
-    let decisions: Vec<_> = looked
-        .state
-        .decisions()
-        .filter(
-            |(_, d)| matches!(&d.decision, Decision::Track { subject, .. } if *looked.state.resolve_alias(subject) == found.id),
-        )
-        .collect();
+    let progress = looked.state.progress_of(&found.id).map(|(_, state)| state);
+    let decisions = decisions(&looked.state, &ids);
     if output.is_json() {
         output.object("subject.show", &serde_json::json!({
-            "id": found.id, "subject": found.subject, "progress": progress,
+            "id": found.id, "earlier_ids": ids.iter().skip(1).collect::<Vec<_>>(), "subject": found.subject, "progress": progress,
             "finished": progress.map(|p| p.parked.is_none() && p.is_finished()),
-            "decisions": decisions.iter().map(|(record, d)| serde_json::json!({ "record": record, "decision": d })).collect::<Vec<_>>(),
+            "decisions": decisions.iter().map(|(id, d)| serde_json::json!({ "id": id, "record": id.record, "decision": d })).collect::<Vec<_>>(),
             "timeline": happened, "cells": cells, "findings": findings,
         }));
         return Ok(Exit::Done);
@@ -278,10 +129,8 @@ fn show(config: &Config, text: &str, output: &Output) -> Result<Exit, CliError> 
             }
         }
     }
-    for (record, d) in &decisions {
-        if let Decision::Track { track, until, .. } = &d.decision {
-            output.say(format!("decided by {}: {track} until {until} — {} (record {record})", d.by, safe(&d.reason)));
-        }
+    for (id, d) in &decisions {
+        output.say(format!("decided by {}: {} — {} (decision {id})", d.by, said(&d.decision), safe(&d.reason)));
     }
     if !happened.is_empty() {
         output.say("\nTimeline");
@@ -313,6 +162,21 @@ fn show(config: &Config, text: &str, output: &Output) -> Result<Exit, CliError> 
         output.say(format!("  {:<8} {} {}{dn}", row.finding.severity, row.finding.rule, row.finding.store));
     }
     Ok(Exit::Done)
+}
+
+/// Decisions in force on the subject's track and accounts.
+fn decisions<'a>(state: &'a RunState, ids: &[&SubjectId]) -> Vec<(DecisionId, &'a DecisionState)> {
+    state.decisions().filter(|(_, d)| d.decision.subjects().iter().any(|s| ids.contains(&s))).collect()
+}
+
+/// A decision in words.
+fn said(decision: &Decision) -> String {
+    match decision {
+        Decision::Track { track, until, .. } => format!("{track} until {until}"),
+        Decision::Match(decided) => decided.to_string(),
+        Decision::Waive(waive) => format!("waived {} until {}", waive.finding, waive.until),
+        Decision::Withdraw { decision } => format!("decision {decision} taken back"),
+    }
 }
 
 fn who(found: &Found, output: &Output) {
@@ -369,7 +233,7 @@ fn findings(config: &Config, looked: &Looked, id: &SubjectId) -> Result<Vec<Row>
     if looked.state.audits().is_empty() {
         return Ok(Vec::new());
     }
-    let marks = Marks::new(&looked.state, config);
+    let marks = Marks::new(&looked.state, config, looked.now());
     let mut found: Vec<Finding> = Vec::new();
     each_finding(looked, |finding| {
         if finding.subject.as_ref().is_some_and(|s| looked.state.resolve_alias(s) == id) {
@@ -382,8 +246,8 @@ fn findings(config: &Config, looked: &Looked, id: &SubjectId) -> Result<Vec<Row>
 }
 
 /// The subject's operations with what undoing them gives back, as the waves' files state it.
-fn cells<'a>(looked: &'a Looked, id: &SubjectId) -> Vec<Cell<'a>> {
-    let all: Vec<(&OpId, &CellState)> = looked.state.cells_of(id).collect();
+fn cells<'a>(looked: &'a Looked, ids: &[&SubjectId]) -> Vec<Cell<'a>> {
+    let all: Vec<(&OpId, &CellState)> = ids.iter().flat_map(|id| looked.state.cells_of(id)).collect();
     let waves: BTreeSet<&WaveId> = all.iter().map(|(op, _)| op.wave()).collect();
     let mut stated: BTreeMap<OpId, (String, UndoClass)> = BTreeMap::new();
     let mut unknown: BTreeMap<&WaveId, String> = BTreeMap::new();
@@ -425,25 +289,62 @@ fn operations(looked: &Looked, wave: &WaveId, wanted: &BTreeSet<&OpId>) -> Resul
 }
 
 /// What the ledger's records say of the subject, in order.
-fn timeline(looked: &Looked, id: &SubjectId) -> Result<Vec<Happened>, CliError> {
+fn timeline(looked: &Looked, ids: &[&SubjectId]) -> Result<Vec<Happened>, CliError> {
     let mut reader = Reader::open(looked.dir.disk(), &looked.dir.ledger())?;
     let mut found = Vec::new();
     while let Some(frame) = reader.next_frame()? {
         // Most records are about others: only those that name the subject are parsed.
-        if frame.is_seam() || !frame.body().contains(id.as_str()) {
+        let named = |frame: &str| ids.iter().any(|id| frame.contains(id.as_str()));
+        if frame.is_seam() || !(named(frame.body()) || frame.body().contains("\"withdraw\"")) {
             continue;
         }
         let record = Record::from_parts(&frame.kind, frame.body())
             .map_err(|e| CliError::state(format!("record {}: {e}", frame.seq())).hint("`untether state check`"))?;
-        if let Some((what, stage, op, message)) = told(&record, id) {
-            found.push(Happened { record: frame.seq(), at: frame.wall, what, stage, op, message });
+        let mut told: Vec<Told> = decided(&looked.state, &record, ids);
+        for found in ids.iter().filter_map(|id| told_of(&record, id)) {
+            // A record may name the subject under two of its ids.
+            if !told.contains(&found) {
+                told.push(found);
+            }
         }
+        let (seq, at) = (frame.seq(), frame.wall);
+        found.extend(told.into_iter().map(|(what, stage, op, message)| Happened { record: seq, at, what, stage, op, message }));
     }
     Ok(found)
 }
 
-/// One record in words, where it is about this subject: what, the stage, the operation, the message.
-fn told(record: &Record, id: &SubjectId) -> Option<(String, Option<Stage>, Option<OpId>, String)> {
+/// What happened in words, the stage, the operation, the message.
+type Told = (String, Option<Stage>, Option<OpId>, String);
+
+/// Decisions of a record about this subject, in words.
+fn decided(state: &RunState, record: &Record, ids: &[&SubjectId]) -> Vec<Told> {
+    let one;
+    let (decisions, signed) = match record {
+        Record::Decision { decision, signed } => {
+            one = [Decided { decision: decision.clone(), reason: None, shown: untether_model::digest::Digest::of(b"") }];
+            (one.as_slice(), signed)
+        }
+        Record::Decisions { decisions, signed } => (decisions.as_slice(), signed),
+        _ => return Vec::new(),
+    };
+    let is_about = |decision: &Decision| {
+        let about = match decision {
+            Decision::Withdraw { decision } => state.all_decisions().find(|(id, _)| id == decision).map(|(_, d)| &d.decision),
+            decision => Some(decision),
+        };
+        about.is_some_and(|d| d.subjects().iter().any(|s| ids.contains(&s)))
+    };
+    let about = decisions.iter().filter(|d| is_about(&d.decision));
+    about
+        .map(|d| {
+            let reason = d.reason.as_ref().unwrap_or(&signed.statement.reason).clone();
+            (format!("{} decided: {}", signed.approver, said(&d.decision)), None, None, reason)
+        })
+        .collect()
+}
+
+/// One record in words, where it is about this subject.
+fn told_of(record: &Record, id: &SubjectId) -> Option<Told> {
     let plain = |what: String, stage, message: &str| Some((what, stage, None, message.to_owned()));
     match record {
         Record::WaveStarted { wave, claims, .. } => {
@@ -504,9 +405,7 @@ fn told(record: &Record, id: &SubjectId) -> Option<(String, Option<Stage>, Optio
             let why = left_out.iter().find(|(left, _)| left == id).map(|(_, why)| why.as_str())?;
             plain(format!("left out of order {order}"), Some(Stage::Enroll), why)
         }
-        Record::Decision { decision: Decision::Track { subject, track, until }, signed } if subject == id => {
-            plain(format!("{} decided: {track} until {until}", signed.approver), None, &signed.statement.reason)
-        }
+        Record::SubjectAliased { from, to } if from == id && to == id => plain(format!("{id} has its own id again"), None, ""),
         Record::SubjectAliased { from, to } if from == id || to == id => plain(format!("{from} is {to}"), None, ""),
         _ => None,
     }

@@ -16,6 +16,7 @@ use untether_model::run::RunState;
 
 use crate::config::Config;
 use crate::error::{CliError, chain};
+use crate::wiring::decisions::in_force;
 
 /// Reads the configured roster file; a second file is refused until several are supported.
 pub fn read(config: &Config) -> Result<(Table, Option<Timestamp>), CliError> {
@@ -51,6 +52,8 @@ struct Held {
 /// The roster as a run sees it.
 pub struct LiveRoster {
     config: Config,
+    /// People whom somebody said to be one person.
+    merged: Vec<Vec<String>>,
     before: Option<Sizes>,
     zones: Zones,
     held: Mutex<Option<Held>>,
@@ -60,7 +63,9 @@ impl LiveRoster {
     /// Reads nothing yet. What it will read is refused if it has shrunk too far against the last complete audit.
     pub fn new(config: Config, state: &RunState) -> Self {
         let zones = Zones::of(&config.audit.entities);
-        Self { config, before: last_sizes(state), zones, held: Mutex::new(None) }
+        // Whether a track still counts is of no interest here, so neither is the day.
+        let merged = in_force(state, &config.audit.entities, Timestamp::UNIX_EPOCH).0.merged_people();
+        Self { config, merged, before: last_sizes(state), zones, held: Mutex::new(None) }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Held>> {
@@ -76,6 +81,7 @@ impl Roster for LiveRoster {
         let young = held.as_ref().is_some_and(|h| now.duration_since(h.at).as_secs() <= max_age);
         if !young {
             let (table, modified) = read(&self.config).map_err(|e| e.message)?;
+            let table = table.with_merged(&self.merged);
             if let Some(before) = &self.before {
                 let active = active_people(&table, &self.zones, When::At(now));
                 let most = self.config.audit.max_shrink_percent;

@@ -124,7 +124,7 @@ impl Clock for Told {
 }
 
 /// Appends a record as a process would whose clock says `now`.
-fn append_at(world: &World, now: Timestamp) {
+pub fn append_at(world: &World, now: Timestamp) {
     let dir = StateDir::open(Disk::real(), world.state()).unwrap();
     let (mut log, _) = Log::open(OpenLog {
         disk: dir.disk().clone(),

@@ -4,11 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::support::World;
-
-fn text<'a>(row: &'a Value, key: &str) -> &'a str {
-    row[key].as_str().unwrap_or_else(|| panic!("no {key} in {row}"))
-}
+use crate::support::{World, text};
 
 #[test]
 fn findings_are_listed_filtered_counted_and_explained() {

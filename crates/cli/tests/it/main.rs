@@ -30,3 +30,5 @@ mod story;
 mod support;
 #[cfg(test)]
 mod trouble;
+#[cfg(test)]
+mod waivers;

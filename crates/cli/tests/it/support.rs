@@ -176,3 +176,9 @@ impl Ran {
         format!("{}{}", self.stdout, self.stderr)
     }
 }
+
+/// A text of a JSON row; it must be there.
+#[track_caller]
+pub fn text<'a>(row: &'a Value, key: &str) -> &'a str {
+    row[key].as_str().unwrap_or_else(|| panic!("no {key} in {row}"))
+}

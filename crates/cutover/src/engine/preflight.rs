@@ -3,7 +3,7 @@
 use futures::StreamExt;
 use untether_model::operation::{Action, Operation, Stage, Target};
 use untether_model::plan::{PlanHeader, Wave};
-use untether_model::run::{ClaimedSubject, Record, WaveClaim, WaveStatus, apply, missing_approvals};
+use untether_model::run::{ClaimedSubject, Decision, Record, WaveClaim, WaveStatus, apply, missing_approvals};
 use untether_model::{AttrName, Round, Side};
 
 use super::{Engine, Standstill};
@@ -11,7 +11,7 @@ use crate::act::STABLE_ID;
 use crate::error::CutoverError;
 use crate::execute::Task;
 
-/// Moved entries that a refusal lists.
+/// Entries or subjects that a refusal lists.
 const LISTED: usize = 20;
 
 impl Engine {
@@ -35,6 +35,9 @@ impl Engine {
             None => {}
         }
         if let Some(reason) = self.waits_for(wave) {
+            return refused(reason);
+        }
+        if let Some(reason) = self.decided_since(wave) {
             return refused(reason);
         }
         if let Some(reason) = over_threshold(wave) {
@@ -80,6 +83,28 @@ impl Engine {
                 state.waves().get(&id).is_none_or(|w| w.status != WaveStatus::Ended)
             });
             unfinished.map(|name| format!("wave {} must end first", name))
+        })
+    }
+
+    /// What people decided on the wave's subjects after its plan was made: the plan knows nothing of it.
+    fn decided_since(&self, wave: &Wave) -> Option<String> {
+        self.recorder.look(|state| {
+            let plan = state.orders().get(&wave.id.plan).map(|order| order.record)?;
+            let decided = state.decided_after(plan, |d| matches!(d, Decision::Match(_) | Decision::Track { .. }));
+            let subjects = wave.batches.iter().flat_map(|batch| &batch.subjects);
+            let mut about: Vec<String> =
+                subjects.filter_map(|s| Some(format!("{} (decision {})", s.id, decided.get(&s.id)?))).collect();
+            let count = about.len();
+            if count > LISTED {
+                about.truncate(LISTED);
+                about.push(format!("and {} more", count - LISTED));
+            }
+            (count > 0).then(|| {
+                format!(
+                    "people have decided on {count} of the wave's subjects since the plan; audit and plan again: {}",
+                    about.join(", ")
+                )
+            })
         })
     }
 

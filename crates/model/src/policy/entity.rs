@@ -1,10 +1,13 @@
 //! Entities: who leaves, by when.
 
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
-use crate::Dn;
+use crate::{Dn, EntityId};
 
 /// One entity: own company, a domestic or overseas subsidiary, a contractor firm.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,4 +36,10 @@ impl Entity {
     pub fn zone(&self) -> Option<TimeZone> {
         TimeZone::get(&self.time_zone).ok()
     }
+}
+
+/// The calendar day that counts for whatever belongs to this entity: in its time zone, and in UTC for what belongs to none.
+pub fn today(entities: &BTreeMap<EntityId, Entity>, id: Option<&EntityId>, now: Timestamp) -> Date {
+    let zone = id.and_then(|id| entities.get(id)).and_then(Entity::zone);
+    crate::time::local_day(&zone.unwrap_or(TimeZone::UTC), now)
 }

@@ -20,6 +20,17 @@ pub enum Presence {
 }
 
 impl Presence {
+    /// The name in lower case: `active`, `on-leave`, `not-yet-started`, `departed`, `contract-ended`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::OnLeave => "on-leave",
+            Self::NotYetStarted => "not-yet-started",
+            Self::Departed => "departed",
+            Self::ContractEnded => "contract-ended",
+        }
+    }
+
     /// Active or on leave.
     pub fn is_active(self) -> bool {
         matches!(self, Self::Active | Self::OnLeave)

@@ -1,5 +1,6 @@
 //! The roster as a table: rows grouped to people, with lookups. All text is in one string, so that a row costs about 200 bytes.
 
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 
 use jiff::civil::Date;
@@ -300,19 +301,23 @@ pub struct Roster {
     mails: Index,
     logins: Index,
     digest: Digest,
+    /// Anchors of people whom somebody said to be one, with the person that they are.
+    merged: Vec<(String, PersonIx)>,
 }
 
-impl Roster {
-    /// Groups rows to people.
-    pub(super) fn new(rows: Rows, digest: Digest) -> Result<Self, RosterError> {
-        if rows.len() == 0 {
-            return Err(RosterError::Empty);
-        }
-        let first_row_of = groups::group(&rows);
-        let mut person_of: Vec<PersonIx> = Vec::with_capacity(rows.len());
+/// Rows with the people that they belong to.
+struct Grouped {
+    person_of: Vec<PersonIx>,
+    by_person: Vec<u32>,
+    begins: Vec<u32>,
+}
+
+impl Grouped {
+    /// From the first row of each row's person, which is never after the row itself.
+    fn of(first_row_of: &[usize]) -> Self {
+        let mut person_of: Vec<PersonIx> = Vec::with_capacity(first_row_of.len());
         let mut people: u32 = 0;
         for (row, first) in first_row_of.iter().enumerate() {
-            // The first row of a person is never after its other rows.
             let person = match person_of.get(*first) {
                 Some(person) if *first < row => *person,
                 _ => {
@@ -322,7 +327,7 @@ impl Roster {
             };
             person_of.push(person);
         }
-        let mut by_person: Vec<u32> = (0..rows.rows.len()).filter_map(|r| u32::try_from(r).ok()).collect();
+        let mut by_person: Vec<u32> = (0..first_row_of.len()).filter_map(|r| u32::try_from(r).ok()).collect();
         by_person.sort_by_key(|row| usize::try_from(*row).ok().and_then(|r| person_of.get(r).copied()));
         let mut begins = vec![0u32; usize::try_from(people).unwrap_or(usize::MAX).saturating_add(1)];
         for person in &person_of {
@@ -335,6 +340,17 @@ impl Roster {
             total += *begin;
             *begin = total;
         }
+        Self { person_of, by_person, begins }
+    }
+}
+
+impl Roster {
+    /// Groups rows to people.
+    pub(super) fn new(rows: Rows, digest: Digest) -> Result<Self, RosterError> {
+        if rows.len() == 0 {
+            return Err(RosterError::Empty);
+        }
+        let Grouped { person_of, by_person, begins } = Grouped::of(&groups::group(&rows));
         Ok(Self {
             person_ids: Index::of(&rows, person_id_key),
             numbers: Index::of(&rows, number_key),
@@ -346,7 +362,42 @@ impl Roster {
             by_person,
             begins,
             digest,
+            merged: Vec::new(),
         })
+    }
+
+    /// The same roster in which people whom somebody said to be one person are one: each group lists anchors. An anchor that nobody has
+    /// is left out. Whoever they were is found under each of their anchors ([`Roster::merged`]).
+    #[must_use]
+    pub fn with_merged(mut self, groups: &[Vec<String>]) -> Self {
+        if groups.is_empty() {
+            return self;
+        }
+        let known: BTreeMap<String, PersonIx> = self.people().filter_map(|p| Some((self.anchor(p)?, p))).collect();
+        let mut named: Vec<(String, PersonIx)> = Vec::new();
+        let mut first_of: BTreeMap<PersonIx, PersonIx> = BTreeMap::new();
+        for group in groups {
+            let people: Vec<(&String, PersonIx)> = group.iter().filter_map(|a| Some((a, *known.get(a)?))).collect();
+            let Some(first) = people.iter().map(|(_, person)| *person).min() else { continue };
+            first_of.extend(people.iter().map(|(_, person)| (*person, first)));
+            named.extend(people.into_iter().map(|(anchor, _)| (anchor.clone(), first)));
+        }
+        let first_row = |person: PersonIx| {
+            let person = first_of.get(&person).copied().unwrap_or(person);
+            let begin = self.begins.get(person.index()).and_then(|b| usize::try_from(*b).ok());
+            begin.and_then(|b| self.by_person.get(b)).and_then(|row| usize::try_from(*row).ok()).unwrap_or_default()
+        };
+        let first_row_of: Vec<usize> = self.person_of.iter().map(|person| first_row(*person)).collect();
+        let rows: Vec<(String, usize)> = named.into_iter().map(|(anchor, person)| (anchor, first_row(person))).collect();
+        let Grouped { person_of, by_person, begins } = Grouped::of(&first_row_of);
+        self.merged = rows.into_iter().filter_map(|(anchor, row)| Some((anchor, *person_of.get(row)?))).collect();
+        (self.person_of, self.by_person, self.begins) = (person_of, by_person, begins);
+        self
+    }
+
+    /// Anchors under which people were known before somebody said that they are one person.
+    pub fn merged(&self) -> &[(String, PersonIx)] {
+        &self.merged
     }
 
     /// Digest of the header and the rows as they were read: fields, whatever their encoding and quoting.

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::decision::{Decision, DecisionId};
 use super::handover;
 use super::record::{CellOutcome, Outcome, OutcomeKind, ParkReason, Record, Started, WaveClaim};
 use super::state::{
@@ -9,6 +10,7 @@ use super::state::{
     Parked, Part, RunState, SubjectState, WaveState, WaveStatus, gate_of,
 };
 use super::{Observation, Observed};
+use crate::approval::Signed;
 use crate::operation::Stage;
 use crate::plan::OrderKind;
 use crate::{BatchId, OpId, Round, SubjectId, WaveId};
@@ -63,6 +65,7 @@ impl Step<'_> {
                 complete,
                 subjects,
                 counts,
+                compared,
                 ..
             } => {
                 let audit = AuditState {
@@ -75,6 +78,7 @@ impl Step<'_> {
                     complete: *complete,
                     subjects: subjects.clone(),
                     counts: counts.clone(),
+                    compared: compared.clone(),
                 };
                 Ok(vec![Part::Audit(self.seq, audit)])
             }
@@ -89,6 +93,7 @@ impl Step<'_> {
                     concerns: Vec::new(),
                     open: 0,
                     recorded_at: self.at,
+                    record: self.seq,
                     report: *report,
                     rehearsed: None,
                 };
@@ -105,6 +110,7 @@ impl Step<'_> {
                     concerns: concerns.clone(),
                     open: 0,
                     recorded_at: self.at,
+                    record: self.seq,
                     report: None,
                     rehearsed: None,
                 };
@@ -221,17 +227,22 @@ impl Step<'_> {
             Record::RolledBack { order, batch, subjects, to, round, kept } => {
                 self.rolled_back(order, batch.as_ref(), subjects, (*to, *round), kept)
             }
-            Record::Decision { decision, signed } => {
-                let decision = DecisionState {
-                    decision: decision.clone(),
-                    by: signed.approver.clone(),
-                    reason: signed.statement.reason.clone(),
-                    at: self.at,
-                };
-                Ok(vec![Part::Decision(self.seq, decision)])
+            Record::Decision { decision, signed } => self.decision(DecisionId::alone(self.seq), decision, (signed, None)),
+            Record::Decisions { decisions, signed } => {
+                if decisions.is_empty() {
+                    return Err(self.illegal("decisions", "the list", "is empty"));
+                }
+                let mut parts = Vec::with_capacity(decisions.len());
+                for (item, decided) in (1..).zip(decisions) {
+                    let id = DecisionId { record: self.seq, item };
+                    parts.extend(self.decision(id, &decided.decision, (signed, decided.reason.as_deref()))?);
+                }
+                Ok(parts)
             }
             Record::SubjectAliased { from, to } => {
-                if self.state.resolve_alias(to) == from {
+                let circular =
+                    if from == to { self.state.resolve_alias(from) == from } else { self.state.resolve_alias(to) == from };
+                if circular {
                     return Err(self.illegal("subject-aliased", from, "would become an alias of itself"));
                 }
                 Ok(vec![Part::Alias(from.clone(), to.clone())])
@@ -266,6 +277,21 @@ impl Step<'_> {
             | Record::SegmentSealed { .. }
             | Record::SegmentOpened { .. } => Ok(Vec::new()),
         }
+    }
+
+    fn decision(&self, id: DecisionId, decision: &Decision, (signed, reason): (&Signed, Option<&str>)) -> Parts {
+        if let Decision::Withdraw { decision } = decision
+            && self.state.decision(*decision).is_none_or(|d| matches!(d.decision, Decision::Withdraw { .. }))
+        {
+            return Err(self.illegal("decision", decision, "is no decision, or was taken back already"));
+        }
+        let decision = DecisionState {
+            decision: decision.clone(),
+            by: signed.approver.clone(),
+            reason: reason.unwrap_or(&signed.statement.reason).to_owned(),
+            at: self.at,
+        };
+        Ok(vec![Part::Decision(id, decision)])
     }
 
     fn new_order(&self, kind: &'static str, id: &crate::PlanId, order: OrderState) -> Parts {
@@ -311,7 +337,7 @@ impl Step<'_> {
             stages.sort();
             stages.dedup();
             for subject in &claim.subjects {
-                parts.push(self.claim(&id, subject)?);
+                parts.extend(self.claim(&id, subject)?);
             }
             let batch = BatchState {
                 canary: claim.canary,
@@ -338,19 +364,29 @@ impl Step<'_> {
         Ok(parts)
     }
 
-    /// A subject is claimed by at most one unfinished wave; parked and unstarted ones pass to the new claim.
-    fn claim(&self, batch: &BatchId, claimed: &super::record::ClaimedSubject) -> Result<Part, Illegal> {
+    /// A subject is claimed by at most one unfinished wave, under whichever of its ids; parked and unstarted ones pass to the new claim.
+    fn claim(&self, batch: &BatchId, claimed: &super::record::ClaimedSubject) -> Parts {
+        let mut parts = Vec::new();
         let mut superseded = Vec::new();
-        if let Some(before) = self.state.subjects.get(&claimed.id) {
-            superseded.clone_from(&before.superseded);
+        let mut ids = self.state.identities(&claimed.id);
+        if !ids.contains(&&claimed.id) {
+            ids.push(&claimed.id);
+        }
+        for id in ids {
+            let Some(before) = self.state.subjects.get(id) else { continue };
+            if *id == claimed.id {
+                superseded.extend(before.superseded.iter().cloned());
+            }
             if before.claimed {
-                if before.parked.is_none() && !self.state.is_unstarted(&claimed.id) {
+                if before.parked.is_none() && !self.state.is_unstarted(id) {
                     return Err(self.illegal("wave-started", &claimed.id, format!("is in the hands of batch {}", before.batch)));
                 }
                 superseded.push(before.batch.clone());
+                if *id != claimed.id {
+                    parts.push(Part::Subject(id.clone(), SubjectState { claimed: false, ..before.clone() }));
+                }
             }
-            let open = self.state.cells_of(&claimed.id).any(|(_, cell)| cell.status == CellStatus::Open);
-            if open {
+            if self.state.cells_of(id).any(|(_, cell)| cell.status == CellStatus::Open) {
                 return Err(self.illegal("wave-started", &claimed.id, "has an operation whose outcome is not known"));
             }
         }
@@ -368,7 +404,8 @@ impl Step<'_> {
             superseded,
             delivery: self.state.subjects.get(&claimed.id).and_then(|s| s.delivery.clone()),
         };
-        Ok(Part::Subject(claimed.id.clone(), subject))
+        parts.push(Part::Subject(claimed.id.clone(), subject));
+        Ok(parts)
     }
 
     fn stage_started(&self, id: &BatchId, stage: Stage, round: Round) -> Parts {

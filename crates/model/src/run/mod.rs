@@ -5,7 +5,9 @@
 //! clock.
 
 mod apply;
+mod decision;
 mod delivery;
+mod exceptions;
 mod gate;
 mod handover;
 mod next;
@@ -14,7 +16,9 @@ mod state;
 mod summary;
 
 pub use apply::{Illegal, apply};
+pub use decision::{Decided, Decision, DecisionId, Match, MatchVerb, Waive, list_digest};
 pub use delivery::{Delivery, DeliveryStatus};
+pub use exceptions::{EXPIRES_SOON_DAYS, ExceptionState, Exceptions, TrackException, Waiver, days_left, ends_soon};
 pub use gate::{GateKind, GateQuestion, GateScope, GateState, Observation, Observed, Verdict, judge_gate};
 pub use handover::Issue;
 pub use next::{
@@ -22,8 +26,8 @@ pub use next::{
     unfinished_order,
 };
 pub use record::{
-    AuditCounts, CellOutcome, ClaimedSubject, Decision, Mark, Outcome, OutcomeKind, ParkReason, Record, Sealed, Started,
-    WaveClaim,
+    AuditCounts, CellOutcome, ClaimedSubject, Compared, Mark, Outcome, OutcomeKind, ParkReason, Record, Sealed, SolvedCounts,
+    Started, WaveClaim,
 };
 pub use state::{
     Acceptance, Approval, AuditState, BatchState, CellKey, CellState, CellStatus, Change, DecisionState, General, OrderState,

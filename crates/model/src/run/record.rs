@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::decision::{Decided, Decision};
 use super::gate::{GateKind, GateScope, Observed};
 use crate::approval::Signed;
 use crate::digest::Digest;
+use crate::finding::Severity;
 use crate::operation::{Stage, Track};
 use crate::plan::{OrderKind, WaveRef};
 use crate::roster::Presence;
-use crate::{AttrName, BatchId, EntityId, OpId, PlanId, Round, Side, StableId, StateId, SubjectId, WaveId};
+use crate::{AttrName, BatchId, EntityId, FindingId, OpId, PlanId, Round, Side, StableId, StateId, SubjectId, WaveId};
 
 /// Something sealed with a key of the state directory: base64, opaque here.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -210,38 +212,28 @@ pub struct AuditCounts {
     pub severe: u64,
 }
 
-/// A person's decision on something other than an order.
+/// Findings that are gone: earlier audits had them, the last complete one has not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Decision {
-    /// What is to become of a subject.
-    Track {
-        /// The subject.
-        subject: SubjectId,
-        /// Retire, keep or hold.
-        track: Track,
-        /// Until when the decision counts.
-        until: jiff::civil::Date,
-    },
-    /// A finding is waived.
-    Waive {
-        /// The finding.
-        finding: crate::FindingId,
-        /// Until when.
-        until: jiff::civil::Date,
-    },
-    /// Two accounts are one subject, or are not.
-    Match {
-        /// `confirm`, `deny`, `split`, `merge`.
-        verb: String,
-        /// The accounts' anchors.
-        anchors: Vec<String>,
-    },
-    /// An earlier decision is taken back.
-    Withdraw {
-        /// Sequence number of its record.
-        decision: u64,
-    },
+pub struct SolvedCounts {
+    /// The rule.
+    pub rule: String,
+    /// The entity; `None` where none applied.
+    pub entity: Option<EntityId>,
+    /// `shared`, `independent`, `roster`, `system`.
+    pub store: String,
+    /// Findings.
+    pub findings: u64,
+}
+
+/// What an audit says of the findings of the audits before it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Compared {
+    /// Digest of the register: every finding that any audit so far has seen, and whether it is gone.
+    pub register: Digest,
+    /// Findings that are gone. A finding that nobody looked for (entries or its rule are missing from the audit) is not.
+    pub solved: Vec<SolvedCounts>,
+    /// Of the findings that people have waived, those that are there, and how grave they are.
+    pub waived: Vec<(FindingId, Severity)>,
 }
 
 /// One record of the ledger.
@@ -277,6 +269,9 @@ pub enum Record {
         subjects: Vec<(String, String, u64)>,
         /// Counts.
         counts: Vec<AuditCounts>,
+        /// Against the audits before; `None`: it judged another day and compares nothing.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        compared: Option<Compared>,
     },
     /// A plan was made.
     PlanRecorded {
@@ -577,11 +572,18 @@ pub enum Record {
         /// The statement with its signature.
         signed: Signed,
     },
-    /// Two subject ids are one.
+    /// A person decided several things under one signature: all of them, or none.
+    Decisions {
+        /// What; the statement's `shown` is [`super::list_digest`] of it.
+        decisions: Vec<Decided>,
+        /// The statement with its signature.
+        signed: Signed,
+    },
+    /// A subject has another id now; what was recorded under the earlier one is found under the later one.
     SubjectAliased {
-        /// The id that is no longer used.
+        /// The id that the last audit does not know any more.
         from: SubjectId,
-        /// The id that is.
+        /// The id that has its accounts; the same one where the subject has its own id again.
         to: SubjectId,
     },
     /// A wave's key was destroyed.
@@ -665,6 +667,7 @@ const KINDS: &[&str] = &[
     "handover-ended",
     "order-ended",
     "decision",
+    "decisions",
     "subject-aliased",
     "forgotten",
     "repaired",

@@ -2,15 +2,16 @@
 //!
 //! The state is a set of parts, each under a key of its own, so that a record's change can be stored part by part.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::decision::{Decision, DecisionId};
 use super::delivery::Delivery;
 use super::gate::{GateKind, GateScope, Observation, Observed};
-use super::record::{Decision, OutcomeKind, ParkReason};
+use super::record::{Compared, OutcomeKind, ParkReason};
 use crate::approval::Signed;
 use crate::digest::Digest;
 use crate::operation::{Stage, Track};
@@ -233,6 +234,9 @@ pub struct OrderState {
     pub open: u32,
     /// When it was recorded.
     pub recorded_at: Timestamp,
+    /// By which record.
+    #[serde(default)]
+    pub record: u64,
     /// The planning report's file.
     pub report: Option<Digest>,
     /// Operations that the last rehearsal saw refused, of how many; `None`: not rehearsed.
@@ -293,6 +297,9 @@ pub struct AuditState {
     pub subjects: Vec<(String, String, u64)>,
     /// Counts of findings.
     pub counts: Vec<super::record::AuditCounts>,
+    /// Against the audits before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compared: Option<Compared>,
 }
 
 /// What is true of the whole state.
@@ -332,8 +339,8 @@ pub enum PartKey {
     Gate(GateKind, GateScope),
     /// An acceptance, by the sequence number of its record.
     Acceptance(u64),
-    /// A decision, by the sequence number of its record.
-    Decision(u64),
+    /// A decision.
+    Decision(DecisionId),
     /// An audit, by the sequence number of its record.
     Audit(u64),
     /// The proof of a subject.
@@ -365,7 +372,7 @@ pub enum Part {
     /// An acceptance.
     Acceptance(u64, Acceptance),
     /// A decision.
-    Decision(u64, DecisionState),
+    Decision(DecisionId, DecisionState),
     /// An audit.
     Audit(u64, AuditState),
     /// The proof of a subject.
@@ -387,7 +394,7 @@ impl Part {
             Self::Cell(key, _) => PartKey::Cell(key.clone()),
             Self::Gate(gate, scope, _) => PartKey::Gate(*gate, scope.clone()),
             Self::Acceptance(seq, _) => PartKey::Acceptance(*seq),
-            Self::Decision(seq, _) => PartKey::Decision(*seq),
+            Self::Decision(id, _) => PartKey::Decision(*id),
             Self::Audit(seq, _) => PartKey::Audit(*seq),
             Self::Proof(id, _) => PartKey::Proof(id.clone()),
             Self::Alias(from, _) => PartKey::Alias(from.clone()),
@@ -410,7 +417,8 @@ impl PartKey {
             }
             Self::Gate(gate, scope) => format!("t/{gate}/{scope}"),
             Self::Acceptance(seq) => format!("x/{seq:020}"),
-            Self::Decision(seq) => format!("d/{seq:020}"),
+            Self::Decision(DecisionId { record, item: 0 }) => format!("d/{record:020}"),
+            Self::Decision(DecisionId { record, item }) => format!("d/{record:020}.{item:010}"),
             Self::Audit(seq) => format!("u/{seq:020}"),
             Self::Proof(id) => format!("p/{id}"),
             Self::Alias(id) => format!("l/{id}"),
@@ -439,7 +447,9 @@ pub struct RunState {
     pub(super) cells: BTreeMap<CellKey, CellState>,
     pub(super) gates: BTreeMap<(GateKind, GateScope), Observed>,
     pub(super) accepted: BTreeMap<u64, Acceptance>,
-    pub(super) decisions: BTreeMap<u64, DecisionState>,
+    pub(super) decisions: BTreeMap<DecisionId, DecisionState>,
+    /// Decisions that were taken back.
+    withdrawn: BTreeSet<DecisionId>,
     pub(super) audits: BTreeMap<u64, AuditState>,
     pub(super) proofs: BTreeMap<SubjectId, Observed>,
     pub(super) aliases: BTreeMap<SubjectId, SubjectId>,
@@ -470,7 +480,12 @@ impl RunState {
             Part::Cell(key, cell) => drop(self.cells.insert(key, cell)),
             Part::Gate(gate, scope, observed) => drop(self.gates.insert((gate, scope), observed)),
             Part::Acceptance(seq, acceptance) => drop(self.accepted.insert(seq, acceptance)),
-            Part::Decision(seq, decision) => drop(self.decisions.insert(seq, decision)),
+            Part::Decision(id, decision) => {
+                if let Decision::Withdraw { decision } = decision.decision {
+                    self.withdrawn.insert(decision);
+                }
+                self.decisions.insert(id, decision);
+            }
             Part::Audit(seq, audit) => drop(self.audits.insert(seq, audit)),
             Part::Proof(id, observed) => drop(self.proofs.insert(id, observed)),
             Part::Alias(from, to) => drop(self.aliases.insert(from, to)),
@@ -556,20 +571,38 @@ impl RunState {
         &self.accepted
     }
 
-    /// Decisions that were not taken back, by the sequence number of their record.
-    pub fn decisions(&self) -> impl Iterator<Item = (u64, &DecisionState)> {
-        let withdrawn: Vec<u64> = self
-            .decisions
-            .values()
-            .filter_map(|d| match d.decision {
-                Decision::Withdraw { decision } => Some(decision),
-                _ => None,
-            })
-            .collect();
-        self.decisions
-            .iter()
-            .filter(move |(seq, d)| !withdrawn.contains(seq) && !matches!(d.decision, Decision::Withdraw { .. }))
-            .map(|(seq, d)| (*seq, d))
+    /// Decisions that were not taken back, in order.
+    pub fn decisions(&self) -> impl Iterator<Item = (DecisionId, &DecisionState)> {
+        let counts =
+            |id: &DecisionId, d: &DecisionState| !self.withdrawn.contains(id) && !matches!(d.decision, Decision::Withdraw { .. });
+        self.all_decisions().filter(move |(id, d)| counts(id, d))
+    }
+
+    /// All decisions in order: those that were taken back, and the taking back too.
+    pub fn all_decisions(&self) -> impl Iterator<Item = (DecisionId, &DecisionState)> {
+        self.decisions.iter().map(|(id, d)| (*id, d))
+    }
+
+    /// One decision, unless it was taken back.
+    pub fn decision(&self, id: DecisionId) -> Option<&DecisionState> {
+        self.decisions.get(&id).filter(|_| !self.withdrawn.contains(&id))
+    }
+
+    /// The subjects on whose accounts or track (`wanted`) people have decided after a record, or have taken a decision back: under every
+    /// id of theirs, with the last such decision.
+    pub fn decided_after(&self, record: u64, wanted: fn(&Decision) -> bool) -> BTreeMap<&SubjectId, DecisionId> {
+        let mut found = BTreeMap::new();
+        let since = (Bound::Excluded(DecisionId { record, item: u32::MAX }), Bound::Unbounded);
+        for (id, decided) in self.decisions.range(since) {
+            let about = match &decided.decision {
+                Decision::Withdraw { decision } => self.decisions.get(decision).map(|d| &d.decision),
+                decision => Some(decision),
+            };
+            for subject in about.filter(|d| wanted(d)).map(Decision::subjects).unwrap_or_default() {
+                found.extend(self.identities(subject).into_iter().map(|known| (known, *id)));
+            }
+        }
+        found
     }
 
     /// All audits, oldest first.
@@ -586,12 +619,47 @@ impl RunState {
     pub fn resolve_alias<'a>(&'a self, id: &'a SubjectId) -> &'a SubjectId {
         let mut at = id;
         for _ in 0..self.aliases.len() {
-            match self.aliases.get(at) {
+            match self.aliases.get(at).filter(|next| *next != at) {
                 Some(next) => at = next,
                 None => break,
             }
         }
         at
+    }
+
+    /// All ids under which something may be recorded of a subject: the one that it has now first, then earlier ones.
+    pub fn identities<'a>(&'a self, id: &'a SubjectId) -> Vec<&'a SubjectId> {
+        let now = self.resolve_alias(id);
+        let mut found = vec![now];
+        found.extend(self.aliases.keys().filter(|earlier| *earlier != now && self.resolve_alias(earlier) == now));
+        found
+    }
+
+    /// What waves have or had in hand of a subject, under any of its ids: the one that a wave has now before others, then the one that
+    /// its present id names.
+    pub fn progress_of<'a>(&'a self, id: &'a SubjectId) -> Option<(&'a SubjectId, &'a SubjectState)> {
+        let known = self.identities(id).into_iter().filter_map(|id| self.subjects.get_key_value(id));
+        let mut known: Vec<_> = known.collect();
+        // A stable sort: among those that no wave has, the present id stays first.
+        known.sort_by_key(|(_, state)| !state.claimed);
+        known.into_iter().next()
+    }
+
+    /// Earlier ids by the ids that took their place.
+    pub fn earlier_ids(&self) -> BTreeMap<&SubjectId, Vec<&SubjectId>> {
+        let mut found: BTreeMap<&SubjectId, Vec<&SubjectId>> = BTreeMap::new();
+        for earlier in self.aliases.keys() {
+            let now = self.resolve_alias(earlier);
+            if now != earlier {
+                found.entry(now).or_default().push(earlier);
+            }
+        }
+        found
+    }
+
+    /// Whether the ledger has ever said of an id that another one took its place.
+    pub fn aliases(&self) -> &BTreeMap<SubjectId, SubjectId> {
+        &self.aliases
     }
 
     /// The parts of a whole state, for comparing and for rebuilding.

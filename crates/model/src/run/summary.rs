@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::decision::DecisionId;
+use super::exceptions::Exceptions;
 use super::record::{OutcomeKind, Record};
 use crate::operation::Stage;
 use crate::{BatchId, Round, WaveId};
@@ -67,6 +69,12 @@ pub struct Summary {
     pub throttle: Option<u32>,
     /// When the last audit was recorded, and its findings by severity (`severe`, `other`).
     pub last_audit: Option<(Timestamp, u64, u64)>,
+    /// What people let stand for a while.
+    #[serde(default)]
+    pub exceptions: Exceptions,
+    /// Findings that are gone, as of the last audit that compared.
+    #[serde(default)]
+    pub solved: u64,
     /// Plans recorded.
     pub plans: u64,
     /// Started waves.
@@ -91,10 +99,25 @@ impl Summary {
         self.seq = seq;
         self.at = Some(at);
         match record {
-            Record::AuditRecorded { counts, taken_at, .. } => {
+            Record::AuditRecorded { counts, taken_at, compared, .. } => {
+                self.exceptions.audit(seq, compared.as_ref());
+                if let Some(compared) = compared {
+                    self.solved = compared.solved.iter().map(|c| c.findings).sum();
+                }
                 let severe = counts.iter().map(|c| c.severe).sum();
                 let all: u64 = counts.iter().map(|c| c.findings).sum();
                 self.last_audit = Some((*taken_at, severe, all.saturating_sub(severe)));
+            }
+            Record::Decision { decision, signed } => {
+                let said = (signed.approver.as_str(), signed.statement.reason.as_str());
+                self.exceptions.decision(DecisionId::alone(seq), decision, said);
+            }
+            Record::Decisions { decisions, signed } => {
+                for (item, decided) in (1..).zip(decisions) {
+                    let reason = decided.reason.as_deref().unwrap_or(&signed.statement.reason);
+                    let id = DecisionId { record: seq, item };
+                    self.exceptions.decision(id, &decided.decision, (&signed.approver, reason));
+                }
             }
             Record::PlanRecorded { .. } => self.plans += 1,
             Record::WaveStarted { wave, claims, .. } => {

@@ -4,12 +4,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use jiff::Timestamp;
 use jiff::civil::Date;
-use jiff::tz::TimeZone;
 use untether_model::operation::{Stage, Track};
 use untether_model::policy::{AuditPolicy, PlanPolicy};
 use untether_model::roster::Presence;
-use untether_model::run::{CellStatus, Decision, RunState};
+use untether_model::run::{CellStatus, Decision, DecisionId, RunState};
 use untether_model::snapshot::{Account, Subject, SubjectKind};
 use untether_model::{Dn, EntityId, Side, StableId, SubjectId};
 
@@ -126,25 +126,52 @@ impl Candidate {
 
 /// The day that counts for a subject of this entity.
 pub(super) fn today(inputs: &Inputs<'_>, entity: Option<&EntityId>) -> Date {
-    let zone = entity.and_then(|id| inputs.audit.entities.get(id)).and_then(untether_model::policy::Entity::zone);
-    untether_model::time::local_day(&zone.unwrap_or(TimeZone::UTC), inputs.now)
+    untether_model::policy::today(&inputs.audit.entities, entity, inputs.now)
 }
 
-/// What people decided on tracks: the newest decision counts.
-fn decisions(progress: &RunState) -> BTreeMap<SubjectId, (Track, Date, String)> {
-    let mut found = BTreeMap::new();
-    for (_, state) in progress.decisions() {
-        if let Decision::Track { subject, track, until } = &state.decision {
-            let words = format!("{} decided '{track}' until {until}: {}", state.by, state.reason);
-            found.insert(progress.resolve_alias(subject).clone(), (*track, *until, words));
+/// What is known of subjects beside the snapshot: people's decisions, and the ids that they had before.
+struct Known<'a> {
+    /// Decisions on tracks, the newest of each subject.
+    tracks: BTreeMap<SubjectId, (Track, Date, String)>,
+    /// Subjects on whose accounts somebody decided after the snapshot was taken.
+    rematched: BTreeMap<&'a SubjectId, DecisionId>,
+    /// When accounts were last joined to a subject by somebody's decision.
+    joined: BTreeMap<&'a SubjectId, Timestamp>,
+    earlier_ids: BTreeMap<&'a SubjectId, Vec<&'a SubjectId>>,
+}
+
+impl<'a> Known<'a> {
+    fn of(inputs: &Inputs<'a>) -> Self {
+        let progress = inputs.progress;
+        let mut tracks = BTreeMap::new();
+        let mut joined = BTreeMap::new();
+        for (_, state) in progress.decisions() {
+            match &state.decision {
+                Decision::Track { subject, track, until, .. } => {
+                    let words = format!("{} decided '{track}' until {until}: {}", state.by, state.reason);
+                    tracks.insert(progress.resolve_alias(subject).clone(), (*track, *until, words));
+                }
+                Decision::Match(decided) if decided.verb.joins() => {
+                    let ids = decided.subjects.iter().map(|id| (progress.resolve_alias(id), state.at));
+                    joined.extend(ids);
+                }
+                Decision::Match(_) | Decision::Waive(_) | Decision::Withdraw { .. } => {}
+            }
         }
+        let audit = progress.audits().iter().rev().find(|(_, audit)| audit.snapshot == inputs.snapshot_digest);
+        let rematched = audit.map(|(seq, _)| progress.decided_after(*seq, |d| matches!(d, Decision::Match(_))));
+        Self { tracks, rematched: rematched.unwrap_or_default(), joined, earlier_ids: progress.earlier_ids() }
     }
-    found
+
+    /// The ids under which something may be recorded of a subject, the present one first.
+    fn ids<'s>(&'s self, id: &'s SubjectId) -> impl Iterator<Item = &'s SubjectId> {
+        std::iter::once(id).chain(self.earlier_ids.get(id).into_iter().flatten().copied())
+    }
 }
 
 /// All subjects that have an account in the shared store, ordered by id; the others are counted in the second part.
 pub(super) fn collect(inputs: &Inputs<'_>) -> Result<(Vec<Candidate>, u64), PlanError> {
-    let decisions = decisions(inputs.progress);
+    let known = Known::of(inputs);
     let protected: HashMap<Side, std::collections::HashSet<&str>> =
         inputs.protected.iter().map(|(side, dns)| (*side, dns.iter().map(|dn| dn.key().as_str()).collect())).collect();
     let is_protected =
@@ -158,7 +185,7 @@ pub(super) fn collect(inputs: &Inputs<'_>) -> Result<(Vec<Candidate>, u64), Plan
             continue;
         }
         let protected = subject.protected || subject.accounts.iter().any(is_protected);
-        all.push(classify(inputs, subject, protected, &decisions));
+        all.push(classify(inputs, subject, protected, &known));
     }
     all.sort_by(|a, b| a.id.cmp(&b.id));
     if let Some(pair) = all.windows(2).find(|pair| matches!(pair, [a, b] if a.id == b.id)) {
@@ -167,12 +194,7 @@ pub(super) fn collect(inputs: &Inputs<'_>) -> Result<(Vec<Candidate>, u64), Plan
     Ok((all, elsewhere))
 }
 
-fn classify(
-    inputs: &Inputs<'_>,
-    subject: Subject,
-    protected: bool,
-    decisions: &BTreeMap<SubjectId, (Track, Date, String)>,
-) -> Candidate {
+fn classify(inputs: &Inputs<'_>, subject: Subject, protected: bool, known: &Known<'_>) -> Candidate {
     let id = inputs.progress.resolve_alias(&subject.id).clone();
     let presence = subject.standing.as_ref().map(|s| s.presence);
     let mut accounts: Vec<SharedAccount> = subject
@@ -207,12 +229,12 @@ fn classify(
         wave: None,
         batch: 0,
     };
-    match track(inputs, &subject, &candidate, protected, decisions) {
+    match track(inputs, &subject, &candidate, protected, known) {
         Ok(Chosen { track, decided, groups_only }) => {
             candidate.track = Some(track);
             candidate.decided = decided;
             candidate.groups_only = groups_only;
-            progress(inputs.progress, &mut candidate);
+            progress(inputs.progress, &mut candidate, known);
             if candidate.out.is_none()
                 && !groups_only
                 && let Some(out) = unfit(inputs.policy, &candidate)
@@ -242,7 +264,7 @@ fn track(
     subject: &Subject,
     candidate: &Candidate,
     protected: bool,
-    decisions: &BTreeMap<SubjectId, (Track, Date, String)>,
+    known: &Known<'_>,
 ) -> Result<Chosen, NoTrack> {
     let out = |reason, words: &str| (None, Out::new(reason, words));
     let presence = subject.standing.as_ref().map(|s| s.presence);
@@ -259,16 +281,20 @@ fn track(
     if !subject.undecided.is_empty() {
         return Err(out(Reason::Undecided, &format!("correlation is undecided: {}", subject.undecided.join(", "))));
     }
+    if let Some(decision) = known.rematched.get(&candidate.id) {
+        let words = format!("decision {decision} is about whose accounts these are, and newer than the audit: audit again");
+        return Err(out(Reason::Undecided, &words));
+    }
     if subject.entity.is_none() {
         return Err(out(Reason::Unassigned, "no entity by roster, subtree or attribute"));
     }
-    if let Some((track, until, words)) = decisions.get(&candidate.id)
+    if let Some((track, until, words)) = known.tracks.get(&candidate.id)
         && *until >= today(inputs, subject.entity.as_ref())
     {
         return decided(*track, *until, words, presence);
     }
     let stays = |track| Ok(Chosen { track, decided: false, groups_only: false });
-    let present = if candidate.independent.is_some() && !resumes_migration(inputs.progress, candidate) {
+    let present = if candidate.independent.is_some() && !resumes_migration(inputs.progress, candidate, known) {
         Track::Finish
     } else {
         Track::Migrate
@@ -317,35 +343,41 @@ fn explicitly_protected(audit: &AuditPolicy, subject: &Subject) -> bool {
 }
 
 /// An account in the independent directory that an unfinished migration of ours made is no reason to skip what is left of it.
-fn resumes_migration(progress: &RunState, candidate: &Candidate) -> bool {
-    progress
-        .subjects()
-        .get(&candidate.id)
-        .is_some_and(|s| s.track == Track::Migrate && !s.is_finished() && s.ended.is_none_or(|ended| ended < Stage::Switch))
+fn resumes_migration(progress: &RunState, candidate: &Candidate, known: &Known<'_>) -> bool {
+    known
+        .ids(&candidate.id)
+        .filter_map(|id| progress.subjects().get(id))
+        .any(|s| s.track == Track::Migrate && !s.is_finished() && s.ended.is_none_or(|ended| ended < Stage::Switch))
 }
 
-/// What earlier waves have done with it.
-fn progress(progress: &RunState, candidate: &mut Candidate) {
-    if progress.cells_of(&candidate.id).any(|(_, cell)| cell.status == CellStatus::Open) {
+/// What earlier waves have done with it, under any of its ids.
+fn progress(progress: &RunState, candidate: &mut Candidate, known: &Known<'_>) {
+    let id = candidate.id.clone();
+    let open = |id: &SubjectId| progress.cells_of(id).any(|(_, cell)| cell.status == CellStatus::Open);
+    if known.ids(&id).any(open) {
         candidate.drop_for(Reason::OpenOperation, "an operation on it has no known outcome yet");
         return;
     }
-    let Some(state) = progress.subjects().get(&candidate.id) else { return };
+    let states: Vec<_> = known.ids(&id).filter_map(|id| progress.subjects().get_key_value(id)).collect();
+    let Some((of, state)) = states.iter().find(|(_, s)| s.claimed).or(states.first()).copied() else { return };
     let last = match state.track {
         Track::Keep => Stage::Scrub,
         _ => Stage::Attest,
     };
     let through = state.parked.is_none() && state.is_finished() && state.stages.last() == Some(&last);
-    if state.claimed && state.parked.is_none() && !progress.is_unstarted(&candidate.id) {
+    if state.claimed && state.parked.is_none() && !progress.is_unstarted(of) {
         candidate.drop_for(Reason::Claimed, format!("batch {} has it", state.batch));
         return;
     }
-    if through && Some(state.track) == candidate.track {
+    // An account that somebody joined to the subject afterwards has been through nothing yet.
+    let ended_at = progress.batches().get(&state.batch).and_then(|batch| batch.ended_at);
+    let joined_since = known.joined.get(&id).is_some_and(|at| ended_at.is_none_or(|ended| *at > ended));
+    if through && Some(state.track) == candidate.track && !joined_since {
         let words = format!("batch {} ended all of its stages; if the record is back, `untether verify` reopens it", state.batch);
         candidate.drop_for(Reason::Finished, words);
         return;
     }
-    if Some(state.track) == candidate.track {
+    if Some(state.track) == candidate.track && !joined_since {
         candidate.ended = state.ended;
     }
 }

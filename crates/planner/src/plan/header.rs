@@ -30,7 +30,7 @@ pub(super) fn draft(inputs: &Inputs<'_>) -> Result<PlanHeader, PlanError> {
     let not_executable = obstacles(inputs);
     // Only what the planner looks at: who stands where, and what the stores can do.
     let subjects: Vec<_> = inputs.progress.subjects().iter().collect();
-    let progress = digest("the progress", &(subjects, inputs.capabilities))?;
+    let progress = digest("the progress", &(subjects, inputs.progress.aliases(), inputs.capabilities))?;
     let decisions: Vec<_> = inputs.progress.decisions().collect();
     let decisions = digest("the decisions", &decisions)?;
     Ok(PlanHeader {

@@ -32,8 +32,9 @@ pub(super) fn resolve(inputs: &RollbackInputs<'_>) -> Result<Scope, PlanError> {
             found.batches.clone()
         }
         RollbackScope::Subject(id) => {
-            let id = state.resolve_alias(id);
-            let Some(found) = state.subjects().get(id) else {
+            // What was done under an earlier id is undone under it; whoever names that id means it.
+            let known = state.subjects().get_key_value(id).or_else(|| state.progress_of(id));
+            let Some((id, found)) = known else {
                 return Err(PlanError::Request(format!("subject {id} is in no wave: there is nothing to roll back")));
             };
             scope.concerns.insert(found.batch.clone(), vec![id.clone()]);

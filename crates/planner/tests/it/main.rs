@@ -1,6 +1,7 @@
 //! Plans, reports, lint and rollback over small worlds that a reader can keep in mind.
 #![expect(clippy::unwrap_used, reason = "a helper that fails, fails its test")]
 
+mod decisions;
 mod hostile;
 mod lint;
 mod plan;

@@ -244,7 +244,7 @@ fn who_is_not_planned_is_reported_with_the_reason() {
     assert_eq!(planned.report.notes[&Remark::EmptyWave], 2);
 }
 
-fn sign(kind: &str) -> Signed {
+pub fn sign(kind: &str) -> Signed {
     Signed {
         statement: Statement {
             state: StateId::new("u"),
@@ -264,7 +264,7 @@ pub fn record(world: &mut World, seq: u64, record: &Record) {
 }
 
 fn decide(world: &mut World, seq: u64, uid: &str, track: Track, until: &str) {
-    let decision = Decision::Track { subject: id(uid), track, until: until.parse().unwrap() };
+    let decision = Decision::Track { subject: id(uid), track, until: until.parse().unwrap(), entity: None };
     record(world, seq, &Record::Decision { decision, signed: sign("track") });
 }
 

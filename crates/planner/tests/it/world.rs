@@ -328,6 +328,7 @@ impl World {
             roster_rows: 1,
             subjects: Digest::of(b"s"),
             subject_count: 1,
+            cases: None,
             executable: true,
             not_executable: vec![],
         };

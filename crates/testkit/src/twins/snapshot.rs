@@ -82,6 +82,7 @@ pub(super) fn take(world: &World) -> Result<Snapshot, Trouble> {
         roster_rows: subjects.len() as u64,
         subjects: Digest::of(b"subjects"),
         subject_count: subjects.len() as u64,
+        cases: None,
         executable: true,
         not_executable: vec![],
     };

@@ -103,7 +103,7 @@ fn evidence(subject: &Subject, account: &Account, row: &Row, rule: StatusRule) -
         }
     }
     if let Some(key) = account.matched_by {
-        evidence.add("matched-by", key_name(key));
+        evidence.add("matched-by", key.words());
     }
     add_state(&mut evidence, &account.state);
     add_last_use(&mut evidence, row.last_use);
@@ -120,17 +120,4 @@ fn evidence(subject: &Subject, account: &Account, row: &Row, rule: StatusRule) -
         StatusRule::Departed | StatusRule::ContractEnded => {}
     }
     evidence
-}
-
-/// A key's name in evidence.
-pub(in super::super) fn key_name(key: untether_model::snapshot::MatchKey) -> &'static str {
-    use untether_model::snapshot::MatchKey;
-    match key {
-        MatchKey::Link => "link attribute",
-        MatchKey::EntityNumber => "entity and employee number",
-        MatchKey::Number => "employee number",
-        MatchKey::Mail => "mail",
-        MatchKey::Login => "login",
-        MatchKey::Decision => "a person's decision",
-    }
 }

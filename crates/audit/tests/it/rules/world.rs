@@ -10,10 +10,12 @@ use untether_audit::rules::{Inputs, Sink, StoreInputs, assess};
 use untether_audit::source::MemorySource;
 use untether_audit::spill::MemoryScratch;
 use untether_model::finding::Finding;
+use untether_model::matching::MatchCase;
 use untether_model::policy::{
     AccountPattern, AuditPolicy, CredentialAttributes, DefaultPolicy, Entity, RosterPolicy, ScopeBase, StoreAudit,
 };
 use untether_model::roster::{Roster, RosterReader, When};
+use untether_model::run::{DecisionId, Match, MatchVerb};
 use untether_model::schema::Schema;
 use untether_model::snapshot::{CopyRecord, EntryRole, SnapshotEntry, Subject};
 use untether_model::{AttrName, Dn, EntityId, Entry, Side, Value};
@@ -58,6 +60,7 @@ pub struct World {
 pub struct Verdict {
     pub findings: Vec<Finding>,
     pub subjects: Vec<Subject>,
+    pub cases: Vec<MatchCase>,
 }
 
 impl Sink for Verdict {
@@ -70,6 +73,11 @@ impl Sink for Verdict {
 
     fn subject(&mut self, subject: Subject) -> Result<(), Infallible> {
         self.subjects.push(subject);
+        Ok(())
+    }
+
+    fn case(&mut self, case: MatchCase) -> Result<(), Infallible> {
+        self.cases.push(case);
         Ok(())
     }
 }
@@ -227,7 +235,15 @@ impl World {
         for (line, row) in (2..).zip(&self.roster) {
             reader.record(line, &row.split(',').collect::<Vec<_>>()).unwrap();
         }
-        reader.finish().unwrap()
+        reader.finish().unwrap().with_merged(&self.decisions.merged_people())
+    }
+
+    /// Somebody says this of accounts and people, by their anchors.
+    pub fn says(mut self, verb: MatchVerb, these: &[&str], others: &[&str]) -> Self {
+        let list = |anchors: &[&str]| anchors.iter().map(|a| (*a).to_owned()).collect();
+        let decided = Match { verb, these: list(these), others: list(others), subjects: Vec::new() };
+        self.decisions.decide(DecisionId::alone(1), &decided).unwrap();
+        self
     }
 
     pub fn judge(&self) -> Verdict {

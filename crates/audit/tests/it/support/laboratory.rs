@@ -1,5 +1,6 @@
 //! An audit of generated or hand-labelled data, read offline, and what its labels expect.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -161,6 +162,8 @@ pub async fn audit_into(
         now: NOW.parse::<Timestamp>().unwrap(),
         as_of,
         before: None,
+        register: None,
+        waived: &BTreeSet::new(),
         progress: &Silent,
     };
     let outcome = run(inputs, &files).await?;

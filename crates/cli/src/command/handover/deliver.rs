@@ -10,12 +10,12 @@ use untether_model::run::{DeliveryStatus, Record};
 use super::credentials::{Credential, Source, recorded, scope};
 use super::orders::tell_undelivered;
 use crate::args::DeliverArgs;
-use crate::command::findings::safe;
 use crate::command::operate::operator;
 use crate::config::Config;
 use crate::error::{CliError, Exit};
 use crate::output::Output;
 use crate::state::Opened;
+use untether_model::neutral::terminal as safe;
 
 /// `handover deliver`.
 pub async fn run(config: &Config, args: &DeliverArgs, output: &Output) -> Result<Exit, CliError> {

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use clap::ValueEnum as _;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
+use untether_model::neutral::{cell, terminal as safe};
 use untether_model::run::DeliveryStatus;
 use untether_model::{BatchId, EntityId};
-use untether_report::neutral;
 
 use super::credentials::{Row, Source, look, recorded, scope};
 use crate::args::{Format, StateName, Whose};
-use crate::command::findings::{csv_line, safe};
+use crate::command::findings::csv_line;
 use crate::config::Config;
 use crate::error::{CliError, Exit};
 use crate::output::Output;
@@ -197,5 +197,5 @@ fn csv_fields(row: &Row, now: Timestamp) -> [String; 12] {
         delivered.map(|d| d.way.clone()).unwrap_or_default(),
         row.details.clone(),
     ]
-    .map(|field| neutral(&safe(&field)))
+    .map(|field| cell(&field))
 }

@@ -16,7 +16,6 @@ use untether_planner::{HandoverInputs, HandoverOrder, Holder, handover};
 use super::credentials::{Row, Source, look, recorded, scope};
 use super::list::state_name;
 use crate::args::{StateName, Whose};
-use crate::command::findings::safe;
 use crate::command::run::stop_on_signals;
 use crate::config::Config;
 use crate::error::{CliError, Exit, chain};
@@ -26,6 +25,7 @@ use crate::wiring::handover::unreachable;
 use crate::wiring::planning::{load_header, load_wave};
 use crate::wiring::recorded::{NewOrder, RecordedWaves, planned_stores, record_order_files};
 use crate::wiring::roster::LiveRoster;
+use untether_model::neutral::terminal as safe;
 
 /// `handover issue`.
 pub async fn issue(config: &Config, (whose, reset): (&Whose, bool), execute: bool, output: &Output) -> Result<Exit, CliError> {

@@ -17,12 +17,12 @@ use super::credentials::{Row, Source, look, recorded, scope};
 use super::list::state_name;
 use super::sheet::{Sheet, document};
 use crate::args::{Lang, PrintArgs, StateName};
-use crate::command::findings::safe;
 use crate::config::Config;
 use crate::error::{CliError, Exit};
 use crate::output::Output;
 use crate::state::Opened;
 use crate::wiring::handover::{encrypt, file_stem, login_of, unreachable};
+use untether_model::neutral::terminal as safe;
 
 /// Longest instructions that are read.
 const LONGEST: u64 = 64 << 10;

@@ -9,7 +9,7 @@ use jiff::ZonedDateTime;
 use untether_model::Dn;
 
 use crate::args::Lang;
-use crate::command::findings::safe;
+use untether_model::neutral::html as escaped;
 
 /// One person's sheet.
 pub struct Sheet<'a> {
@@ -262,23 +262,7 @@ fn time(words: &Words, at: &ZonedDateTime) -> String {
     }
 }
 
-/// Text as it stands between tags.
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in safe(text).chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            other => out.push(other),
-        }
-    }
-    out
-}
-
-/// The same, with its line breaks.
+/// Text as it stands between tags, with its line breaks.
 fn escaped_lines(text: &str) -> String {
     text.lines().map(escaped).collect::<Vec<_>>().join("\n")
 }

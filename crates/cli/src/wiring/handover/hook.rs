@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, ChildStderr, Command};
 
-use crate::command::findings::safe;
+use untether_model::neutral;
 
 /// Bytes of its standard error that are kept: the first line is told.
 const KEPT: usize = 4_096;
@@ -89,7 +89,7 @@ impl Call<'_> {
         let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
         let bare: String = self.secret.chars().filter(|c| *c != '-').collect();
         let line = line.replace(self.secret, "(the credential)").replace(&bare, "(the credential)");
-        let mut told: String = safe(&line).chars().take(TOLD).collect();
+        let mut told: String = neutral::lines(&line).chars().take(TOLD).collect();
         if told.chars().count() < line.chars().count() {
             told.push('…');
         }
