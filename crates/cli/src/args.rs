@@ -54,6 +54,8 @@ pub enum Command {
     /// One subject: accounts, track, timeline, what can be undone; or a person's decision on its track.
     #[command(subcommand)]
     Subject(SubjectCommand),
+    /// Undecided matches with their candidates side by side; a person's decision on them.
+    Correlate(CorrelateArgs),
     /// Make a plan from the last audit, or look at one.
     Plan(PlanArgs),
     /// The whole plan against twins in memory: what would be done, what would be refused and why, how long it takes.
@@ -249,6 +251,106 @@ pub enum SubjectCommand {
         /// Who signs, and how.
         #[command(flatten)]
         sign: SignArgs,
+    },
+}
+
+/// `correlate`.
+#[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct CorrelateArgs {
+    /// What to decide.
+    #[command(subcommand)]
+    pub command: Option<CorrelateCommand>,
+    /// One case.
+    #[arg(long, value_name = "CASE")]
+    pub case: Option<String>,
+    /// Cases of these entities.
+    #[arg(long)]
+    pub entity: Vec<String>,
+    /// Decisions in force instead, with who made them, why, and what they come to.
+    #[arg(long, conflicts_with_all = ["case", "entity"])]
+    pub decided: bool,
+}
+
+/// Why, and who signs.
+#[derive(Args, Debug, Clone)]
+pub struct WhyArgs {
+    /// Why.
+    #[arg(long, default_value = "")]
+    pub reason: String,
+    /// Who signs, and how.
+    #[command(flatten)]
+    pub sign: SignArgs,
+}
+
+/// `correlate …`.
+#[expect(clippy::large_enum_variant, reason = "made once a process, from the command line")]
+#[derive(Subcommand, Debug)]
+pub enum CorrelateCommand {
+    /// The account belongs to this candidate.
+    Confirm {
+        /// A case, or an account's DN.
+        account: String,
+        /// The candidate's number in the case; or a person of the roster, a subject, an account's DN.
+        #[arg(long, value_name = "WHOM")]
+        with: String,
+        /// Why, and who signs.
+        #[command(flatten)]
+        why: WhyArgs,
+    },
+    /// The account does not belong to these candidates.
+    Deny {
+        /// A case, or an account's DN.
+        account: String,
+        /// The candidates' numbers in the case; or people of the roster, subjects, accounts' DNs.
+        #[arg(long, value_name = "WHOM", required = true)]
+        with: Vec<String>,
+        /// Why, and who signs.
+        #[command(flatten)]
+        why: WhyArgs,
+    },
+    /// These accounts do not belong to the subject that the rules put them into.
+    Split {
+        /// The accounts' DNs.
+        #[arg(required = true)]
+        accounts: Vec<String>,
+        /// Why, and who signs.
+        #[command(flatten)]
+        why: WhyArgs,
+    },
+    /// These subjects are one.
+    Merge {
+        /// Subjects: ids, DNs, logins, employee numbers, people of the roster.
+        #[arg(required = true, num_args = 2..)]
+        subjects: Vec<String>,
+        /// Why, and who signs.
+        #[command(flatten)]
+        why: WhyArgs,
+    },
+    /// Take decisions back; the next audit says again what the rules say.
+    Withdraw {
+        /// Decisions (RECORD, or RECORD.N), as `correlate --decided` shows them.
+        #[arg(required = true)]
+        decisions: Vec<String>,
+        /// Why, and who signs.
+        #[command(flatten)]
+        why: WhyArgs,
+    },
+    /// Write the undecided matches into a CSV file, to be reviewed.
+    Export {
+        /// The file; it must not exist yet.
+        file: PathBuf,
+    },
+    /// Show what a reviewed CSV file decides, and what is wrong with it; with a signature, record all of it or nothing.
+    Import {
+        /// The file.
+        file: PathBuf,
+        /// Take rows of an older audit too, where the last one shows the same facts.
+        #[arg(long)]
+        older: bool,
+        /// The reason of rows that have none of their own, and who signs.
+        #[command(flatten)]
+        why: WhyArgs,
     },
 }
 

@@ -2,6 +2,7 @@
 
 mod approve;
 mod audit;
+mod correlate;
 mod decide;
 mod doctor;
 pub mod findings;
@@ -46,6 +47,7 @@ pub async fn dispatch(cli: &Cli, output: &Output) -> Result<Exit, CliError> {
         Command::Audit { as_of } => audit::run(config, *as_of, output).await,
         Command::Findings(args) => findings::run(config, args, output).await,
         Command::Subject(args) => subject::run(config, args, output).await,
+        Command::Correlate(args) => correlate::run(config, args, output).await,
         Command::Plan(args) => plan::run(config, args, output).await,
         Command::Rehearse(args) => rehearse::run(config, args, output).await,
         Command::Approve(args) => approve::run(config, args, output).await,

@@ -5,6 +5,8 @@ mod audit;
 #[cfg(test)]
 mod bad_input;
 #[cfg(test)]
+mod correlate;
+#[cfg(test)]
 mod disk;
 #[cfg(test)]
 mod doctor;
