@@ -33,6 +33,7 @@ pub struct Cli {
 }
 
 /// The commands.
+#[expect(clippy::large_enum_variant, reason = "made once a process, from the command line")]
 #[derive(Subcommand, Debug)]
 pub enum Command {
     /// Write a commented configuration, the state key and a state directory; overwrites nothing.
@@ -284,7 +285,6 @@ pub struct WhyArgs {
 }
 
 /// `correlate …`.
-#[expect(clippy::large_enum_variant, reason = "made once a process, from the command line")]
 #[derive(Subcommand, Debug)]
 pub enum CorrelateCommand {
     /// The account belongs to this candidate.

@@ -188,7 +188,7 @@ mod tests {
         let mut audits = Audits::new();
         assert_eq!(audits.solved(true, &[a.clone(), b.clone(), c.clone()]), 0);
         assert_eq!(audits.solved(true, &[b.clone(), c.clone()]), 1);
-        assert_eq!(audits.solved(true, &[b.clone()]), 2);
+        assert_eq!(audits.solved(true, std::slice::from_ref(&b)), 2);
         assert_eq!(audits.solved(true, &[a.clone(), b.clone()]), 1, "what is back is solved no longer");
         let last = audits.next(true, &[]);
         let of = |rule: &str| last.solved.iter().find(|s| s.rule == rule).map(|s| (s.findings, s.store.as_str()));

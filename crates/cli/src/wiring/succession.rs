@@ -145,8 +145,11 @@ mod tests {
         state
     }
 
+    fn list(subjects: &[Subject]) -> impl Iterator<Item = Result<Subject, Infallible>> {
+        subjects.iter().cloned().map(Ok)
+    }
+
     fn between(state: &mut RunState, before: &[Subject], after: &[Subject]) -> Vec<(String, String)> {
-        let list = |subjects: &[Subject]| subjects.to_vec().into_iter().map(Ok::<_, Infallible>);
         let found = succession(state, || Ok(list(before)), || Ok(list(after))).unwrap();
         for (from, to) in &found {
             put(state, &Record::SubjectAliased { from: from.clone(), to: to.clone() });

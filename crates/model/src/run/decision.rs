@@ -248,6 +248,6 @@ mod tests {
         let stored = serde_json::to_value([&decided]).unwrap();
         let again: Vec<Decided> = serde_json::from_value(stored.clone()).unwrap();
         assert_eq!(list_digest(&again), Digest::of(stored.to_string().as_bytes()));
-        assert_ne!(list_digest(&[decided.clone()]), list_digest(&[Decided { reason: None, ..decided }]));
+        assert_ne!(list_digest(std::slice::from_ref(&decided)), list_digest(&[Decided { reason: None, ..decided }]));
     }
 }

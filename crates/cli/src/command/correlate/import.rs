@@ -161,6 +161,9 @@ struct Problem {
     words: String,
 }
 
+/// A row that was read: the number of its candidate, and what is decided on it, if anything.
+type ReadRow = (Option<usize>, Option<WantedLine>);
+
 /// A decision that a line makes.
 struct WantedLine {
     line: u64,
@@ -279,7 +282,7 @@ impl Review<'_> {
         case: &MatchCase,
         (line, row): (u64, &csv::StringRecord),
         written: &[SheetRow],
-    ) -> Result<Option<(Option<usize>, Option<WantedLine>)>, String> {
+    ) -> Result<Option<ReadRow>, String> {
         let field = |column: &str| sheet.field(row, column);
         let decision = fold(field("decision"));
         let own = field("reason");
