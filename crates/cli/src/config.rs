@@ -69,6 +69,9 @@ pub struct StoreConfig {
     /// Seconds until an operation must be answered.
     #[serde(default = "default_operation")]
     pub operation_seconds: u64,
+    /// MiB of the largest entry that is taken from the server.
+    #[serde(default = "default_largest_entry")]
+    pub largest_entry_mib: usize,
     /// LDIF exports of the store, where it is not read from a server.
     #[serde(default)]
     pub ldif: Vec<PathBuf>,
@@ -101,6 +104,10 @@ fn default_connect() -> u64 {
 
 fn default_operation() -> u64 {
     30
+}
+
+fn default_largest_entry() -> usize {
+    64
 }
 
 /// One identity.

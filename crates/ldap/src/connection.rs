@@ -70,11 +70,9 @@ impl Lost {
 
     /// The error of a write: unless it never left, it may have been applied, or may still be.
     pub(crate) fn of_write(self, subject: Subject<'_>) -> DirectoryError {
-        self.told(
-            subject,
-            Failure::Unknown,
-            Some("it may have been applied or may still be; observe the entry before anything else"),
-        )
+        let unsure = "it may have been applied or may still be; observe the entry before anything else";
+        let hint = Some(unsure).filter(|_| self != Self::NotSent);
+        self.told(subject, Failure::Unknown, hint)
     }
 
     /// The error of a bind: nothing else was sent on that connection.
@@ -83,19 +81,16 @@ impl Lost {
     }
 
     fn told(self, subject: Subject<'_>, failure: Failure, hint: Option<&str>) -> DirectoryError {
-        let (error, more) = match self {
-            Self::NotSent => {
-                return subject.error(Failure::Unreachable, "the server closed the connection; nothing was sent");
-            }
-            Self::Unanswered(why) | Self::TimedOut(why) => (subject.error(failure, why), None),
+        let mut hints: Vec<String> = hint.into_iter().map(str::to_owned).collect();
+        let error = match self {
+            Self::NotSent => subject.error(Failure::Unreachable, "the server closed the connection; nothing was sent"),
+            Self::Unanswered(why) | Self::TimedOut(why) => subject.error(failure, why),
             Self::Breach { why, place } => {
-                let more = format!(
-                    "what answers at {place} does not keep to LDAP: look at what stands before the server, and at its log"
-                );
-                (subject.error(failure, why), Some(more))
+                let look = "look at what stands before the server, and at its log";
+                hints.push(format!("what answers at {place} does not keep to LDAP: {look}"));
+                subject.error(failure, why)
             }
         };
-        let hints: Vec<&str> = hint.into_iter().chain(more.as_deref()).collect();
         if hints.is_empty() { error } else { error.with_hint(hints.join("; ")) }
     }
 }

@@ -234,6 +234,10 @@ impl Guard {
 }
 
 fn lost(error: &io::Error) -> Ended {
+    // So TLS tells an end without its own good-bye, which is the usual one. Messages have lengths: nothing can be cut off unseen.
+    if error.kind() == io::ErrorKind::UnexpectedEof {
+        return Ended::Closed("the server closed the connection".to_owned());
+    }
     Ended::Closed(format!("connection lost: {error}"))
 }
 

@@ -58,7 +58,8 @@ pub(crate) fn length(buffer: &[u8], limit: usize) -> Result<Option<usize>, Malfo
     let Some(head) = head else { return Ok(None) };
     let length = head.octets + head.content;
     if length > limit {
-        return Err(Malformed(format!("the server announced a message of {length} bytes; at most {limit} are taken").into()));
+        let why = format!("the server announced a message of {length} bytes; at most {limit} are taken (largest_entry_mib)");
+        return Err(Malformed(why.into()));
     }
     Ok((length <= buffer.len()).then_some(length))
 }

@@ -165,12 +165,8 @@ impl Settings {
             return Err(invalid(format!("{} entries a page; between 1 and 10000 are possible", self.limits.page_size)));
         }
         if !(1 << 16..=1 << 30).contains(&self.limits.message_bytes) {
-            return Err(invalid(format!(
-                "messages of up to {} bytes; between {} and {} are possible",
-                self.limits.message_bytes,
-                1 << 16,
-                1 << 30
-            )));
+            let bytes = self.limits.message_bytes;
+            return Err(invalid(format!("entries of up to {bytes} bytes; between 64 KiB and 1 GiB are possible")));
         }
         if self.timeouts.connect.is_zero() || self.timeouts.operation.is_zero() {
             return Err(invalid("a timeout of zero lets nothing through".to_owned()));

@@ -60,7 +60,12 @@ fn settings(config: &Config, store: &StoreConfig, side: Side, bind: &BindConfig,
         bind: who,
         base: config.audit.store(side).suffix.clone(),
         timeouts: Timeouts { connect, operation },
-        limits: Limits { page_size: config.audit.page_size, connections: config.run.connections, ..Limits::default() },
+        limits: Limits {
+            page_size: config.audit.page_size,
+            connections: config.run.connections,
+            message_bytes: store.largest_entry_mib.saturating_mul(1 << 20),
+            ..Limits::default()
+        },
         allow_plain_loopback: store.allow_plain_loopback,
         transactions: false,
     })

@@ -7,9 +7,13 @@ mod bad_input;
 #[cfg(test)]
 mod correlate;
 #[cfg(test)]
+mod cycle;
+#[cfg(test)]
 mod disk;
 #[cfg(test)]
 mod doctor;
+#[cfg(test)]
+mod faults;
 #[cfg(test)]
 mod findings;
 #[cfg(test)]

@@ -11,10 +11,9 @@ use std::process::Child;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use untether_ledger::{Disk, Reader, StateDir};
-use untether_model::Dn;
 
+use crate::cycle::Cycles;
 use crate::disk::LoopDisk;
-use crate::story::Dumps;
 use crate::support::World;
 
 /// Kills where nobody says how many (`UNTETHER_SOAK_KILLS`).
@@ -49,8 +48,7 @@ impl Numbers {
     }
 }
 
-struct Soak {
-    world: World,
+struct Killer {
     numbers: Numbers,
     left: u64,
     struck: BTreeMap<(Victim, &'static str), u64>,
@@ -60,24 +58,20 @@ struct Soak {
     unsynced_lost: u64,
     /// Records that were told before a power cut.
     told: u64,
-    /// Batches that wait for a person since their rollback.
-    rolled_back: Vec<String>,
 }
 
-impl Soak {
-    /// Runs a command until it ends with this code, killing meanwhile.
-    fn through(&mut self, phase: &'static str, words: &[&str], code: i32) {
+impl Killer {
+    /// Kills as long as the command does not end before.
+    fn strike(&mut self, world: &mut World, phase: &'static str, words: &[&str]) {
         for _ in 0..A_COMMAND {
-            if self.left == 0 || !self.kill(phase, words) {
-                break;
+            if self.left == 0 || !self.kill(world, phase, words) {
+                return;
             }
         }
-        let ran = self.world.run(words).expect(code);
-        assert!(!ran.stdout.contains("conflict"), "{phase}: {}", ran.said());
     }
 
     /// Kills somebody within a command. `false`: it ended before.
-    fn kill(&mut self, phase: &'static str, words: &[&str]) -> bool {
+    fn kill(&mut self, world: &mut World, phase: &'static str, words: &[&str]) -> bool {
         let victim = match self.numbers.below(4) {
             _ if self.disk.is_some() => Victim::Power,
             0 => Victim::Shared,
@@ -85,7 +79,7 @@ impl Soak {
             _ => Victim::Program,
         };
         let line = self.numbers.below(WITHIN);
-        let mut child = self.world.spawn(&[&["--json"], words].concat());
+        let mut child = world.spawn(&[&["--json"], words].concat());
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut came: Vec<String> = lines.by_ref().take(usize::try_from(line).unwrap() + 1).map(Result::unwrap).collect();
         if u64::try_from(came.len()).unwrap() <= line {
@@ -99,8 +93,8 @@ impl Soak {
         });
         match victim {
             Victim::Program | Victim::Power => child.kill().unwrap(),
-            Victim::Shared => self.world.pair.shared.kill(),
-            Victim::Independent => self.world.pair.independent.kill(),
+            Victim::Shared => world.pair.shared.kill(),
+            Victim::Independent => world.pair.independent.kill(),
         }
         // What was still in the pipe had been told too.
         came.extend(lines.map_while(Result::ok));
@@ -114,24 +108,24 @@ impl Soak {
         }
         match victim {
             Victim::Program => {}
-            Victim::Power => self.come_back(&cut.unwrap(), &came),
-            Victim::Shared => self.world.pair.shared.start().unwrap(),
-            Victim::Independent => self.world.pair.independent.start().unwrap(),
+            Victim::Power => self.come_back(world, &cut.unwrap(), &came),
+            Victim::Shared => world.pair.shared.start().unwrap(),
+            Victim::Independent => world.pair.independent.start().unwrap(),
         }
-        self.world.run(&["state", "check"]).expect(0);
+        world.run(&["state", "check"]).expect(0);
         *self.struck.entry((victim, phase)).or_default() += 1;
         self.left -= 1;
         true
     }
 
     /// The machine is up again, with what had reached its disk: every record that was told is there.
-    fn come_back(&mut self, copy: &std::path::Path, told: &[String]) {
+    fn come_back(&mut self, world: &World, copy: &std::path::Path, told: &[String]) {
         let Some(disk) = &self.disk else { return };
         disk.come_back(copy);
         let unsynced = disk.directory().join("unsynced");
         self.unsynced_lost += u64::from(std::fs::read(&unsynced).map_or(0, |bytes| bytes.len()) < 5000);
         let _ = std::fs::remove_file(unsynced);
-        let dir = StateDir::open(Disk::real(), self.world.state()).unwrap();
+        let dir = StateDir::open(Disk::real(), world.state()).unwrap();
         let mut reader = Reader::open(dir.disk(), &dir.ledger()).unwrap();
         let mut there = BTreeMap::new();
         while let Some(frame) = reader.next_frame().unwrap() {
@@ -144,33 +138,6 @@ impl Soak {
                 assert_eq!(there.get(&seq).map(String::as_str), Some(kind), "record {seq} was told and is lost");
             }
         }
-    }
-
-    /// One wave forward and back; gives the dumps after each.
-    fn cycle(&mut self, wave: &str, (forward, back): (&'static str, &'static str)) -> (Dumps, Dumps) {
-        let name = wave.rsplit('/').next().unwrap_or(wave).to_owned();
-        self.world.approve(wave, "soak", 1);
-        // A batch that was rolled back goes on only when a person says so.
-        let (mine, others): (Vec<String>, Vec<String>) =
-            std::mem::take(&mut self.rolled_back).into_iter().partition(|batch| batch.starts_with(wave));
-        self.rolled_back = others;
-        for batch in mine {
-            self.world.run(&["resume", "--batch", &batch, "--reason", "again"]).expect(0);
-        }
-        self.through(forward, &["run", "--wave", &name, "--execute"], 4);
-        let there = self.world.dumps();
-        let flags: &[&str] = match back {
-            "rollback of a retire wave" => &["--to", "disable", "--enable-inactive"],
-            _ => &["--to", "provision", "--delete-provisioned"],
-        };
-        let what = [&["rollback", "--wave", wave], flags].concat();
-        let shown = self.world.run(&[&["--json"], &what[..]].concat()).expect(0);
-        let row = shown.rows().remove(0);
-        self.world.approve(row["order"].as_str().unwrap(), "provision", 2);
-        self.through(back, &[&what[..], &["--execute"]].concat(), 0);
-        let batches = row["concerns"].as_array().unwrap().iter().map(|concerned| concerned[0].as_str().unwrap().to_owned());
-        self.rolled_back.extend(batches);
-        (there, self.world.dumps())
     }
 }
 
@@ -195,58 +162,27 @@ fn number(name: &str, default: u64) -> u64 {
 }
 
 /// Runs waves and rolls them back, uninterrupted first, then struck so often; tells what struck.
-fn soak(world: World, (strikes, seed): (u64, u64), disk: Option<LoopDisk>) -> Soak {
-    let plan = world.planned();
-    let waves = ["retire", "migrate"].map(|wave| format!("{plan}/{wave}"));
-    let phases = [("retire wave", "rollback of a retire wave"), ("migrate wave", "rollback of a migrate wave")];
-    let mut soak = Soak {
-        world,
-        numbers: Numbers(seed),
-        left: 0,
-        struck: BTreeMap::new(),
-        disk,
-        unsynced_lost: 0,
-        told: 0,
-        rolled_back: Vec::new(),
-    };
-    // Uninterrupted, twice: a clear-text password comes back hashed from the first time, and is then no longer severed.
-    let mut models = Vec::new();
-    for _ in 0..2 {
-        models = waves.iter().zip(phases).map(|(wave, phase)| soak.cycle(wave, phase)).collect::<Vec<(Dumps, Dumps)>>();
-    }
-    soak.left = strikes;
-    while soak.left > 0 {
-        for ((wave, phase), (there, back)) in waves.iter().zip(phases).zip(&models) {
-            let (now_there, now_back) = soak.cycle(wave, phase);
-            let rewritten = |from: &Dumps, to: &Dumps| -> Vec<Dn> { from.changed(to, "pwdLastSuccess") };
-            // What is made anew has another id, other times and another one-time credential.
-            let of_new = |difference: &String| {
-                let ours = [" entryUUID:", " createTimestamp:", " pwdChangedTime:", " userPassword:"];
-                let dn = difference.strip_prefix('\'').and_then(|rest| Some(rest.split_once("' ")?.0));
-                dn.is_some_and(|dn| back.independent(dn).is_none() && dn.ends_with(",dc=own,dc=example"))
-                    && ours.iter().any(|attr| difference.contains(attr))
-            };
-            let mut told = there.differences(&now_there, &rewritten(there, &now_there));
-            told.retain(|difference| !of_new(difference));
-            assert_eq!(told, [""; 0], "{} forward", phase.0);
-            assert_eq!(back.differences(&now_back, &rewritten(back, &now_back)), [""; 0], "{}", phase.1);
-        }
+fn soak(world: World, (strikes, seed): (u64, u64), disk: Option<LoopDisk>) -> Killer {
+    let mut cycles = Cycles::new(world);
+    let mut killer = Killer { numbers: Numbers(seed), left: strikes, struck: BTreeMap::new(), disk, unsynced_lost: 0, told: 0 };
+    while killer.left > 0 {
+        cycles.disturbed(&mut |world, phase, words| killer.strike(world, phase, words));
     }
     let mut out = std::io::stderr();
-    for ((victim, phase), count) in &soak.struck {
+    for ((victim, phase), count) in &killer.struck {
         writeln!(out, "{count:>6}  of {victim:?} in a {phase}").unwrap();
     }
-    soak
+    killer
 }
 
 #[test]
 fn killed_at_any_time_it_ends_as_one_application_and_goes_back_as_it_was() {
     let (kills, seed) = (number("UNTETHER_SOAK_KILLS", KILLS), number("UNTETHER_SOAK_SEED", 1));
-    let soak = soak(World::new(80), (kills, seed), None);
+    let killer = soak(World::new(80), (kills, seed), None);
     writeln!(std::io::stderr(), "{kills:>6}  kills, seed {seed}").unwrap();
     if kills >= KILLS {
         for victim in [Victim::Program, Victim::Shared, Victim::Independent] {
-            assert!(soak.struck.keys().any(|(struck, _)| *struck == victim), "{victim:?} was never killed");
+            assert!(killer.struck.keys().any(|(struck, _)| *struck == victim), "{victim:?} was never killed");
         }
     }
 }
@@ -262,8 +198,8 @@ fn when_the_power_goes_out_no_record_that_was_told_is_lost() {
             return;
         }
     };
-    let soak = soak(world, (trials, seed), Some(disk));
-    let (told, unsynced) = (soak.told, soak.unsynced_lost);
+    let killer = soak(world, (trials, seed), Some(disk));
+    let (told, unsynced) = (killer.told, killer.unsynced_lost);
     writeln!(
         std::io::stderr(),
         "{trials:>6}  power cuts, seed {seed}: {told} told records, none lost; {unsynced} unsynced files, lost"

@@ -9,6 +9,8 @@ mod client;
 mod conditions;
 mod conformance;
 mod enroll;
+mod faults;
+mod liar;
 mod locks;
 mod passwords;
 mod recreate;
