@@ -7,7 +7,9 @@
 //! searches never pass ldap3: they go to whoever searches as they arrived (see `answers`), and are decoded there.
 //!
 //! The guard and ldap3's own loop are one task, so that handing a message on costs no switch of tasks. Memory is bounded: by the
-//! longest message, by the answers that ldap3 has not taken yet, and by one part of an answer that nobody has taken yet.
+//! longest message, by the answers that ldap3 has not taken yet, and by one part of an answer that nobody has taken yet. Only one
+//! connection of the process at a time receives a message longer than [`KEPT`]: many connections to a server that lies would hold as many
+//! of the longest.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -16,7 +18,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::UnixStream;
-use tokio::sync::mpsc;
+use tokio::sync::{AcquireError, Semaphore, SemaphorePermit, mpsc};
 use zeroize::Zeroize as _;
 
 use crate::answers::{Order, Searches};
@@ -28,6 +30,8 @@ use crate::wire::Wire;
 const READ: usize = 64 << 10;
 /// A buffer that grew larger than this is given back when it is empty.
 const KEPT: usize = 1 << 20;
+/// Whoever holds it may receive a message longer than [`KEPT`].
+static LARGE: Semaphore = Semaphore::const_new(1);
 /// Nothing more is taken from ldap3 while so many bytes wait for the server.
 const BACKLOG: usize = 1 << 20;
 /// The name of the notice of disconnection (RFC 4511, section 4.4.1).
@@ -56,6 +60,7 @@ pub(crate) struct Guard {
     limit: usize,
     /// From the server.
     received: Received,
+    large: Turn,
     /// To the server.
     requests: Queue,
     /// ldap3's other end; `None` once nothing more will come for it.
@@ -77,6 +82,7 @@ impl Guard {
             wire,
             limit,
             received: Received::default(),
+            large: Turn::NotNeeded,
             requests: Queue::default(),
             pipe: Some(pipe),
             written: Received::default(),
@@ -176,6 +182,9 @@ impl Guard {
             if self.searches.are_full() || self.answers.len() > self.limit {
                 break None;
             }
+            if self.large.poll(cx, self.received.filled().len() > KEPT).is_pending() {
+                break None;
+            }
             match self.received.poll_fill(cx, &mut self.wire) {
                 Poll::Ready(Ok(0)) => break Some(Ended::Closed(self.cut_off())),
                 Poll::Ready(Ok(_)) => moved = true,
@@ -230,6 +239,34 @@ impl Guard {
             Some(pipe) => self.answers.poll_write(cx, pipe).map_err(|error| lost(&error)),
             None => Poll::Pending,
         }
+    }
+}
+
+/// A connection's turn to receive a message longer than [`KEPT`].
+enum Turn {
+    NotNeeded,
+    Awaited(Pin<Box<dyn Future<Output = Result<SemaphorePermit<'static>, AcquireError>> + Send>>),
+    Has(#[expect(dead_code, reason = "held until the message is there")] SemaphorePermit<'static>),
+}
+
+impl Turn {
+    /// Comes back when the connection may read on; gives the turn back when it is needed no more.
+    fn poll(&mut self, cx: &mut Context<'_>, is_needed: bool) -> Poll<()> {
+        if !is_needed {
+            *self = Self::NotNeeded;
+            return Poll::Ready(());
+        }
+        if matches!(self, Self::NotNeeded) {
+            *self = Self::Awaited(Box::pin(LARGE.acquire()));
+        }
+        if let Self::Awaited(turn) = self {
+            match turn.as_mut().poll(cx) {
+                Poll::Ready(Ok(permit)) => *self = Self::Has(permit),
+                // The semaphore is never closed.
+                Poll::Ready(Err(_)) | Poll::Pending => return Poll::Pending,
+            }
+        }
+        Poll::Ready(())
     }
 }
 
@@ -303,7 +340,7 @@ impl Received {
         }
         if self.bytes.len() - self.end < READ {
             let needed = self.end + READ;
-            self.bytes.resize(needed.max(self.bytes.len() * 2), 0);
+            self.bytes.resize(needed.max(self.bytes.len() + self.bytes.len() / 2), 0);
         }
         self.bytes.get_mut(self.end..).unwrap_or_default()
     }
