@@ -3,12 +3,13 @@
 //! Reaches what reads values: credentials, times, access logs, `cn=config`, groups, references.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use untether_audit::collect::{Silent, StoreInput};
 use untether_audit::correlate::Decisions;
-use untether_audit::roster::read_roster;
+use untether_audit::roster::{RosterSource, read_roster_bytes};
 use untether_audit::run::{AuditInputs, AuditOutcome, run};
 use untether_audit::stored::{AuditFiles, StoredAudit};
 use untether_directory::ldif::{LdifReader, Record};
@@ -97,7 +98,9 @@ fn entities() -> BTreeMap<EntityId, Entity> {
 /// Everything that an audit says, or why it could not be made.
 async fn audit(shared: &TwinHandle, independent: &TwinHandle) -> Result<Vec<String>, String> {
     let policy = policy();
-    let roster = read_roster(&RosterPolicy::default(), &policy.entities, ROSTER).unwrap_or_else(|error| panic!("{error}"));
+    let read = RosterPolicy::default();
+    let source = RosterSource { name: "roster", path: Path::new("roster"), policy: &read };
+    let roster = read_roster_bytes(&source, &policy.entities, ROSTER).unwrap_or_else(|error| panic!("{error}"));
     let source = StoreSource::Ldif(vec!["export".into()]);
     let input = |read| StoreInput { read, config: Some(read as _), copies: Some(read as _), source: &source, export: None };
     let state = StateDir::create(Disk::new(MemoryStorage::new()), "/state").unwrap_or_else(|error| panic!("{error}"));
@@ -105,9 +108,8 @@ async fn audit(shared: &TwinHandle, independent: &TwinHandle) -> Result<Vec<Stri
     let files = AuditFiles::begin(&state, &keys, None).unwrap_or_else(|error| panic!("{error}"));
     let inputs = AuditInputs {
         policy: &policy,
-        roster: &roster,
-        roster_written_at: None,
-        roster_max_age_hours: 24,
+        roster: &roster.roster,
+        roster_files: &[],
         shared: input(shared),
         independent: input(independent),
         decisions: &Decisions::default(),

@@ -1,11 +1,13 @@
-//! Any bytes as a roster: what is accepted, written as a plain CSV file, reads back as the same rows of the same people.
+//! Any bytes as a roster, CSV and JSON Lines: what is accepted, written as a plain CSV file, reads back as the same rows of the same
+//! people.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
-use untether_audit::roster::read_roster;
+use untether_audit::roster::{RosterSource, read_roster_bytes};
 use untether_model::EntityId;
-use untether_model::policy::{Entity, RosterPolicy};
-use untether_model::roster::{Roster, RowIx, Status, When, Zones};
+use untether_model::policy::{Entity, RosterFormat, RosterPolicy};
+use untether_model::roster::{Roster, RosterError, RowIx, Status, When, Zones};
 
 const HEADER: [&str; 15] = [
     "person_id",
@@ -25,19 +27,30 @@ const HEADER: [&str; 15] = [
     "department",
 ];
 
-/// Reads bytes as a roster.
+/// Reads bytes as a roster in either form.
 pub fn check(data: &[u8]) {
-    let policy = RosterPolicy::default();
+    for format in [RosterFormat::Csv, RosterFormat::JsonLines] {
+        check_form(data, &RosterPolicy { format, ..RosterPolicy::default() });
+    }
+}
+
+fn read(policy: &RosterPolicy, entities: &BTreeMap<EntityId, Entity>, data: &[u8]) -> Result<Roster, RosterError> {
+    let source = RosterSource { name: "roster", path: Path::new("roster"), policy };
+    read_roster_bytes(&source, entities, data).map(|read| read.roster)
+}
+
+fn check_form(data: &[u8], policy: &RosterPolicy) {
     let entities = entities();
-    let roster = match read_roster(&policy, &entities, data) {
+    let roster = match read(policy, &entities, data) {
         Ok(roster) => roster,
         Err(error) => {
-            assert!(error.to_string().starts_with("reading the roster"), "{error}");
+            assert!(error.to_string().starts_with("'roster': "), "a refusal names the file: {error}");
+            assert!(!error.remedy().is_empty(), "and what to do: {error}");
             return;
         }
     };
-    let written = written(&roster, &policy);
-    let back = read_roster(&policy, &entities, written.as_slice())
+    let written = written(&roster, policy);
+    let back = read(&RosterPolicy::default(), &entities, &written)
         .unwrap_or_else(|error| panic!("{error}\n{}", String::from_utf8_lossy(&written)));
     assert_eq!(rows(&back), rows(&roster));
     let zones = Zones::of(&entities);

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 
+use jiff::Timestamp;
 use jiff::civil::Date;
-use jiff::{SignedDuration, Timestamp};
 use untether_ledger::state_dir::Area;
 use untether_model::digest::Digest;
 use untether_model::finding::{Place, Severity};
@@ -17,8 +17,9 @@ use untether_model::{FindingId, Side};
 
 use crate::collect::{CollectError, CollectProgress, Collected, Gap, GapKind, StoreFailure, StoreInput, collect};
 use crate::correlate::Decisions;
+use crate::roster::FileRead;
 use crate::rules::{Inputs, StoreInputs, assess};
-use crate::shrinkage::{self, Sizes, active_people};
+use crate::shrinkage::{self, ActivePeople, Sizes};
 use crate::stored::{AuditFiles, CollectedFile, Earlier, Results, SealedScratch};
 
 /// Version of the snapshot's format.
@@ -31,10 +32,8 @@ pub struct AuditInputs<'a> {
     pub policy: &'a AuditPolicy,
     /// The roster.
     pub roster: &'a Roster,
-    /// When the roster file was written, where that is known.
-    pub roster_written_at: Option<Timestamp>,
-    /// Hours after which it is too old.
-    pub roster_max_age_hours: u32,
+    /// Its files.
+    pub roster_files: &'a [FileRead],
     /// The shared store.
     pub shared: StoreInput<'a>,
     /// The independent directory.
@@ -73,7 +72,7 @@ pub struct AuditOutcome {
     /// Accounts in scope by store.
     pub in_scope: BTreeMap<Side, u64>,
     /// People whom the roster calls active or on leave.
-    pub active_people: u64,
+    pub active: ActivePeople,
     /// Subjects by entity (`unassigned` for none) and by what the roster says.
     pub subjects: Vec<(String, String, u64)>,
     /// Against the audits before; `None`: it judged another day.
@@ -122,13 +121,13 @@ pub async fn run(inputs: AuditInputs<'_>, files: &AuditFiles<'_>) -> Result<Audi
     let (shared_file, independent_file) = (shared_file.finish()?, independent_file.finish()?);
 
     let mut gaps: Vec<Gap> = shared.gaps.iter().chain(&independent.gaps).cloned().collect();
-    gaps.extend(stale_roster(&inputs));
+    gaps.extend(stale_roster(inputs.roster_files, now));
     let in_scope = BTreeMap::from([(Side::Shared, shared.accounts), (Side::Independent, independent.accounts)]);
     let when = inputs.as_of.map_or(When::At(now), When::On);
-    let active = active_people(inputs.roster, &Zones::of(&policy.entities), when);
+    let active = ActivePeople::of(inputs.roster, &Zones::of(&policy.entities), when);
     // On another day other people are active, and nothing is planned from such an audit.
     if let Some(before) = inputs.before.filter(|_| inputs.as_of.is_none()) {
-        gaps.extend(shrinkage::gaps(before, active, &in_scope, policy.max_shrink_percent));
+        gaps.extend(shrinkage::gaps(before, &active, &in_scope, policy.max_shrink_percent));
     }
     gaps.sort();
     gaps.dedup();
@@ -146,6 +145,9 @@ pub async fn run(inputs: AuditInputs<'_>, files: &AuditFiles<'_>) -> Result<Audi
         ),
         roster: inputs.roster.digest(),
         roster_rows: u64::try_from(inputs.roster.row_count()).unwrap_or(u64::MAX),
+        roster_files: inputs.roster_files.iter().map(FileRead::to_header).collect(),
+        settings: Some(settings(&inputs)?),
+        program: env!("CARGO_PKG_VERSION").to_owned(),
         subjects: Digest::of(&[]),
         subject_count: 0,
         cases: None,
@@ -190,23 +192,28 @@ pub async fn run(inputs: AuditInputs<'_>, files: &AuditFiles<'_>) -> Result<Audi
         counts: written.counts,
         severities: written.severities,
         in_scope,
-        active_people: active,
+        active,
         subjects: written.people,
         compared: written.compared,
         gaps,
     })
 }
 
-fn stale_roster(inputs: &AuditInputs<'_>) -> Option<Gap> {
-    let age = inputs.now.duration_since(inputs.roster_written_at?);
-    let allowed = SignedDuration::from_hours(i64::from(inputs.roster_max_age_hours));
-    (age > allowed).then(|| Gap {
-        kind: GapKind::Stale,
-        place: Place::Roster,
-        dn: None,
-        rules: Vec::new(),
-        reason: format!("the roster is {} hours old, at most {} are allowed", age.as_hours(), inputs.roster_max_age_hours),
+/// Files of the roster that are too old, or whose age cannot be told.
+fn stale_roster(files: &[FileRead], now: Timestamp) -> impl Iterator<Item = Gap> {
+    files.iter().filter_map(move |file| {
+        let problem = file.age_problem(now)?;
+        let reason = format!("the roster file '{}': {problem}", file.name);
+        Some(Gap { kind: GapKind::Stale, place: Place::Roster, dn: None, rules: Vec::new(), reason })
     })
+}
+
+/// What was configured, as the snapshot records it.
+fn settings(inputs: &AuditInputs<'_>) -> Result<serde_json::Value, StoreFailure> {
+    let roster: BTreeMap<&str, _> = inputs.roster_files.iter().map(|file| (file.name.as_str(), &file.policy)).collect();
+    let audit = serde_json::to_value(inputs.policy).map_err(StoreFailure::writing)?;
+    let roster = serde_json::to_value(roster).map_err(StoreFailure::writing)?;
+    Ok(serde_json::json!({ "audit": audit, "roster": roster }))
 }
 
 fn store_read(collected: &Collected, source: &StoreSource, file: &CollectedFile, schema: Option<Digest>) -> StoreRead {

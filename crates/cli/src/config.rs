@@ -3,6 +3,7 @@
 //! Secrets stand in it by reference only. Relative paths are relative to the file.
 
 mod handover;
+mod roster;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,10 +11,11 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use untether_directory::Secret;
-use untether_model::policy::{AuditPolicy, PlanPolicy, RosterPolicy};
+use untether_model::policy::{AuditPolicy, PlanPolicy};
 use untether_model::{Dn, EntityId, Side};
 
 pub use self::handover::{Desk, HandoverConfig, parse_recipient};
+pub use self::roster::RosterConfig;
 use crate::error::CliError;
 
 /// The whole file.
@@ -142,17 +144,6 @@ pub enum SecretRef {
     Credential(String),
 }
 
-/// The roster.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RosterConfig {
-    /// CSV files.
-    pub files: Vec<PathBuf>,
-    /// Columns, words, encoding.
-    #[serde(default)]
-    pub read: RosterPolicy,
-}
-
 /// A person who approves.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -220,7 +211,7 @@ impl Config {
             }
         };
         fix(&mut self.state);
-        self.roster.files.iter_mut().for_each(fix);
+        self.roster.files.iter_mut().for_each(|file| fix(&mut file.path));
         self.handover.anchor(fix);
         for approver in &mut self.approvers {
             approver.key_file.iter_mut().for_each(fix);
@@ -256,6 +247,7 @@ impl Config {
                 _ => {}
             }
         }
+        self.roster.check().map_err(bad)?;
         self.check_handover(&bad)?;
         let mut names: BTreeMap<&str, usize> = BTreeMap::new();
         for approver in &self.approvers {
@@ -390,5 +382,20 @@ mod tests {
         assert_eq!(config.audit.entities.len(), 4);
         assert!(config.plan_policy().unwrap().mapping.is_some());
         assert!(config.state.is_absolute() && config.approvers.len() == 2 && !config.handover.recipients.is_empty());
+    }
+
+    #[test]
+    fn the_documented_example_of_several_roster_files_is_accepted() {
+        let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../config/untether.toml")).unwrap();
+        let (before, rest) = text.split_once("files = [\"roster.csv\"]\n").unwrap();
+        let (example, after) = rest.split_once("\n\n").unwrap();
+        let from = example.find("# [[roster.files]]").unwrap();
+        let tables: String = example[from..].lines().map(|line| format!("{}\n", line.trim_start_matches(['#', ' ']))).collect();
+        // Tables of an array come behind the keys of their section.
+        let config: Config = toml::from_str(&format!("{before}{tables}\n{after}")).unwrap();
+        let files = config.roster.files();
+        assert_eq!(files.len(), 3);
+        assert_eq!(files[2].policy.constants.entity.as_deref(), Some("contractor"));
+        assert_eq!(files[2].policy.status.leave, ["leave", "休職"], "what a file does not say is what [roster.read] says");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use untether_cutover::CutoverError;
+use untether_cutover::{CutoverError, RosterTrouble};
 use untether_directory::DirectoryError;
 use untether_journal::JournalError;
 use untether_ledger::{KeyError, LedgerError};
@@ -101,9 +101,16 @@ impl From<CutoverError> for CliError {
             CutoverError::Journal(_) | CutoverError::File(_) => Self::failed(chain(&error)),
             CutoverError::Illegal(_) | CutoverError::Sealed { .. } | CutoverError::Key { .. } => Self::state(chain(&error)),
             CutoverError::Roster(_) => Self::usage(chain(&error)),
+            CutoverError::StaleRoster(_) => Self::new(Exit::Resumable, chain(&error)),
             CutoverError::Store { .. } | CutoverError::Look(_) => Self::failed(chain(&error)),
             CutoverError::Plan { .. } => Self::new(Exit::Decision, chain(&error)),
         }
+    }
+}
+
+impl From<RosterTrouble> for CliError {
+    fn from(trouble: RosterTrouble) -> Self {
+        CutoverError::from(trouble).into()
     }
 }
 

@@ -5,6 +5,8 @@ use untether_ledger::SealError;
 use untether_model::run::Illegal;
 use untether_model::{OpId, WaveId};
 
+use crate::ports::RosterTrouble;
+
 /// A run cannot go on. Everything that was acknowledged is in the ledger; `run` again resumes.
 #[derive(Debug, thiserror::Error)]
 pub enum CutoverError {
@@ -44,6 +46,11 @@ pub enum CutoverError {
     /// The roster could not be read, or is not to be relied on.
     #[error("the roster cannot be relied on: {0}; nothing was enabled or disabled on the word of an older one")]
     Roster(String),
+    /// The roster is too old.
+    #[error(
+        "the roster is too old: {0}; nothing was enabled or disabled on its word. Get a new export of it, then run the same command again"
+    )]
+    StaleRoster(String),
     /// A file of the state directory could not be read or written.
     #[error("{0}")]
     File(String),
@@ -55,4 +62,13 @@ pub enum CutoverError {
         /// What.
         reason: String,
     },
+}
+
+impl From<RosterTrouble> for CutoverError {
+    fn from(trouble: RosterTrouble) -> Self {
+        match trouble {
+            RosterTrouble::Refused(why) => Self::Roster(why),
+            RosterTrouble::Stale(why) => Self::StaleRoster(why),
+        }
+    }
 }

@@ -22,8 +22,8 @@ pub use execute::Executor;
 pub use handover::{Carried, Held, LeftOut};
 pub use order::{Forced, Rollback};
 pub use ports::{
-    Handover, Hook, Journal, Keyring, LedgerView, PersonNow, Place, Ports, Receipt, Refusal, Roster, RosterNow, SecretPolicy,
-    Store, Stores, Time, Way,
+    Handover, Hook, Journal, Keyring, LedgerView, PersonNow, Place, Ports, Receipt, Refusal, Roster, RosterNow, RosterTrouble,
+    SecretPolicy, Store, Stores, Time, Way,
 };
 pub use recorder::Recorder;
 pub use throttle::Throttle;

@@ -116,11 +116,23 @@ pub struct PersonNow {
     pub presence: Option<Presence>,
 }
 
+/// Why the roster cannot be relied on, in words.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RosterTrouble {
+    /// It cannot be read, is refused, or has shrunk too far.
+    #[error("{0}")]
+    Refused(String),
+    /// A file of it is older than allowed: a new export lets the run go on.
+    #[error("{0}")]
+    Stale(String),
+}
+
 /// The roster, read again.
 #[async_trait]
 pub trait Roster: Send + Sync {
-    /// Reads the roster unless what was read is younger than its maximum age; tells digest, rows, and when the file was written.
-    async fn refresh(&self, now: Timestamp) -> Result<RosterNow, String>;
+    /// Reads the roster unless what was read is younger than its maximum age, and makes sure that none of its files is older than
+    /// allowed; tells digest, rows, and when the oldest file was written.
+    async fn refresh(&self, now: Timestamp) -> Result<RosterNow, RosterTrouble>;
 
     /// What it says of the person that a plan names by `reference`, for the entity's time zone.
     fn person(&self, reference: &str, now: Timestamp) -> PersonNow;
@@ -133,7 +145,7 @@ pub struct RosterNow {
     pub digest: Digest,
     /// Rows.
     pub rows: u64,
-    /// When its file was last written.
+    /// When its oldest file was last written.
     pub modified: Option<Timestamp>,
     /// It was read now (not remembered).
     pub fresh: bool,

@@ -3,9 +3,13 @@
 //! A file is decoded and split into fields elsewhere; here its rows are read ([`RosterReader`]), grouped to people ([`Roster`]) and
 //! judged at a point in time ([`Roster::judge`]).
 
+mod columns;
+mod dates;
 mod error;
 mod groups;
+mod index;
 mod judge;
+mod problem;
 mod reader;
 mod row;
 mod standing;
@@ -13,9 +17,11 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use error::{DateProblem, RosterError, WordProblem};
+pub use columns::RosterColumn;
+pub use error::RosterError;
 pub use judge::{Judgement, When, Zones};
-pub use reader::RosterReader;
+pub use problem::{LINES_KEPT, Problem, ProblemKind, Problems, Seen, Weight};
+pub use reader::{RosterFile, RosterReader, SeenRecord, Watch};
 pub use row::{Row, Status};
 pub use standing::{Presence, Standing};
 pub use table::{PersonIx, Roster, RowIx, RowView};

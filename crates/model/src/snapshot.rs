@@ -63,6 +63,17 @@ pub struct StoreRead {
     pub schema: Option<Digest>,
 }
 
+/// A roster file that was read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RosterFileRead {
+    /// As the configuration names it.
+    pub name: String,
+    /// Its records.
+    pub records: u64,
+    /// When it was last written, as its file system says.
+    pub written_at: Option<Timestamp>,
+}
+
 /// The head of a snapshot. Its digest (over its canonical JSON) names the snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SnapshotHeader {
@@ -80,6 +91,16 @@ pub struct SnapshotHeader {
     pub roster: Digest,
     /// Rows in the roster.
     pub roster_rows: u64,
+    /// The roster's files; empty in snapshots of versions that did not record them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roster_files: Vec<RosterFileRead>,
+    /// What was configured (`audit`, and each file of `roster`): two audits are compared only where they looked at the same. `None`
+    /// in snapshots of versions that did not record it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<serde_json::Value>,
+    /// Version of the program, whose rules judged; empty in snapshots of versions that did not record it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub program: String,
     /// Digest of the subjects' file.
     pub subjects: Digest,
     /// Number of subjects.

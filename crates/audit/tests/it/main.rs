@@ -5,6 +5,8 @@
 mod collect;
 mod disk;
 mod hostile;
+#[cfg(test)]
+mod roster;
 mod rules;
 mod support;
 mod truth;

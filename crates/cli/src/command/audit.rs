@@ -79,13 +79,13 @@ fn written_at(path: &PathBuf) -> Option<Timestamp> {
 /// `audit`.
 pub async fn run(config: &Config, as_of: Option<Date>, output: &Output) -> Result<Exit, CliError> {
     let opened = Opened::open(config).await?;
-    let (roster, roster_written_at) = crate::wiring::roster::read(config)?;
+    let mut roster = crate::wiring::roster::read(config)?;
     let (shared, independent) = (Source::open(config, Side::Shared)?, Source::open(config, Side::Independent)?);
     let (decisions, odd) = opened.look(|state| in_force(state, &config.audit.entities, opened.now()));
     for (id, why) in odd {
         output.note(format!("decision {id} has no effect: {why}"));
     }
-    let roster = roster.with_merged(&decisions.merged_people());
+    roster.roster = roster.roster.with_merged(&decisions.merged_people());
     let before = opened.look(crate::wiring::roster::last_sizes);
     let register = opened.look(|state| register(&opened, state));
     let exceptions = opened.look(Exceptions::of);
@@ -94,9 +94,8 @@ pub async fn run(config: &Config, as_of: Option<Date>, output: &Output) -> Resul
     let progress = Progress::new(output);
     let inputs = AuditInputs {
         policy: &config.audit,
-        roster: &roster,
-        roster_written_at,
-        roster_max_age_hours: config.roster.read.max_age_hours,
+        roster: &roster.roster,
+        roster_files: &roster.files,
         shared: shared.input(),
         independent: independent.input(),
         decisions: &decisions,
@@ -120,7 +119,8 @@ pub async fn run(config: &Config, as_of: Option<Date>, output: &Output) -> Resul
         as_of,
         executable: outcome.header.executable,
         in_scope: outcome.in_scope.clone(),
-        active_people: outcome.active_people,
+        active_people: outcome.active.total,
+        active_by_entity: outcome.active.by_entity.clone(),
         complete: outcome.is_complete(),
         subjects: outcome.subjects.clone(),
         counts: outcome.counts.clone(),

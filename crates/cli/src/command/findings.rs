@@ -138,8 +138,8 @@ fn block(row: &Row) -> String {
     lines.join("\n")
 }
 
-/// Lines of at most [`WIDTH`] columns, indented; a word that is longer stays whole.
-fn wrap(text: &str) -> Vec<String> {
+/// Lines of at most 80 columns, indented; a word that is longer stays whole.
+pub fn wrap(text: &str) -> Vec<String> {
     let columns = |word: &str| word.chars().map(|c| if c.is_ascii() { 1 } else { 2 }).sum::<usize>();
     let mut lines = Vec::new();
     let mut line = "   ".to_owned();

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use untether_cutover::Roster;
+use untether_cutover::{Roster, RosterTrouble};
 use untether_directory::Write;
 use untether_ledger::Reader;
 use untether_model::digest::Digest;
@@ -206,7 +206,10 @@ async fn askable(config: &Config, side: Side, assumptions: &mut Vec<String>) -> 
 
 /// The roster as it is now, if it can be read.
 async fn roster(config: &Config, state: &RunState, now: Timestamp, assumptions: &mut Vec<String>) -> Option<Arc<dyn Roster>> {
-    let roster = LiveRoster::new(config.clone(), state);
+    if let Err(RosterTrouble::Stale(why)) = LiveRoster::new(config.clone(), state).refresh(now).await {
+        assumptions.push(format!("the roster was taken as it is, but a run would stop: {why}"));
+    }
+    let roster = LiveRoster::ageless(config.clone(), state);
     match roster.refresh(now).await {
         Ok(_) => Some(Arc::new(roster)),
         Err(why) => {

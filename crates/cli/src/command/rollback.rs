@@ -217,7 +217,7 @@ async fn ended_people(
 ) -> Result<BTreeSet<SubjectId>, CliError> {
     let roster = LiveRoster::new(config.clone(), state);
     let now = opened.now();
-    roster.refresh(now).await.map_err(CliError::usage)?;
+    roster.refresh(now).await?;
     let mut ended = BTreeSet::new();
     for (id, subject) in state.subjects() {
         let planned = waves.subject(&subject.batch, id).map_err(CliError::state)?;

@@ -434,8 +434,13 @@ fn a_reviewed_file_is_shown_checked_and_recorded_whole_or_not_at_all() {
     no_reason.set(at, "reason", "");
     no_reason.write(&world, "no-reason.csv");
     assert!(import("no-reason.csv", &[]).expect(2).stderr.contains("has no reason"));
-    world.write("noise.csv", [0xff, 0xfe, b'\n', 0x81]);
+    world.write("noise.csv", [0xff, 0xff, b'\n', 0x81]);
     assert!(import("noise.csv", &[]).expect(2).stderr.contains("neither UTF-8 nor Shift_JIS"));
+    world.write("book.csv", b"PK\x03\x04 and so on");
+    assert!(import("book.csv", &[]).expect(2).stderr.contains("workbook"));
+    let japanese = format!("{},結衣\n", reviewed().text());
+    world.write("mixed.csv", [japanese.as_bytes(), &encoding_rs::SHIFT_JIS.encode("石川 結衣\n").0].concat());
+    assert!(import("mixed.csv", &[]).expect(2).stderr.contains("mixes encodings"));
     assert_eq!(written(), frames, "nothing was recorded");
 
     // Lines left out are undecided, the order does not matter, Excel drops zeros and turns dates, and Japanese ones save as Shift_JIS.
@@ -454,6 +459,9 @@ fn a_reviewed_file_is_shown_checked_and_recorded_whole_or_not_at_all() {
     let shown = import("reviewed.csv", &["--reason", "reviewed with HR"]).expect(0).stdout;
     assert!(shown.contains("asked the manager") && shown.contains("reviewed with HR"), "{shown}");
     assert!(shown.contains("2 decisions: 1 confirm, 1 deny") && shown.contains("Nothing was recorded"), "{shown}");
+    let unicode_text = format!("\u{feff}{content}");
+    world.write("unicode.csv", unicode_text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>());
+    assert_eq!(import("unicode.csv", &["--reason", "reviewed with HR"]).expect(0).stdout, shown);
     assert_eq!(written(), frames, "shown is not recorded");
 
     let signer = world.signer(0);

@@ -27,6 +27,8 @@ mod operate;
 #[cfg(test)]
 mod rehearse;
 #[cfg(test)]
+mod roster;
+#[cfg(test)]
 mod soak;
 #[cfg(test)]
 mod state;

@@ -232,7 +232,7 @@ impl Engine {
     ) -> Result<(), CutoverError> {
         let Some(roster) = &self.ports.roster else { return Ok(()) };
         let now = self.ports.time.now();
-        let read = roster.refresh(now).await.map_err(CutoverError::Roster)?;
+        let read = roster.refresh(now).await?;
         if read.fresh {
             let record = Record::RosterRead { digest: read.digest, rows: read.rows, modified: read.modified };
             self.recorder.record(record).await?;

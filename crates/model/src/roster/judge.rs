@@ -99,29 +99,29 @@ impl Roster {
     /// that ended last decides (an end without a date counts as the latest). A person all of whose rows start in the future has not
     /// started yet.
     pub fn judge(&self, person: PersonIx, zones: &Zones, when: When) -> Option<Judgement> {
-        let mut valid: Option<(Option<Date>, u64, Judgement)> = None;
-        let mut ended: Option<(Date, u64, Judgement)> = None;
-        let mut future: Option<(Option<Date>, u64, Judgement)> = None;
+        let mut valid: Option<(Option<Date>, RowIx, Judgement)> = None;
+        let mut ended: Option<(Date, RowIx, Judgement)> = None;
+        let mut future: Option<(Option<Date>, RowIx, Judgement)> = None;
         for row in self.rows_of(person) {
             let judged =
                 |presence, last_day, disagrees| Judgement { standing: Standing { presence, last_day, disagrees }, row: row.ix() };
             match state(&row, when.day(zones.zone(row.entity()))) {
                 State::Valid { last_day, disagrees } => {
                     let presence = if row.status() == Status::Leave { Presence::OnLeave } else { Presence::Active };
-                    let rank = (row.start(), row.line());
-                    if valid.as_ref().is_none_or(|(start, line, _)| rank > (*start, *line)) {
+                    let rank = (row.start(), row.ix());
+                    if valid.as_ref().is_none_or(|(start, at, _)| rank > (*start, *at)) {
                         valid = Some((rank.0, rank.1, judged(presence, last_day, disagrees)));
                     }
                 }
                 State::Ended { presence, last_day, disagrees } => {
-                    let rank = (last_day.unwrap_or(Date::MAX), row.line());
-                    if ended.as_ref().is_none_or(|(day, line, _)| rank > (*day, *line)) {
+                    let rank = (last_day.unwrap_or(Date::MAX), row.ix());
+                    if ended.as_ref().is_none_or(|(day, at, _)| rank > (*day, *at)) {
                         ended = Some((rank.0, rank.1, judged(presence, last_day, disagrees)));
                     }
                 }
                 State::Future => {
-                    let rank = (row.start(), row.line());
-                    if future.as_ref().is_none_or(|(start, line, _)| rank < (*start, *line)) {
+                    let rank = (row.start(), row.ix());
+                    if future.as_ref().is_none_or(|(start, at, _)| rank < (*start, *at)) {
                         future = Some((rank.0, rank.1, judged(Presence::NotYetStarted, None, false)));
                     }
                 }

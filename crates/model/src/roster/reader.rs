@@ -1,111 +1,21 @@
-//! From fields to rows: header, words, dates.
+//! From fields to rows: header, words, dates, file by file.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use jiff::civil::Date;
 
-use super::error::{DateProblem, RosterError, WordProblem};
+use super::columns::Columns;
+use super::dates::{ReadDate, read_date};
+use super::error::RosterError;
+use super::problem::{Problem, ProblemKind, Problems, Weight};
 use super::table::Rows;
-use super::{Roster, Row, Status};
+use super::{Roster, RosterColumn, Row, Status};
 use crate::digest::Hasher;
-use crate::policy::{Entity, RosterColumns, RosterPolicy};
+use crate::policy::{Entity, RosterPolicy};
 use crate::{EntityId, keys};
 
-/// Impossible dates that are kept for the error.
-const DATES_KEPT: usize = 20;
-/// Lines that are kept for each unknown word.
-const LINES_KEPT: usize = 5;
-
-/// A column's place and header.
-#[derive(Clone, Debug)]
-struct Column {
-    at: usize,
-    header: String,
-}
-
-impl Column {
-    fn of<'a>(column: Option<&Self>, fields: &[&'a str]) -> &'a str {
-        column.and_then(|c| fields.get(c.at)).map_or("", |field| field.trim())
-    }
-}
-
-#[derive(Debug)]
-struct Columns {
-    person_id: Option<Column>,
-    number: Option<Column>,
-    previous_number: Option<Column>,
-    name: Option<Column>,
-    name_kana: Option<Column>,
-    mail: Option<Column>,
-    login: Option<Column>,
-    entity: Option<Column>,
-    status: Option<Column>,
-    employment: Option<Column>,
-    start: Option<Column>,
-    last_day: Option<Column>,
-    contract_end: Option<Column>,
-    manager_number: Option<Column>,
-    department: Option<Column>,
-}
-
-impl Columns {
-    fn find(policy: &RosterColumns, header: &[&str]) -> Result<Self, RosterError> {
-        let mut missing = Vec::new();
-        let mut double = None;
-        let mut column = |configured: &Option<String>, default: &str, required: bool| -> Option<Column> {
-            let wanted = configured.as_deref().unwrap_or(default);
-            if wanted.is_empty() {
-                return None;
-            }
-            let key = keys::fold(wanted);
-            let mut places = header.iter().enumerate().filter(|(_, h)| keys::fold(h) == key).map(|(at, _)| at);
-            let Some(at) = places.next() else {
-                if required || configured.is_some() {
-                    missing.push(wanted.to_owned());
-                }
-                return None;
-            };
-            if places.next().is_some() {
-                double.get_or_insert_with(|| wanted.to_owned());
-            }
-            Some(Column { at, header: wanted.to_owned() })
-        };
-        let columns = Self {
-            person_id: column(&policy.person_id, "person_id", false),
-            number: column(&policy.number, "employee_number", false),
-            previous_number: column(&policy.previous_number, "previous_number", false),
-            name: column(&policy.name, "name", false),
-            name_kana: column(&policy.name_kana, "name_kana", false),
-            mail: column(&policy.mail, "mail", false),
-            login: column(&policy.login, "login", false),
-            entity: column(&policy.entity, "entity", false),
-            status: column(&policy.status, "status", true),
-            employment: column(&policy.employment, "employment", false),
-            start: column(&policy.start, "start_date", false),
-            last_day: column(&policy.last_day, "last_day", false),
-            contract_end: column(&policy.contract_end, "contract_end", false),
-            manager_number: column(&policy.manager_number, "manager_number", false),
-            department: column(&policy.department, "department", false),
-        };
-        let identifying = [&columns.person_id, &columns.number, &columns.mail, &columns.login];
-        if missing.is_empty() && identifying.iter().all(|c| c.is_none()) {
-            // Without any of these no row could ever be matched to an account.
-            missing.push("employee_number".to_owned());
-        }
-        if columns.status.is_none() && missing.is_empty() {
-            missing.push("status".to_owned());
-        }
-        match double {
-            _ if !missing.is_empty() => {
-                let header = header.iter().map(|h| (*h).to_owned()).collect();
-                Err(RosterError::MissingColumns { missing, header })
-            }
-            Some(name) => Err(RosterError::DoubleColumn(name)),
-            None => Ok(columns),
-        }
-    }
-}
+/// Last days of this year and before it stand for something else: nobody of a present roster ended then.
+const SENTINEL_YEAR: i16 = 1900;
 
 /// The words of a column, by their comparable form.
 #[derive(Clone, Debug)]
@@ -121,24 +31,23 @@ impl<T: Clone> Words<T> {
     }
 }
 
-/// Reads rows that somebody else decoded and split into fields, and refuses the whole roster with everything that is wrong with it.
-pub struct RosterReader {
-    columns: Arc<Columns>,
+/// How the present file is read.
+struct File {
+    number: u16,
+    name: String,
+    policy: RosterPolicy,
+    columns: Columns,
     fields: usize,
     status: Words<Status>,
     contractor: Words<bool>,
     entities: Words<EntityId>,
-    rows: Rows,
-    digest: Hasher,
-    words: BTreeMap<(String, String), (u64, Vec<u64>)>,
-    dates: Vec<DateProblem>,
-    more_dates: u64,
+    no_date: Words<()>,
+    rows: u64,
 }
 
-impl RosterReader {
-    /// A reader for a file with this header.
-    pub fn new(policy: &RosterPolicy, entities: &BTreeMap<EntityId, Entity>, header: &[&str]) -> Result<Self, RosterError> {
-        let columns = Columns::find(&policy.columns, header)?;
+impl File {
+    fn new(of: &RosterFile<'_>, number: u16, columns: Columns, fields: usize) -> Self {
+        let policy = of.policy;
         let meaning = |words: &[String], status: Status| words.iter().map(|w| (w.clone(), status)).collect::<Vec<_>>();
         let kind = |words: &[String], contractor: bool| words.iter().map(|w| (w.clone(), contractor)).collect::<Vec<_>>();
         let status = [
@@ -148,22 +57,159 @@ impl RosterReader {
             meaning(&policy.status.departed, Status::Departed),
         ];
         let employment = [kind(&policy.employment.regular, false), kind(&policy.employment.contractor, true)];
-        let ids = entities.keys().map(|id| (id.as_str().to_owned(), id.clone()));
+        let ids = of.entities.keys().map(|id| (id.as_str().to_owned(), id.clone()));
         let named = policy.entities.iter().map(|(word, id)| (word.clone(), id.clone()));
-        let mut reader = Self {
-            columns: Arc::new(columns),
-            fields: header.len(),
+        Self {
+            number,
+            name: of.name.to_owned(),
+            policy: policy.clone(),
+            columns,
+            fields,
             status: Words::new(status.into_iter().flatten()),
             contractor: Words::new(employment.into_iter().flatten()),
             entities: Words::new(ids.chain(named)),
-            rows: Rows::default(),
-            digest: Hasher::new(),
-            words: BTreeMap::new(),
-            dates: Vec::new(),
-            more_dates: 0,
+            no_date: Words::new(policy.no_date.iter().map(|word| (word.clone(), ()))),
+            rows: 0,
+        }
+    }
+
+    /// Constants that are no words of their columns.
+    fn unknown_constants(&self) -> Vec<Problem> {
+        let constant = |column: RosterColumn, kind: ProblemKind, is_known: &dyn Fn(&str) -> bool| {
+            let word = column.constant(&self.policy).filter(|word| !is_known(word.trim()))?;
+            Some(Problem::of_file(kind, &self.name, word))
         };
-        reader.digested(header);
-        Ok(reader)
+        [
+            constant(RosterColumn::Status, ProblemKind::UnknownStatus, &|word| self.status.get(word).is_some()),
+            constant(RosterColumn::Employment, ProblemKind::UnknownEmployment, &|word| self.contractor.get(word).is_some()),
+            constant(RosterColumn::Entity, ProblemKind::UnknownEntity, &|word| self.entities.get(word).is_some()),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+
+    fn word<'a>(&'a self, column: RosterColumn, fields: &[&'a str]) -> &'a str {
+        column.constant(&self.policy).unwrap_or_else(|| self.columns.field(column, fields)).trim()
+    }
+}
+
+/// A file that is about to be read.
+#[derive(Clone, Copy)]
+pub struct RosterFile<'a> {
+    /// As the configuration names it.
+    pub name: &'a str,
+    /// How it is read.
+    pub policy: &'a RosterPolicy,
+    /// The configured entities.
+    pub entities: &'a BTreeMap<EntityId, Entity>,
+}
+
+/// One record as it was read, for whoever looks for oddities.
+pub struct SeenRecord<'a> {
+    file: &'a File,
+    fields: &'a [&'a str],
+    /// Where it stands.
+    pub line: u64,
+    /// What was understood of it; `None` where a word was not.
+    pub row: Option<&'a Row>,
+    /// Columns whose date was counted on in an era that had ended.
+    pub outlived_eras: &'a [RosterColumn],
+}
+
+impl<'a> SeenRecord<'a> {
+    /// The file's name.
+    pub fn file(&self) -> &'a str {
+        &self.file.name
+    }
+
+    /// A column's field, as it stands there.
+    pub fn field(&self, column: RosterColumn) -> &'a str {
+        self.file.columns.field(column, self.fields)
+    }
+
+    /// A column's header.
+    pub fn header(&self, column: RosterColumn) -> &'a str {
+        self.file.columns.header(column)
+    }
+}
+
+/// Is shown each record of a roster before it is known whether the roster is refused.
+pub trait Watch {
+    /// One record.
+    fn record(&mut self, seen: &SeenRecord<'_>, problems: &mut Problems);
+}
+
+/// Reads rows that somebody else decoded and split into fields, and refuses the whole roster with everything that is wrong with it.
+#[derive(Default)]
+pub struct RosterReader<'w> {
+    rows: Rows,
+    file: Option<File>,
+    digest: Hasher,
+    problems: Problems,
+    watch: Option<&'w mut dyn Watch>,
+}
+
+impl<'w> RosterReader<'w> {
+    /// Nothing read yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The same, with somebody who is shown each record. What can be understood is kept although something else is refused.
+    pub fn watched(watch: &'w mut dyn Watch) -> Self {
+        Self { watch: Some(watch), ..Self::default() }
+    }
+
+    /// Begins the next file. `false`: its header is refused, and its records cannot be read.
+    ///
+    /// # Errors
+    /// More files than can be numbered.
+    pub fn begin(&mut self, file: &RosterFile<'_>, header: &[&str]) -> Result<bool, RosterError> {
+        self.announce(file.name)?;
+        let number = u16::try_from(self.rows.files().len().saturating_sub(1)).map_err(|_| RosterError::TooLarge)?;
+        let begun = Columns::find(file.policy, file.name, header).and_then(|columns| {
+            let begun = File::new(file, number, columns, header.len());
+            let unknown = begun.unknown_constants();
+            if unknown.is_empty() { Ok(begun) } else { Err(unknown) }
+        });
+        match begun {
+            Ok(begun) => {
+                self.digested(header);
+                self.file = Some(begun);
+                Ok(true)
+            }
+            Err(problems) => {
+                problems.into_iter().for_each(|problem| self.problems.push(problem));
+                Ok(false)
+            }
+        }
+    }
+
+    /// The next file takes its place in their order, whether or not it can be read.
+    ///
+    /// # Errors
+    /// More files than can be numbered.
+    pub fn announce(&mut self, name: &str) -> Result<(), RosterError> {
+        if self.rows.files().last().is_none_or(|last| last != name) { self.rows.begin(name) } else { Ok(()) }
+    }
+
+    /// The present file ends here.
+    pub fn end(&mut self) {
+        if let Some(file) = self.file.take().filter(|file| file.rows == 0) {
+            self.problems.push(Problem { about: None, ..Problem::of_file(ProblemKind::Empty, &file.name, "") });
+        }
+    }
+
+    /// The present file cannot be read to its end.
+    pub fn refuse(&mut self, problem: Problem) {
+        self.file = None;
+        self.problems.push(problem);
+    }
+
+    /// Something odd that whoever decodes the files has seen.
+    pub fn note(&mut self, problem: Problem) {
+        self.problems.push(problem);
     }
 
     fn digested(&mut self, fields: &[&str]) {
@@ -175,125 +221,121 @@ impl RosterReader {
         self.digest.update(&u64::MAX.to_be_bytes());
     }
 
-    /// Takes one record. A record all of whose fields are empty is no row.
+    /// Takes one record of the present file. A record all of whose fields are empty is no row.
+    ///
+    /// # Errors
+    /// More text or rows than can be held. What is wrong with the record is told by [`RosterReader::finish`].
     pub fn record(&mut self, line: u64, fields: &[&str]) -> Result<(), RosterError> {
         if fields.iter().all(|f| f.trim().is_empty()) {
             return Ok(());
         }
-        if fields.len() != self.fields {
-            return Err(RosterError::Ragged { line, fields: fields.len(), expected: self.fields });
-        }
         self.digested(fields);
-        let row = self.row(line, fields);
-        // Once something is refused nothing is kept; reading goes on to tell everything at once.
+        let Some(file) = &mut self.file else { return Ok(()) };
+        file.rows += 1;
+        if fields.len() != file.fields {
+            let (about, found) = (format!("the header has {} fields", file.fields), fields.len().to_string());
+            self.problems.add((ProblemKind::Ragged, &file.name), None, Some(&about), (line, Some(&found)));
+            return Ok(());
+        }
+        let (row, outlived) = understand(file, &mut self.problems, line, fields);
+        if let Some(watch) = &mut self.watch {
+            let seen = SeenRecord { file, fields, line, row: row.as_ref(), outlived_eras: &outlived };
+            watch.record(&seen, &mut self.problems);
+        }
+        // Once something is refused only whoever looks for oddities keeps the rest.
         match row {
-            Some(row) if self.words.is_empty() && self.dates.is_empty() => self.rows.push(&row),
+            Some(row) if self.watch.is_some() || !self.problems.refuse() => self.rows.push(&row),
             _ => Ok(()),
         }
     }
 
-    fn row(&mut self, line: u64, fields: &[&str]) -> Option<Row> {
-        let columns = Arc::clone(&self.columns);
-        let text = |column: &Option<Column>| {
-            let field = Column::of(column.as_ref(), fields);
-            (!field.is_empty()).then(|| field.to_owned())
-        };
-        let status_word = Column::of(columns.status.as_ref(), fields);
-        let status = self.status.get(status_word);
-        if status.is_none() {
-            self.unknown(columns.status.as_ref(), status_word, line);
-        }
-        let employment_word = Column::of(columns.employment.as_ref(), fields);
-        let contractor = if employment_word.is_empty() { Some(false) } else { self.contractor.get(employment_word) };
-        if contractor.is_none() {
-            self.unknown(columns.employment.as_ref(), employment_word, line);
-        }
-        let entity_word = Column::of(columns.entity.as_ref(), fields);
-        let entity = self.entities.get(entity_word);
-        if entity.is_none() && !entity_word.is_empty() {
-            self.unknown(columns.entity.as_ref(), entity_word, line);
-        }
-        let start = self.date(columns.start.as_ref(), fields, line);
-        let last_day = self.date(columns.last_day.as_ref(), fields, line);
-        let contract_end = self.date(columns.contract_end.as_ref(), fields, line);
-        Some(Row {
-            line,
-            person_id: text(&columns.person_id),
-            entity,
-            number: text(&columns.number),
-            previous_number: text(&columns.previous_number),
-            name: text(&columns.name),
-            name_kana: text(&columns.name_kana),
-            mail: text(&columns.mail),
-            login: text(&columns.login),
-            manager_number: text(&columns.manager_number),
-            department: text(&columns.department),
-            status: status?,
-            contractor: contractor?,
-            start,
-            last_day,
-            contract_end,
-        })
-    }
-
-    fn unknown(&mut self, column: Option<&Column>, word: &str, line: u64) {
-        let header = column.map_or_else(String::new, |c| c.header.clone());
-        let (count, lines) = self.words.entry((header, word.to_owned())).or_default();
-        *count += 1;
-        if lines.len() < LINES_KEPT {
-            lines.push(line);
-        }
-    }
-
-    fn date(&mut self, column: Option<&Column>, fields: &[&str], line: u64) -> Option<Date> {
-        let field = Column::of(column, fields);
-        if field.is_empty() {
-            return None;
-        }
-        let date = read_date(field);
-        if date.is_none() {
-            if self.dates.len() < DATES_KEPT {
-                let column = column.map_or_else(String::new, |c| c.header.clone());
-                self.dates.push(DateProblem { line, column, value: field.to_owned() });
-            } else {
-                self.more_dates += 1;
-            }
-        }
-        date
-    }
-
     /// The roster, if nothing in it was refused.
+    ///
+    /// # Errors
+    /// Everything that was.
     pub fn finish(self) -> Result<Roster, RosterError> {
-        if !self.words.is_empty() || !self.dates.is_empty() {
-            let words = self
-                .words
-                .into_iter()
-                .map(|((column, word), (count, lines))| WordProblem { column, word, count, lines })
-                .collect();
-            return Err(RosterError::Refused { words, dates: self.dates, more_dates: self.more_dates });
+        let (roster, problems) = self.finish_watched();
+        match roster {
+            Some(roster) if problems.iter().all(|p| p.kind.weight() != Weight::Refused) => Ok(roster),
+            _ => Err(RosterError::Refused(problems)),
         }
-        Roster::new(self.rows, self.digest.finish())
+    }
+
+    /// What could be read, and everything that is wrong or odd. No roster: there is no row at all.
+    pub fn finish_watched(mut self) -> (Option<Roster>, Vec<Problem>) {
+        self.end();
+        if self.rows.files().is_empty() {
+            self.problems.push(Problem::of_file(ProblemKind::Empty, "", ""));
+        }
+        let problems = self.problems.into_list(self.rows.files());
+        (Roster::new(self.rows, self.digest.finish()), problems)
     }
 }
 
-/// A date as people's systems write it: `2026-03-31`, `2026/3/31`, `20260331`, `2026年3月31日`. `None` if there is no such day.
-fn read_date(field: &str) -> Option<Date> {
-    let folded = keys::fold(field);
-    let all_digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    let parts: Vec<&str> = if folded.len() == 8 && all_digits(&folded) {
-        vec![folded.get(0..4)?, folded.get(4..6)?, folded.get(6..8)?]
-    } else if let Some(japanese) = folded.strip_suffix('日') {
-        let (year, rest) = japanese.split_once('年')?;
-        let (month, day) = rest.split_once('月')?;
-        vec![year, month, day]
-    } else {
-        let separator = if folded.contains('/') { '/' } else { '-' };
-        folded.split(separator).collect()
+/// A record's row, and the columns whose date was counted on in an era that had ended.
+fn understand(file: &File, problems: &mut Problems, line: u64, fields: &[&str]) -> (Option<Row>, Vec<RosterColumn>) {
+    use RosterColumn as C;
+    let text = |column: C| {
+        let field = file.columns.field(column, fields).trim();
+        (!field.is_empty()).then(|| field.to_owned())
     };
-    let [year, month, day] = parts.as_slice() else { return None };
-    let valid = year.len() == 4 && all_digits(year) && all_digits(month) && all_digits(day) && month.len() <= 2 && day.len() <= 2;
-    if !valid {
-        return None;
+    let mut unknown = |kind: ProblemKind, column: C, word: &str| {
+        problems.add((kind, &file.name), Some(file.columns.header(column)), Some(word), (line, None));
+    };
+    let status_word = file.word(C::Status, fields);
+    let status = file.status.get(status_word);
+    if status.is_none() {
+        unknown(ProblemKind::UnknownStatus, C::Status, status_word);
     }
-    Date::new(year.parse().ok()?, month.parse().ok()?, day.parse().ok()?).ok()
+    let employment_word = file.word(C::Employment, fields);
+    let contractor = if employment_word.is_empty() { Some(false) } else { file.contractor.get(employment_word) };
+    if contractor.is_none() {
+        unknown(ProblemKind::UnknownEmployment, C::Employment, employment_word);
+    }
+    let entity_word = file.word(C::Entity, fields);
+    let entity = file.entities.get(entity_word);
+    if entity.is_none() && !entity_word.is_empty() {
+        unknown(ProblemKind::UnknownEntity, C::Entity, entity_word);
+    }
+    let mut outlived = Vec::new();
+    let mut date = |column: C| -> Option<Date> {
+        let field = file.columns.field(column, fields).trim();
+        if field.is_empty() || file.no_date.get(field).is_some() {
+            return None;
+        }
+        let mut refuse = |kind| {
+            problems.add((kind, &file.name), Some(file.columns.header(column)), None, (line, Some(field)));
+            None
+        };
+        match read_date(field, file.policy.dates) {
+            None => refuse(ProblemKind::ImpossibleDate),
+            Some(ReadDate { date, .. }) if column != C::Start && date.year() <= SENTINEL_YEAR => refuse(ProblemKind::SentinelEnd),
+            Some(ReadDate { date, outlived_era }) => {
+                outlived.extend(outlived_era.then_some(column));
+                Some(date)
+            }
+        }
+    };
+    let (start, last_day, contract_end) = (date(C::Start), date(C::LastDay), date(C::ContractEnd));
+    let (Some(status), Some(contractor)) = (status, contractor) else { return (None, outlived) };
+    let row = Row {
+        file: file.number,
+        line,
+        person_id: text(C::PersonId),
+        entity,
+        number: text(C::Number),
+        previous_number: text(C::PreviousNumber),
+        name: text(C::Name),
+        name_kana: text(C::NameKana),
+        mail: text(C::Mail),
+        login: text(C::Login),
+        manager_number: text(C::ManagerNumber),
+        department: text(C::Department),
+        status,
+        contractor,
+        start,
+        last_day,
+        contract_end,
+    };
+    (Some(row), outlived)
 }

@@ -20,7 +20,9 @@ pub enum Status {
 /// One row, its words understood. Fields that are empty are `None`; texts are trimmed and otherwise as they were written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
-    /// Where it stands, counted from 1, the header included.
+    /// Number of its file, in the order in which they were read.
+    pub file: u16,
+    /// Where it stands there, counted from 1, the header included.
     pub line: u64,
     /// The person's own id.
     pub person_id: Option<String>,

@@ -1,17 +1,20 @@
-//! The roster as a table: rows grouped to people, with lookups. All text is in one string, so that a row costs about 200 bytes.
+//! The roster as a table: rows grouped to people, with lookups.
+//!
+//! A row is one packed record: its fixed fields and its texts, one after the other, in one long buffer. With its place there, the
+//! lookups and the grouping it costs about 60 bytes beside its texts.
 
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash, Hasher as _};
 
 use jiff::civil::Date;
 
+use super::index::{Index, login_key, mail_key, number_key, person_id_key, previous_key};
 use super::{RosterError, Row, Status, groups};
 use crate::digest::Digest;
 use crate::{EntityId, keys};
 
 /// A row of a roster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RowIx(u32);
+pub struct RowIx(pub(super) u32);
 
 /// A person of a roster. People are numbered in the order of their first rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,13 +27,7 @@ impl PersonIx {
     }
 }
 
-#[derive(Clone, Copy, Debug, Default)]
-struct Span {
-    at: u32,
-    /// One more than the length; 0 where the field is empty.
-    len: u32,
-}
-
+/// Texts of a row, in the order in which they are packed.
 #[derive(Clone, Copy, Debug)]
 enum Field {
     PersonId,
@@ -41,39 +38,120 @@ enum Field {
     Mail,
     Login,
     Manager,
-    Department,
 }
 
-const FIELDS: usize = 9;
+const FIELDS: usize = 8;
 
-#[derive(Clone, Debug)]
-struct Stored {
-    line: u64,
-    text: [Span; FIELDS],
-    entity: Option<u16>,
-    status: Status,
-    contractor: bool,
-    start: Option<Date>,
-    last_day: Option<Date>,
-    contract_end: Option<Date>,
+/// Bits of a packed record's first byte: the status in the lowest two.
+mod flag {
+    pub(super) const STATUS: u8 = 0b11;
+    pub(super) const CONTRACTOR: u8 = 1 << 2;
+    pub(super) const ENTITY: u8 = 1 << 3;
+    pub(super) const DEPARTMENT: u8 = 1 << 4;
+    pub(super) const START: u8 = 1 << 5;
+    pub(super) const LAST_DAY: u8 = 1 << 6;
+    pub(super) const CONTRACT_END: u8 = 1 << 7;
 }
 
-/// Rows in the order of the file.
+/// A number in as many bytes as it needs: seven bits each, the lowest first.
+fn put_number(out: &mut Vec<u8>, mut number: u64) {
+    loop {
+        let low = u8::try_from(number & 0x7f).unwrap_or_default();
+        number >>= 7;
+        if number == 0 {
+            return out.push(low);
+        }
+        out.push(low | 0x80);
+    }
+}
+
+/// What is left of a packed record.
+struct Packed<'a>(&'a [u8]);
+
+impl<'a> Packed<'a> {
+    fn byte(&mut self) -> u8 {
+        let Some((first, rest)) = self.0.split_first() else { return 0 };
+        self.0 = rest;
+        *first
+    }
+
+    fn number(&mut self) -> u64 {
+        let (mut number, mut shift) = (0u64, 0u32);
+        loop {
+            let byte = self.byte();
+            number |= u64::from(byte & 0x7f).checked_shl(shift).unwrap_or_default();
+            shift += 7;
+            if byte & 0x80 == 0 || shift > 63 {
+                return number;
+            }
+        }
+    }
+
+    fn date(&mut self) -> Option<Date> {
+        let (year, month, day) = (self.number(), self.byte(), self.byte());
+        Date::new(i16::try_from(year).ok()?, i8::try_from(month).ok()?, i8::try_from(day).ok()?).ok()
+    }
+
+    fn text(&mut self) -> &'a str {
+        let length = usize::try_from(self.number()).unwrap_or(usize::MAX);
+        let Some((text, rest)) = self.0.split_at_checked(length) else { return "" };
+        self.0 = rest;
+        std::str::from_utf8(text).unwrap_or_default()
+    }
+}
+
+/// Rows in the order of their files.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Rows {
-    text: String,
+    packed: Vec<u8>,
+    /// Where each row begins in `packed`.
+    at: Vec<u32>,
+    files: Vec<String>,
     entities: Vec<EntityId>,
-    rows: Vec<Stored>,
+    /// Departments, of which there are few.
+    departments: BTreeMap<String, u32>,
+    department_names: Vec<String>,
 }
 
 impl Rows {
     pub(super) fn len(&self) -> usize {
-        self.rows.len()
+        self.at.len()
+    }
+
+    pub(super) fn files(&self) -> &[String] {
+        &self.files
+    }
+
+    /// One more file.
+    pub(super) fn begin(&mut self, name: &str) -> Result<(), RosterError> {
+        // Files are numbered in 16 bits.
+        u16::try_from(self.files.len()).map_err(|_| RosterError::TooLarge)?;
+        self.files.push(name.to_owned());
+        Ok(())
     }
 
     pub(super) fn get(&self, row: usize) -> Option<RowView<'_>> {
         let ix = RowIx(u32::try_from(row).ok()?);
-        self.rows.get(row).map(|stored| RowView { rows: self, stored, ix })
+        let from = usize::try_from(*self.at.get(row)?).ok()?;
+        let mut packed = Packed(self.packed.get(from..)?);
+        let (flags, file, line) = (packed.byte(), packed.number(), packed.number());
+        let optional = |bit: u8| flags & bit != 0;
+        let entity = optional(flag::ENTITY).then(|| packed.number());
+        let department = optional(flag::DEPARTMENT).then(|| packed.number());
+        let mut date = |bit: u8| optional(bit).then(|| packed.date()).flatten();
+        let (start, last_day, contract_end) = (date(flag::START), date(flag::LAST_DAY), date(flag::CONTRACT_END));
+        let number = |of: Option<u64>| of.and_then(|n| usize::try_from(n).ok());
+        Some(RowView {
+            rows: self,
+            texts: packed.0,
+            ix,
+            flags,
+            file: u16::try_from(file).unwrap_or(u16::MAX),
+            line,
+            entity: number(entity),
+            department: number(department),
+            dates: [start, last_day, contract_end],
+        })
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = RowView<'_>> {
@@ -81,16 +159,42 @@ impl Rows {
     }
 
     pub(super) fn push(&mut self, row: &Row) -> Result<(), RosterError> {
-        let entity = match &row.entity {
-            None => None,
-            Some(id) => {
-                let at = self.entities.iter().position(|e| e == id).unwrap_or_else(|| {
-                    self.entities.push(id.clone());
-                    self.entities.len() - 1
-                });
-                Some(u16::try_from(at).map_err(|_| RosterError::TooLarge)?)
-            }
+        let at = u32::try_from(self.packed.len()).map_err(|_| RosterError::TooLarge)?;
+        // Rows are numbered in 32 bits too.
+        u32::try_from(self.at.len() + 1).map_err(|_| RosterError::TooLarge)?;
+        let entity = row.entity.as_ref().map(|id| {
+            self.entities.iter().position(|e| e == id).unwrap_or_else(|| {
+                self.entities.push(id.clone());
+                self.entities.len() - 1
+            })
+        });
+        let department = row.department.as_ref().map(|name| self.department(name));
+        let mut flags = match row.status {
+            Status::Active => 0,
+            Status::Leave => 1,
+            Status::Seconded => 2,
+            Status::Departed => 3,
         };
+        let bits = [
+            (row.contractor, flag::CONTRACTOR),
+            (entity.is_some(), flag::ENTITY),
+            (department.is_some(), flag::DEPARTMENT),
+            (row.start.is_some(), flag::START),
+            (row.last_day.is_some(), flag::LAST_DAY),
+            (row.contract_end.is_some(), flag::CONTRACT_END),
+        ];
+        flags |= bits.iter().filter(|(set, _)| *set).fold(0, |all, (_, bit)| all | bit);
+        let out = &mut self.packed;
+        out.push(flags);
+        put_number(out, u64::from(row.file));
+        put_number(out, row.line);
+        for number in [entity.and_then(|e| u64::try_from(e).ok()), department.map(u64::from)].into_iter().flatten() {
+            put_number(out, number);
+        }
+        for date in [row.start, row.last_day, row.contract_end].into_iter().flatten() {
+            put_number(out, u64::try_from(date.year()).unwrap_or_default());
+            out.extend([date.month().unsigned_abs(), date.day().unsigned_abs()]);
+        }
         let texts: [&Option<String>; FIELDS] = [
             &row.person_id,
             &row.number,
@@ -100,29 +204,30 @@ impl Rows {
             &row.mail,
             &row.login,
             &row.manager_number,
-            &row.department,
         ];
-        let mut text = [Span::default(); FIELDS];
-        for (span, field) in text.iter_mut().zip(texts) {
-            if let Some(field) = field {
-                let at = u32::try_from(self.text.len()).map_err(|_| RosterError::TooLarge)?;
-                let len = u32::try_from(field.len() + 1).map_err(|_| RosterError::TooLarge)?;
-                self.text.push_str(field);
-                *span = Span { at, len };
-            }
+        for text in texts {
+            let text = text.as_deref().unwrap_or_default();
+            put_number(out, u64::try_from(text.len()).unwrap_or(u64::MAX));
+            out.extend_from_slice(text.as_bytes());
         }
-        self.rows.push(Stored {
-            line: row.line,
-            text,
-            entity,
-            status: row.status,
-            contractor: row.contractor,
-            start: row.start,
-            last_day: row.last_day,
-            contract_end: row.contract_end,
-        });
-        // Rows are numbered in 32 bits.
-        u32::try_from(self.rows.len()).map(|_| ()).map_err(|_| RosterError::TooLarge)
+        self.at.push(at);
+        Ok(())
+    }
+
+    fn department(&mut self, name: &str) -> u32 {
+        if let Some(number) = self.departments.get(name) {
+            return *number;
+        }
+        let number = u32::try_from(self.department_names.len()).unwrap_or(u32::MAX);
+        self.departments.insert(name.to_owned(), number);
+        self.department_names.push(name.to_owned());
+        number
+    }
+
+    fn shrink(&mut self) {
+        self.packed.shrink_to_fit();
+        self.at.shrink_to_fit();
+        self.departments = BTreeMap::new();
     }
 }
 
@@ -130,16 +235,23 @@ impl Rows {
 #[derive(Clone, Copy, Debug)]
 pub struct RowView<'a> {
     rows: &'a Rows,
-    stored: &'a Stored,
+    texts: &'a [u8],
     ix: RowIx,
+    flags: u8,
+    file: u16,
+    line: u64,
+    entity: Option<usize>,
+    department: Option<usize>,
+    dates: [Option<Date>; 3],
 }
 
 impl<'a> RowView<'a> {
-    fn field(&self, field: Field) -> Option<&'a str> {
-        let span = self.stored.text.get(field as usize)?;
-        let at = usize::try_from(span.at).ok()?;
-        let len = usize::try_from(span.len.checked_sub(1)?).ok()?;
-        self.rows.text.get(at..at.checked_add(len)?)
+    fn text(&self, field: Field) -> Option<&'a str> {
+        let mut packed = Packed(self.texts);
+        for _ in 0..field as usize {
+            packed.text();
+        }
+        Some(packed.text()).filter(|text| !text.is_empty())
     }
 
     /// Which row it is.
@@ -147,141 +259,111 @@ impl<'a> RowView<'a> {
         self.ix
     }
 
-    /// Where it stands, counted from 1, the header included.
+    /// Its file, as the configuration names it.
+    pub fn file(&self) -> &'a str {
+        self.rows.files.get(usize::from(self.file)).map_or("", String::as_str)
+    }
+
+    /// Where it stands in its file, counted from 1, the header included.
     pub fn line(&self) -> u64 {
-        self.stored.line
+        self.line
     }
 
     /// The person's own id.
     pub fn person_id(&self) -> Option<&'a str> {
-        self.field(Field::PersonId)
+        self.text(Field::PersonId)
     }
 
     /// Entity.
     pub fn entity(&self) -> Option<&'a EntityId> {
-        self.rows.entities.get(usize::from(self.stored.entity?))
+        self.rows.entities.get(self.entity?)
     }
 
     /// Employee number.
     pub fn number(&self) -> Option<&'a str> {
-        self.field(Field::Number)
+        self.text(Field::Number)
     }
 
     /// Employee number before a transfer or a rehire.
     pub fn previous_number(&self) -> Option<&'a str> {
-        self.field(Field::Previous)
+        self.text(Field::Previous)
     }
 
     /// Name.
     pub fn name(&self) -> Option<&'a str> {
-        self.field(Field::Name)
+        self.text(Field::Name)
     }
 
     /// Reading of the name.
     pub fn name_kana(&self) -> Option<&'a str> {
-        self.field(Field::Kana)
+        self.text(Field::Kana)
     }
 
     /// Mail address.
     pub fn mail(&self) -> Option<&'a str> {
-        self.field(Field::Mail)
+        self.text(Field::Mail)
     }
 
     /// Login.
     pub fn login(&self) -> Option<&'a str> {
-        self.field(Field::Login)
+        self.text(Field::Login)
     }
 
     /// Employee number of the manager.
     pub fn manager_number(&self) -> Option<&'a str> {
-        self.field(Field::Manager)
+        self.text(Field::Manager)
     }
 
     /// Department.
     pub fn department(&self) -> Option<&'a str> {
-        self.field(Field::Department)
+        self.rows.department_names.get(self.department?).map(String::as_str)
     }
 
     /// What the status word means.
     pub fn status(&self) -> Status {
-        self.stored.status
+        match self.flags & flag::STATUS {
+            0 => Status::Active,
+            1 => Status::Leave,
+            2 => Status::Seconded,
+            _ => Status::Departed,
+        }
     }
 
     /// Ends with the contract.
     pub fn contractor(&self) -> bool {
-        self.stored.contractor
+        self.flags & flag::CONTRACTOR != 0
     }
 
     /// First day.
     pub fn start(&self) -> Option<Date> {
-        self.stored.start
+        self.dates[0]
     }
 
     /// Last valid day of the employment.
     pub fn last_day(&self) -> Option<Date> {
-        self.stored.last_day
+        self.dates[1]
     }
 
     /// Last valid day of the contract.
     pub fn contract_end(&self) -> Option<Date> {
-        self.stored.contract_end
+        self.dates[2]
     }
 
-    /// How people find the row, and what names the person in one roster: the person id, else entity and employee number
-    /// (`own/10023`), else the line.
+    /// How people find the row, and what names the person in one roster and in the next: the person id, else entity and employee
+    /// number (`own/10023`), else the mail address, else the login (`login taro`), else file and line.
     pub fn reference(&self) -> String {
-        match (self.person_id(), self.number()) {
-            (Some(id), _) => id.to_owned(),
-            (None, Some(number)) => format!("{}/{number}", self.entity().map_or("-", EntityId::as_str)),
-            (None, None) => format!("line {}", self.line()),
+        if let Some(id) = self.person_id() {
+            return id.to_owned();
+        }
+        if let Some(number) = self.number() {
+            return format!("{}/{number}", self.entity().map_or("-", EntityId::as_str));
+        }
+        match (self.mail(), self.login()) {
+            (Some(mail), _) => mail.to_owned(),
+            (None, Some(login)) => format!("login {login}"),
+            (None, None) => format!("{} line {}", self.file(), self.line()),
         }
     }
-}
-
-/// Rows by the hash of a key, sorted. A hit is compared with the key itself, so that a hash that two keys share does no harm.
-#[derive(Clone, Debug, Default)]
-struct Index(Vec<(u64, u32)>);
-
-impl Index {
-    fn of(rows: &Rows, key: fn(&RowView<'_>) -> Option<String>) -> Self {
-        let hashed = |row: RowView<'_>| key(&row).map(|k| (hash(&k), row.ix.0));
-        let mut entries: Vec<(u64, u32)> = rows.iter().filter_map(hashed).collect();
-        entries.sort_unstable();
-        entries.shrink_to_fit();
-        Self(entries)
-    }
-
-    fn rows(&self, key: &str) -> impl Iterator<Item = u32> {
-        let wanted = hash(key);
-        let from = self.0.partition_point(|(h, _)| *h < wanted);
-        self.0.iter().skip(from).take_while(move |(h, _)| *h == wanted).map(|(_, row)| *row)
-    }
-}
-
-fn hash(key: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    key.hash(&mut hasher);
-    hasher.finish()
-}
-
-fn person_id_key(row: &RowView<'_>) -> Option<String> {
-    row.person_id().and_then(keys::login)
-}
-
-fn number_key(row: &RowView<'_>) -> Option<String> {
-    row.number().and_then(keys::number)
-}
-
-fn previous_key(row: &RowView<'_>) -> Option<String> {
-    row.previous_number().and_then(keys::number)
-}
-
-fn mail_key(row: &RowView<'_>) -> Option<String> {
-    row.mail().and_then(keys::mail)
-}
-
-fn login_key(row: &RowView<'_>) -> Option<String> {
-    row.login().and_then(keys::login)
 }
 
 /// The roster: people with their rows. Lookups take the comparable forms of [`crate::keys`] and return each person once, in
@@ -291,7 +373,7 @@ pub struct Roster {
     rows: Rows,
     /// The person of each row.
     person_of: Vec<PersonIx>,
-    /// Rows, person by person, in the order of the file.
+    /// Rows, person by person, in their order.
     by_person: Vec<u32>,
     /// Where each person's rows begin in `by_person`, and one more for the end.
     begins: Vec<u32>,
@@ -314,12 +396,14 @@ struct Grouped {
 
 impl Grouped {
     /// From the first row of each row's person, which is never after the row itself.
-    fn of(first_row_of: &[usize]) -> Self {
-        let mut person_of: Vec<PersonIx> = Vec::with_capacity(first_row_of.len());
+    fn of(first_row_of: Vec<u32>) -> Self {
+        let count = first_row_of.len();
+        let mut person_of: Vec<PersonIx> = Vec::with_capacity(count);
         let mut people: u32 = 0;
-        for (row, first) in first_row_of.iter().enumerate() {
-            let person = match person_of.get(*first) {
-                Some(person) if *first < row => *person,
+        for (row, first) in first_row_of.into_iter().enumerate() {
+            let first = usize::try_from(first).unwrap_or(usize::MAX);
+            let person = match person_of.get(first) {
+                Some(person) if first < row => *person,
                 _ => {
                     people += 1;
                     PersonIx(people - 1)
@@ -327,7 +411,7 @@ impl Grouped {
             };
             person_of.push(person);
         }
-        let mut by_person: Vec<u32> = (0..first_row_of.len()).filter_map(|r| u32::try_from(r).ok()).collect();
+        let mut by_person: Vec<u32> = (0..count).filter_map(|r| u32::try_from(r).ok()).collect();
         by_person.sort_by_key(|row| usize::try_from(*row).ok().and_then(|r| person_of.get(r).copied()));
         let mut begins = vec![0u32; usize::try_from(people).unwrap_or(usize::MAX).saturating_add(1)];
         for person in &person_of {
@@ -345,18 +429,20 @@ impl Grouped {
 }
 
 impl Roster {
-    /// Groups rows to people.
-    pub(super) fn new(rows: Rows, digest: Digest) -> Result<Self, RosterError> {
+    /// Groups rows to people; `None` where there is no row.
+    pub(super) fn new(mut rows: Rows, digest: Digest) -> Option<Self> {
         if rows.len() == 0 {
-            return Err(RosterError::Empty);
+            return None;
         }
-        let Grouped { person_of, by_person, begins } = Grouped::of(&groups::group(&rows));
-        Ok(Self {
-            person_ids: Index::of(&rows, person_id_key),
-            numbers: Index::of(&rows, number_key),
+        rows.shrink();
+        let (person_ids, numbers) = (Index::of(&rows, person_id_key), Index::of(&rows, number_key));
+        let Grouped { person_of, by_person, begins } = Grouped::of(groups::group(&rows, &person_ids, &numbers));
+        Some(Self {
             previous_numbers: Index::of(&rows, previous_key),
             mails: Index::of(&rows, mail_key),
             logins: Index::of(&rows, login_key),
+            person_ids,
+            numbers,
             rows,
             person_of,
             by_person,
@@ -385,12 +471,13 @@ impl Roster {
         let first_row = |person: PersonIx| {
             let person = first_of.get(&person).copied().unwrap_or(person);
             let begin = self.begins.get(person.index()).and_then(|b| usize::try_from(*b).ok());
-            begin.and_then(|b| self.by_person.get(b)).and_then(|row| usize::try_from(*row).ok()).unwrap_or_default()
+            begin.and_then(|b| self.by_person.get(b)).copied().unwrap_or_default()
         };
-        let first_row_of: Vec<usize> = self.person_of.iter().map(|person| first_row(*person)).collect();
-        let rows: Vec<(String, usize)> = named.into_iter().map(|(anchor, person)| (anchor, first_row(person))).collect();
-        let Grouped { person_of, by_person, begins } = Grouped::of(&first_row_of);
-        self.merged = rows.into_iter().filter_map(|(anchor, row)| Some((anchor, *person_of.get(row)?))).collect();
+        let first_row_of: Vec<u32> = self.person_of.iter().map(|person| first_row(*person)).collect();
+        let rows: Vec<(String, u32)> = named.into_iter().map(|(anchor, person)| (anchor, first_row(person))).collect();
+        let Grouped { person_of, by_person, begins } = Grouped::of(first_row_of);
+        let person = |row: u32| person_of.get(usize::try_from(row).ok()?).copied();
+        self.merged = rows.into_iter().filter_map(|(anchor, row)| Some((anchor, person(row)?))).collect();
         (self.person_of, self.by_person, self.begins) = (person_of, by_person, begins);
         self
     }
@@ -400,7 +487,7 @@ impl Roster {
         &self.merged
     }
 
-    /// Digest of the header and the rows as they were read: fields, whatever their encoding and quoting.
+    /// Digest of headers and rows as they were read: fields, whatever their encoding and quoting.
     pub fn digest(&self) -> Digest {
         self.digest
     }
@@ -415,6 +502,13 @@ impl Roster {
         self.begins.len().saturating_sub(1)
     }
 
+    /// Bytes that the table takes in memory.
+    pub fn memory_bytes(&self) -> usize {
+        let indices = [&self.person_ids, &self.numbers, &self.previous_numbers, &self.mails, &self.logins];
+        let words = self.rows.at.capacity() + self.person_of.capacity() + self.by_person.capacity() + self.begins.capacity();
+        self.rows.packed.capacity() + words * size_of::<u32>() + indices.iter().map(|index| index.memory_bytes()).sum::<usize>()
+    }
+
     /// All people.
     pub fn people(&self) -> impl Iterator<Item = PersonIx> + use<> {
         let count = u32::try_from(self.person_count()).unwrap_or(u32::MAX);
@@ -426,7 +520,7 @@ impl Roster {
         usize::try_from(row.0).ok().and_then(|r| self.rows.get(r))
     }
 
-    /// The rows of a person, in the order of the file.
+    /// The rows of a person, in the order of their files.
     pub fn rows_of(&self, person: PersonIx) -> impl Iterator<Item = RowView<'_>> {
         let bound = |at: usize| self.begins.get(at).and_then(|b| usize::try_from(*b).ok()).unwrap_or_default();
         let range = bound(person.index())..bound(person.index() + 1);
@@ -486,11 +580,49 @@ impl Roster {
         self.find(&self.logins, key, login_key, |_| true)
     }
 
+    /// Whom [`RowView::reference`] of an earlier reading named. Somebody whose row with that number is gone is found by the row that
+    /// names it as the previous one, where only one person does.
+    pub fn by_reference(&self, reference: &str) -> Option<PersonIx> {
+        let (of_id, of_mail) = (keys::login(reference), keys::mail(reference));
+        let of_login = reference.strip_prefix("login ").and_then(keys::login);
+        let number = reference.rsplit_once('/').and_then(|(_, number)| keys::number(number));
+        let mut candidates = Vec::new();
+        candidates.extend(of_id.iter().flat_map(|key| self.by_person_id(key)));
+        candidates.extend(number.iter().flat_map(|key| self.by_number(key)));
+        candidates.extend(of_mail.iter().flat_map(|key| self.by_mail(key)));
+        candidates.extend(of_login.iter().flat_map(|key| self.by_login(key)));
+        let named = candidates.into_iter().find(|person| self.rows_of(*person).any(|row| row.reference() == reference));
+        named.or_else(|| match self.by_previous_number(&number?).as_slice() {
+            [person] => Some(*person),
+            _ => None,
+        })
+    }
+
+    /// Rows that share an employee number, number by number, each with its comparable form.
+    pub fn shared_numbers(&self) -> impl Iterator<Item = (String, Vec<RowView<'_>>)> {
+        self.shared(&self.numbers, number_key)
+    }
+
+    /// Rows that share a person id, id by id, each with its comparable form.
+    pub fn shared_person_ids(&self) -> impl Iterator<Item = (String, Vec<RowView<'_>>)> {
+        self.shared(&self.person_ids, person_id_key)
+    }
+
+    fn shared<'a>(
+        &'a self,
+        index: &'a Index,
+        of: fn(&RowView<'_>) -> Option<String>,
+    ) -> impl Iterator<Item = (String, Vec<RowView<'a>>)> {
+        let views = |rows: Vec<usize>| rows.into_iter().filter_map(|row| self.rows.get(row)).collect();
+        index.shared(&self.rows, of).map(move |(key, rows)| (key, views(rows)))
+    }
+
     /// What a subject's id is made from: the person id, else the number of the person's earliest row within its entity, else mail,
     /// login or name.
     pub fn anchor(&self, person: PersonIx) -> Option<String> {
         let mut rows: Vec<RowView<'_>> = self.rows_of(person).collect();
-        rows.sort_by_key(|row| (row.start(), row.line()));
+        // Neither the order of rows nor that of files decides.
+        rows.sort_by_cached_key(|row| (row.start(), row.reference()));
         let first = |of: fn(&RowView<'_>) -> Option<String>| rows.iter().find_map(of);
         let numbered = |row: &RowView<'_>| {
             number_key(row).map(|number| format!("roster/{}/{number}", row.entity().map_or("-", EntityId::as_str)))

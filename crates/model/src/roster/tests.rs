@@ -34,13 +34,33 @@ fn read(rows: &[&str]) -> Result<Roster, RosterError> {
 }
 
 fn read_with(policy: &RosterPolicy, header: &str, rows: &[&str]) -> Result<Roster, RosterError> {
-    let header: Vec<&str> = header.split(',').collect();
-    let mut reader = RosterReader::new(policy, &entities(), &header)?;
-    for (i, row) in rows.iter().enumerate() {
-        let fields: Vec<&str> = row.split(',').collect();
-        reader.record(u64::try_from(i).unwrap() + 2, &fields)?;
+    read_files(&[("roster.csv", policy.clone(), header, rows)])
+}
+
+/// Name, how it is read, header and rows of each file.
+type Given<'a> = (&'a str, RosterPolicy, &'a str, &'a [&'a str]);
+
+fn read_files(files: &[Given<'_>]) -> Result<Roster, RosterError> {
+    let mut reader = RosterReader::new();
+    for (name, policy, header, rows) in files {
+        let header: Vec<&str> = header.split(',').collect();
+        let file = RosterFile { name, policy, entities: &entities() };
+        if reader.begin(&file, &header)? {
+            for (row, line) in rows.iter().zip(2..) {
+                reader.record(line, &row.split(',').collect::<Vec<_>>())?;
+            }
+            reader.end();
+        }
     }
     reader.finish()
+}
+
+/// The kinds of what refuses these rows.
+fn refusals(rows: &[&str]) -> Vec<ProblemKind> {
+    match read(rows) {
+        Err(RosterError::Refused(problems)) => problems.iter().map(|problem| problem.kind).collect(),
+        other => panic!("not refused: {other:?}"),
+    }
 }
 
 fn date(text: &str) -> Date {
@@ -284,7 +304,7 @@ fn unknown_words_are_refused_with_words_lines_and_counts() {
     assert!(text.contains("column 'status' has an empty field in 1 row (line 5)"), "{text}");
     assert!(text.contains("column 'employment' has the unknown word 'temp'"), "{text}");
     assert!(text.contains("column 'entity' has the unknown word 'elsewhere'"), "{text}");
-    assert!(text.contains("roster.status"), "{text}");
+    assert!(text.starts_with("'roster.csv': ") && error.remedy().contains("roster.read.status"), "{text}");
 }
 
 #[test]
@@ -316,8 +336,8 @@ fn impossible_dates_are_refused_with_their_lines() {
     ])
     .unwrap_err();
     let text = error.to_string();
-    assert!(text.contains("line 2: column 'start_date' has the impossible date '2026-02-30'"), "{text}");
-    assert!(text.contains("line 3: column 'last_day' has the impossible date '2026-13-01'"), "{text}");
+    assert!(text.contains("column 'start_date' has the impossible date '2026-02-30' (line 2)"), "{text}");
+    assert!(text.contains("column 'last_day' has the impossible date '2026-13-01' (line 3)"), "{text}");
     assert!(!text.contains("line 4"), "{text}");
 }
 
@@ -325,15 +345,15 @@ fn impossible_dates_are_refused_with_their_lines() {
 fn columns_that_are_configured_or_needed_must_be_there_once() {
     let policy = RosterPolicy::default();
     let text = read_with(&policy, "employee_number,name", &["1,A"]).unwrap_err().to_string();
-    assert!(text.contains("no column 'status'") && text.contains("'employee_number', 'name'"), "{text}");
+    assert!(text.contains("column 'status' is not there") && text.contains("'employee_number', 'name'"), "{text}");
     let text = read_with(&policy, "name,status", &["A,active"]).unwrap_err().to_string();
-    assert!(text.contains("no column 'employee_number'"), "{text}");
+    assert!(text.contains("column 'employee_number' is not there"), "{text}");
     let mut configured = RosterPolicy::default();
     configured.columns.mail = Some("E-Mail".into());
     let text = read_with(&configured, "employee_number,status", &["1,active"]).unwrap_err().to_string();
-    assert!(text.contains("no column 'E-Mail'"), "{text}");
-    let error = read_with(&policy, "employee_number,status,Status ", &["1,active,departed"]).unwrap_err();
-    assert_eq!(error, RosterError::DoubleColumn("status".into()));
+    assert!(text.contains("column 'E-Mail' is not there"), "{text}");
+    let text = read_with(&policy, "employee_number,status,Status ", &["1,active,departed"]).unwrap_err().to_string();
+    assert!(text.contains("column 'status' stands there twice"), "{text}");
     let mut unread = RosterPolicy::default();
     unread.columns.previous_number = Some(String::new());
     assert!(read_with(&unread, "employee_number,previous_number,status", &["1,2,active"]).is_ok());
@@ -341,9 +361,101 @@ fn columns_that_are_configured_or_needed_must_be_there_once() {
 
 #[test]
 fn an_empty_roster_is_refused_and_a_ragged_row_is_named() {
-    assert_eq!(read(&[]).unwrap_err(), RosterError::Empty);
-    assert_eq!(read(&[",,,,,,,,,,,"]).unwrap_err(), RosterError::Empty);
-    assert_eq!(read(&["1,10"]).unwrap_err(), RosterError::Ragged { line: 2, fields: 2, expected: 12 });
+    assert_eq!(refusals(&[]), [ProblemKind::Empty]);
+    assert_eq!(refusals(&[",,,,,,,,,,,"]), [ProblemKind::Empty]);
+    assert_eq!(refusals(&["1,10"]), [ProblemKind::Ragged]);
+    let text = read(&["1,10,,A,,,own,active,,,,", "2,11"]).unwrap_err().to_string();
+    assert!(text.contains("the header has 12 fields, 1 row has another number: '2' (line 3)"), "{text}");
+}
+
+#[test]
+fn a_last_day_that_stands_for_none_does_not_make_everybody_leave() {
+    assert_eq!(refusals(&["1,10,,A,,,own,active,,,1900-01-01,"]), [ProblemKind::SentinelEnd]);
+    let policy = RosterPolicy { no_date: vec!["1900-01-01".into(), "-".into()], ..RosterPolicy::default() };
+    let roster = read_with(&policy, HEADER, &["1,10,,A,,,own,active,,-,1900-01-01,"]).unwrap();
+    let row = roster.rows_of(roster.people().next().unwrap()).next().unwrap();
+    assert_eq!((row.start(), row.last_day()), (None, None));
+}
+
+#[test]
+fn files_with_their_own_columns_words_and_constants_are_one_roster() {
+    let own = RosterPolicy::default();
+    let mut firm = RosterPolicy::default();
+    firm.columns.number = Some("no".into());
+    firm.columns.contract_end = Some("until".into());
+    firm.dates = crate::policy::DateOrder::Dmy;
+    firm.constants.entity = Some("firm".into());
+    firm.constants.status = Some("active".into());
+    firm.constants.employment = Some("contractor".into());
+    // The same number in both: two people, because their entities differ.
+    let files = [
+        ("own.csv", own, "employee_number,entity,status", &["10,own,active", "11,own,seconded"][..]),
+        ("firm.csv", firm.clone(), "no,until,entity", &["10,31.12.2026,nobody reads this", "12,30.09.2026,"][..]),
+    ];
+    let roster = read_files(&files).unwrap();
+    let zones = Zones::of(&entities());
+    let judged = |roster: &Roster| -> Vec<(String, Presence)> {
+        let rows = |p| roster.judge(p, &zones, noon()).map(|j| (roster.row(j.row).unwrap().reference(), j.standing.presence));
+        roster.people().filter_map(rows).collect()
+    };
+    let expected = [
+        ("own/10", Presence::Active),
+        ("own/11", Presence::Active),
+        ("firm/10", Presence::Active),
+        ("firm/12", Presence::ContractEnded),
+    ];
+    assert_eq!(judged(&roster), expected.map(|(reference, presence)| (reference.to_owned(), presence)));
+    let row = roster.rows_of(roster.people().nth(2).unwrap()).next().unwrap();
+    assert_eq!((row.file(), row.line()), ("firm.csv", 2));
+
+    // What is wrong is told file by file; a constant that is no word is told once.
+    firm.constants.entity = Some("elsewhere".into());
+    let wrong = [
+        ("own.csv", RosterPolicy::default(), "employee_number,status", &["10,gone"][..]),
+        ("firm.csv", firm, "no,until", &["10,31.12.2026", "12,30.09.2026"][..]),
+        ("empty.csv", RosterPolicy::default(), "employee_number,status", &[][..]),
+    ];
+    let text = read_files(&wrong).unwrap_err().to_string();
+    let expected = "'own.csv': column 'status' has the unknown word 'gone' in 1 row (line 2). \
+                    'firm.csv': the configured constant 'elsewhere' is an unknown word. \
+                    'empty.csv': it has no rows; an empty roster is taken for a failed export, never for \"everyone left\"";
+    assert_eq!(text, expected);
+}
+
+#[test]
+fn somebody_seconded_is_one_person_of_two_files_and_the_latest_start_describes_them() {
+    let file = |name, rows| (name, RosterPolicy::default(), HEADER, rows);
+    let files = [
+        file("own.csv", &["1,10,,A,a@x,a,own,seconded,,2015-04-01,,"][..]),
+        file("overseas.csv", &["1,900,,A,a@y,a,overseas,active,,2026-04-01,2028-03-31,"][..]),
+    ];
+    let roster = read_files(&files).unwrap();
+    assert_eq!((roster.person_count(), roster.row_count()), (1, 2));
+    let person = roster.people().next().unwrap();
+    let judgement = roster.judge(person, &Zones::of(&entities()), noon()).unwrap();
+    assert_eq!(judgement.standing.presence, Presence::Active);
+    assert_eq!(roster.row(judgement.row).unwrap().entity().unwrap().as_str(), "overseas");
+    // The order of the files decides nothing.
+    let [own, overseas] = files;
+    let turned = read_files(&[overseas, own]).unwrap();
+    let person = turned.people().next().unwrap();
+    let judgement = turned.judge(person, &Zones::of(&entities()), noon()).unwrap();
+    assert_eq!(turned.row(judgement.row).unwrap().file(), "overseas.csv");
+    assert_eq!(turned.anchor(person), roster.anchor(person));
+}
+
+#[test]
+fn a_reference_finds_its_person_in_the_next_roster_whatever_the_order() {
+    let rows =
+        ["p1,10,,A,a@x,a,own,active,,,,", ",11,,B,b@x,b,own,active,,,,", ",,,C,c@x,c,own,active,,,,", ",,,D,,d,own,active,,,,"];
+    let roster = read(&rows).unwrap();
+    let references: Vec<String> =
+        roster.people().flat_map(|p| roster.rows_of(p).map(|r| r.reference()).collect::<Vec<_>>()).collect();
+    assert_eq!(references, ["p1", "own/11", "c@x", "login d"]);
+    let next = read(&[rows[3], rows[2], ",77,11,B,b@y,b,overseas,active,,,,", rows[0]]).unwrap();
+    let name = |reference: &str| next.by_reference(reference).and_then(|p| next.rows_of(p).next()?.name());
+    assert_eq!(references.iter().map(|r| name(r)).collect::<Vec<_>>(), [Some("A"), Some("B"), Some("C"), Some("D")]);
+    assert_eq!(name("own/12"), None);
 }
 
 #[test]

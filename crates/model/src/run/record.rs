@@ -263,6 +263,9 @@ pub enum Record {
         in_scope: BTreeMap<Side, u64>,
         /// People whom the roster called active or on leave.
         active_people: u64,
+        /// The same by entity (`unassigned` for none).
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        active_by_entity: BTreeMap<String, u64>,
         /// Nothing that could hold entries was missing, and it judged as of its own time.
         complete: bool,
         /// Subjects by entity (`unassigned` for none) and presence.

@@ -291,6 +291,9 @@ pub struct AuditState {
     pub in_scope: BTreeMap<Side, u64>,
     /// People whom the roster called active or on leave.
     pub active_people: u64,
+    /// The same by entity (`unassigned` for none); empty where an older version audited.
+    #[serde(default)]
+    pub active_by_entity: BTreeMap<String, u64>,
     /// Nothing that could hold entries was missing, and it judged as of its own time.
     pub complete: bool,
     /// Subjects by entity and presence.

@@ -25,6 +25,7 @@ fn audit(world: &mut World, seq: u64) {
         executable: true,
         in_scope: BTreeMap::new(),
         active_people: 1,
+        active_by_entity: BTreeMap::new(),
         complete: true,
         subjects: Vec::new(),
         counts: Vec::new(),

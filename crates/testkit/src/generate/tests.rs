@@ -334,7 +334,7 @@ fn labels_given_by_hand_name_entries_that_exist() {
 #[test]
 fn the_roster_is_judged_as_it_was_planted() {
     use untether_model::policy::{Entity, RosterPolicy};
-    use untether_model::roster::{Presence, RosterReader, When, Zones};
+    use untether_model::roster::{Presence, RosterFile, RosterReader, When, Zones};
 
     for now in ["2026-11-20T00:00:00Z", "2026-11-19T16:00:00Z", "2026-12-31T23:30:00Z"] {
         let options = Options { now: now.parse().unwrap(), ..options(6, 2_000) };
@@ -357,7 +357,9 @@ fn the_roster_is_judged_as_it_was_planted() {
                     (id.into(), entity)
                 })
                 .collect();
-        let mut reader = RosterReader::new(&RosterPolicy::default(), &entities, &header).unwrap();
+        let file = RosterFile { name: "roster.csv", policy: &RosterPolicy::default(), entities: &entities };
+        let mut reader = RosterReader::new();
+        assert!(reader.begin(&file, &header).unwrap());
         for (number, line) in lines.enumerate() {
             // No generated field holds a separator.
             let fields: Vec<&str> = line.split(',').collect();

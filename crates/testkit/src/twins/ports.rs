@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use untether_cutover::{Handover, Hook, Keyring, PersonNow, Place, Roster, RosterNow, Time, Way};
+use untether_cutover::{Handover, Hook, Keyring, PersonNow, Place, Roster, RosterNow, RosterTrouble, Time, Way};
 use untether_directory::twin::SettableClock;
 use untether_ledger::{Clock, Key};
 use untether_model::digest::Digest;
@@ -91,7 +91,7 @@ pub(super) struct Reading {
 
 #[async_trait]
 impl Roster for Reading {
-    async fn refresh(&self, _now: Timestamp) -> Result<RosterNow, String> {
+    async fn refresh(&self, _now: Timestamp) -> Result<RosterNow, RosterTrouble> {
         let digest = self.rows.digest();
         let before = self.last.lock().unwrap_or_else(PoisonError::into_inner).replace(digest);
         let rows = self.rows.lock().len() as u64;

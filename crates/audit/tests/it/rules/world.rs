@@ -14,7 +14,7 @@ use untether_model::matching::MatchCase;
 use untether_model::policy::{
     AccountPattern, AuditPolicy, CredentialAttributes, DefaultPolicy, Entity, RosterPolicy, ScopeBase, StoreAudit,
 };
-use untether_model::roster::{Roster, RosterReader, When};
+use untether_model::roster::{Roster, RosterFile, RosterReader, When};
 use untether_model::run::{DecisionId, Match, MatchVerb};
 use untether_model::schema::Schema;
 use untether_model::snapshot::{CopyRecord, EntryRole, SnapshotEntry, Subject};
@@ -231,7 +231,9 @@ impl World {
             "last_day",
             "contract_end",
         ];
-        let mut reader = RosterReader::new(&RosterPolicy::default(), &self.policy.entities, &header).unwrap();
+        let file = RosterFile { name: "roster.csv", policy: &RosterPolicy::default(), entities: &self.policy.entities };
+        let mut reader = RosterReader::new();
+        assert!(reader.begin(&file, &header).unwrap());
         for (line, row) in (2..).zip(&self.roster) {
             reader.record(line, &row.split(',').collect::<Vec<_>>()).unwrap();
         }

@@ -6,7 +6,7 @@ use std::path::Path;
 use jiff::Timestamp;
 use untether_audit::collect::{Export, Silent, StoreInput};
 use untether_audit::correlate::Decisions;
-use untether_audit::roster::read_roster;
+use untether_audit::roster::{RosterSource, read_roster};
 use untether_audit::run::{AuditError, AuditInputs, AuditOutcome, run};
 use untether_audit::stored::{AuditFiles, StoredAudit};
 use untether_directory::Read;
@@ -16,7 +16,6 @@ use untether_model::finding::Finding;
 use untether_model::policy::{
     AccountPattern, AuditPolicy, CopyArea, CopyKind, DefaultPolicy, Entity, RosterPolicy, ScopeBase, StoreAudit,
 };
-use untether_model::roster::Roster;
 use untether_model::snapshot::{StoreSource, Subject};
 use untether_model::{Dn, EntityId, Side};
 use untether_testkit::truth::Found;
@@ -138,9 +137,8 @@ pub async fn audit_into(
     // The fixture's configuration is an export; of the generated files of that name, which hold change records, there is one beside.
     let config = Side::ALL.map(|side| open(side, &["-config-export"]).or_else(|| fixture_config(side, directory)));
     let copies = Side::ALL.map(|side| open(side, &["-accesslog"]));
-    let roster: Roster =
-        read_roster(&RosterPolicy::default(), &policy.entities, std::fs::File::open(directory.join("roster.csv")).unwrap())
-            .unwrap();
+    let (path, read) = (directory.join("roster.csv"), RosterPolicy::default());
+    let roster = read_roster(&[RosterSource { name: "roster.csv", path: &path, policy: &read }], &policy.entities).unwrap();
     let exports = [0, 1].map(|i: usize| Export { truncated: main[i].truncation(), written_at: None, references: vec![] });
     let source = StoreSource::Ldif(vec!["export".into()]);
     let input = |i: usize| StoreInput {
@@ -153,9 +151,8 @@ pub async fn audit_into(
     let files = AuditFiles::begin(state, keys, None)?;
     let inputs = AuditInputs {
         policy,
-        roster: &roster,
-        roster_written_at: None,
-        roster_max_age_hours: 24,
+        roster: &roster.roster,
+        roster_files: &[],
         shared: input(0),
         independent: input(1),
         decisions: &Decisions::default(),

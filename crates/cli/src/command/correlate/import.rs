@@ -8,7 +8,6 @@ use untether_audit::encoding::decode;
 use untether_model::keys::fold;
 use untether_model::matching::MatchCase;
 use untether_model::neutral::terminal;
-use untether_model::policy::RosterEncoding;
 use untether_model::run::{Decided, Decision, DecisionId, Match, MatchVerb};
 
 use super::decide::{free, told};
@@ -121,8 +120,7 @@ impl Sheet {
             return Err(refused(format!("it has {} MiB; is this the reviewed file?", length >> 20)));
         }
         let bytes = std::fs::read(path).map_err(|e| refused(e.to_string()))?;
-        let decoded = decode(RosterEncoding::Auto, &bytes)
-            .map_err(|bad| refused(format!("line {} is neither UTF-8 nor Shift_JIS", bad.line)).hint("save it as CSV UTF-8"))?;
+        let decoded = decode(&bytes).map_err(|error| refused(error.to_string()).hint("save it as CSV UTF-8"))?;
         // In some countries a spreadsheet separates by semicolons, and one may paste tabs.
         let first = decoded.text.lines().next().unwrap_or_default();
         let delimiter = [b',', b';', b'\t'].into_iter().max_by_key(|d| first.bytes().filter(|b| b == d).count()).unwrap_or(b',');

@@ -198,7 +198,7 @@ impl<'a> Look<'a> {
 
     /// The roster as the last audit read it; one that has changed since is refused.
     fn roster(&self) -> Result<Roster, CliError> {
-        let (roster, _) = crate::wiring::roster::read(self.config)?;
+        let roster = crate::wiring::roster::read(self.config)?.roster;
         if roster.digest() != self.stored.header().roster {
             return Err(CliError::usage(
                 "the roster has changed since the last audit: what it says of people may be different now",

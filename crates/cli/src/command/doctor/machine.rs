@@ -100,30 +100,24 @@ fn disk(state: &Path, checks: &mut Checks) {
 }
 
 fn read_roster(config: &Config, checks: &mut Checks) {
-    let (table, modified) = match roster::read(config) {
+    let read = match roster::read(config) {
         Ok(read) => read,
-        Err(e) => {
-            let hint = e
-                .hint
-                .clone()
-                .unwrap_or_else(|| "correct the file or [roster.read]; `untether roster check` tells more".to_owned());
-            return checks.fail("roster", e.message, hint);
-        }
+        Err(e) => return error("roster", e, checks),
     };
-    let limit = i64::from(config.roster.read.max_age_hours);
-    let age = modified.map(|at| state::clock().wall().duration_since(at).as_hours());
-    match age {
-        Some(hours) if hours > limit => checks.fail(
-            "roster",
-            format!("{} rows, but {hours} hours old ({limit} are tolerated)", table.row_count()),
-            "fetch a new export, or raise roster.read.max_age_hours",
-        ),
-        Some(hours) => checks.ok("roster", format!("{} rows, {hours} hours old", table.row_count())),
-        None => checks.unknown(
-            "roster",
-            format!("{} rows; the file's age is not known", table.row_count()),
-            "keep the file on a file system with times",
-        ),
+    let people = format!("{} rows, {} people", read.roster.row_count(), read.roster.person_count());
+    checks.ok("roster", people);
+    for file in &read.files {
+        let check = format!("roster {}", file.name);
+        let now = state::clock().wall();
+        match (file.age_problem(now), file.written_at) {
+            (Some(problem), _) => checks.fail(&check, problem.to_string(), problem.kind.remedy()),
+            (None, Some(at)) => {
+                checks.ok(&check, format!("{}, {} hours old", file.encoding, now.duration_since(at).as_hours()));
+            }
+            (None, None) => {
+                checks.unknown(&check, "its age is not known", "keep it on a file system with times");
+            }
+        }
     }
 }
 

@@ -271,7 +271,7 @@ async fn departed(
     let waves = RecordedWaves::new(opened, state);
     let roster = LiveRoster::new(config.clone(), state);
     let now = opened.now();
-    roster.refresh(now).await.map_err(CliError::usage)?;
+    roster.refresh(now).await?;
     let mut found = BTreeMap::new();
     for row in rows {
         let credential = &row.credential;
