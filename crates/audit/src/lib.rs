@@ -5,6 +5,7 @@
 
 mod activity;
 pub mod cards;
+pub mod changes;
 pub mod collect;
 pub mod correlate;
 pub mod encoding;

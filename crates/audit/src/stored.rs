@@ -5,10 +5,12 @@ mod read;
 mod register;
 mod results;
 mod scratch;
+mod temporary;
 mod write;
 
 pub use read::StoredAudit;
 pub use register::Earlier;
 pub use results::{Results, ResultsWritten};
 pub use scratch::SealedScratch;
+pub use temporary::{ScratchError, TemporaryScratch};
 pub use write::{AuditFiles, CollectedFile, CollectedSource, EntryWriter};

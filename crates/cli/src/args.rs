@@ -57,6 +57,9 @@ pub enum Command {
     Subject(SubjectCommand),
     /// Undecided matches with their candidates side by side; a person's decision on them.
     Correlate(CorrelateArgs),
+    /// The audits of this state, and what changed between two of them.
+    #[command(subcommand)]
+    Snapshot(SnapshotCommand),
     /// Make a plan from the last audit, or look at one.
     Plan(PlanArgs),
     /// The whole plan against twins in memory: what would be done, what would be refused and why, how long it takes.
@@ -223,6 +226,34 @@ pub struct WaiveArgs {
     /// Who signs, and how.
     #[command(flatten)]
     pub sign: SignArgs,
+}
+
+/// `snapshot`.
+#[derive(Subcommand, Debug)]
+pub enum SnapshotCommand {
+    /// The audits: when, whether they are complete, their numbers, whether their files are still there.
+    List,
+    /// What changed between two audits: suspicious jumps first, then people, accounts, groups, findings.
+    Diff(SnapshotDiffArgs),
+}
+
+/// `snapshot diff`.
+#[derive(Args, Debug)]
+pub struct SnapshotDiffArgs {
+    /// The earlier audit: `last`, `previous`, a record's number, a day (UTC) or the beginning of a snapshot's digest; `previous`
+    /// where absent.
+    pub before: Option<String>,
+    /// The later audit; `last` where absent.
+    pub after: Option<String>,
+    /// Form.
+    #[arg(long, value_enum, default_value = "table")]
+    pub format: Format,
+    /// List findings that are still there too.
+    #[arg(long)]
+    pub still: bool,
+    /// Show every change in the tree, as it comes, not only the first of each sort.
+    #[arg(long)]
+    pub all: bool,
 }
 
 /// `subject`.

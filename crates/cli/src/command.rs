@@ -17,6 +17,7 @@ mod resolve;
 mod rollback;
 mod roster;
 mod run;
+mod snapshot;
 mod state;
 mod status;
 mod subject;
@@ -48,6 +49,7 @@ pub async fn dispatch(cli: &Cli, output: &Output) -> Result<Exit, CliError> {
         Command::Findings(args) => findings::run(config, args, output).await,
         Command::Subject(args) => subject::run(config, args, output).await,
         Command::Correlate(args) => correlate::run(config, args, output).await,
+        Command::Snapshot(args) => snapshot::run(config, args, output),
         Command::Plan(args) => plan::run(config, args, output).await,
         Command::Rehearse(args) => rehearse::run(config, args, output).await,
         Command::Approve(args) => approve::run(config, args, output).await,

@@ -1,5 +1,6 @@
 //! Reading the files of an audit that ended.
 
+use serde::de::DeserializeOwned;
 use untether_ledger::state_dir::Area;
 use untether_ledger::{JsonLinesReader, KeyStore, RecordReader, SealedReader, Shelf, StateDir};
 use untether_model::Side;
@@ -75,6 +76,16 @@ impl<'a> StoredAudit<'a> {
         let file = self.header.cases.map(|digest| self.file(&digest)).transpose()?;
         let cases = file.into_iter().flat_map(RecordReader::new);
         Ok(cases.map(|record| record.map_err(StoreFailure::reading)))
+    }
+
+    /// The findings with this digest, sorted by rule, store and name, with those of their fields that `T` has.
+    pub fn findings_as<T: DeserializeOwned>(
+        &self,
+        findings: &Digest,
+    ) -> Result<impl Iterator<Item = Result<T, StoreFailure>> + use<T>, StoreFailure> {
+        let shelf = Shelf::of(Area::Findings);
+        let file = SealedReader::open(self.state, self.keys, &shelf, findings).map_err(StoreFailure::reading)?;
+        Ok(JsonLinesReader::new(file).map(|record| record.map_err(StoreFailure::reading)))
     }
 
     /// The findings with this digest, sorted by rule, store and name.

@@ -20,6 +20,8 @@ fn every_command_writes_json_lines_and_nothing_else() {
         (plain(&["findings"]), 0),
         (plain(&["findings", "--explain", "all"]), 0),
         (plain(&["roster", "check"]), 0),
+        (plain(&["snapshot", "list"]), 0),
+        (plain(&["snapshot", "diff"]), 0),
         (plain(&["plan", "show"]), 0),
         (plain(&["plan", "lint"]), 0),
         (plain(&["rehearse"]), 0),
@@ -43,6 +45,7 @@ fn every_command_writes_json_lines_and_nothing_else() {
         (plain(&["rollback", "--batch", "x/y/z"]), 2),
         (plain(&["approve", &wave, "--as", "nobody"]), 2),
         (plain(&["plan", "show", "--plan", "0000000000"]), 2),
+        (plain(&["snapshot", "diff", "nobody"]), 2),
     ];
     for (words, code) in commands {
         let words: Vec<&str> = std::iter::once("--json").chain(words.iter().map(String::as_str)).collect();
