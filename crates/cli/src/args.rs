@@ -435,6 +435,8 @@ pub enum PlanCommand {
         #[arg(long)]
         plan: Option<String>,
     },
+    /// What changed between two plans: who moved where, what became possible or blocked and by what, deadlines, operations.
+    Diff(PlanDiffArgs),
     /// Sign the waves of a plan; the same as `approve PLAN/WAVE` for each.
     Approve {
         /// The plan; the last one where absent.
@@ -456,6 +458,21 @@ pub enum PlanCommand {
         #[command(flatten)]
         sign: SignArgs,
     },
+}
+
+/// `plan diff`.
+#[derive(Args, Debug)]
+pub struct PlanDiffArgs {
+    /// The earlier plan: `last`, `previous` or the beginning of its id; `previous` where absent.
+    pub before: Option<String>,
+    /// The later plan; `last` where absent.
+    pub after: Option<String>,
+    /// Form.
+    #[arg(long, value_enum, default_value = "table")]
+    pub format: Format,
+    /// Show everybody in the tree, not only the first of each sort.
+    #[arg(long)]
+    pub all: bool,
 }
 
 /// `rehearse`.

@@ -4,6 +4,7 @@
 //! and filters are evaluated by whoever calls. It deliberately does not know how an operation is carried out.
 
 mod attributes;
+pub mod diff;
 pub mod handover;
 pub mod lint;
 mod order;
@@ -14,6 +15,7 @@ pub mod rollback;
 mod source;
 mod undo;
 
+pub use diff::{Gathered, PlanDiff, diff};
 pub use handover::{HandoverInputs, HandoverOrder, Holder, handover};
 pub use lint::{Level, LintNote, Linter};
 pub use plan::{Inputs, Planned, plan};

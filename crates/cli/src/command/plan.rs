@@ -1,4 +1,6 @@
-//! `untether plan`: makes a plan, shows it, lints it, has it approved.
+//! `untether plan`: makes a plan, shows it, lints it, has it approved, compares it with another.
+
+mod diff;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::BufRead;
@@ -6,10 +8,10 @@ use std::io::BufRead;
 use jiff::SignedDuration;
 use untether_audit::stored::StoredAudit;
 use untether_cutover::PROTECTED_GROUP;
-use untether_ledger::{Area, KeyStore, StateDir};
+use untether_ledger::{Area, KeyStore, Shelf, StateDir};
 use untether_model::digest::Digest;
 use untether_model::operation::{Stage, UndoClass};
-use untether_model::plan::{OrderKind, WaveLine};
+use untether_model::plan::{OrderKind, PlanHeader, WaveLine};
 use untether_model::run::{Decision, Observation, Observed, Record, RunState, object_approvers};
 use untether_model::{BatchId, Dn, OpId, PlanId, Side, WaveId};
 use untether_planner::{Inputs, Level, Linter, PlanError, ReportLine, Source, plan};
@@ -30,6 +32,7 @@ pub async fn run(config: &Config, args: &PlanArgs, output: &Output) -> Result<Ex
         Some(PlanCommand::Show { plan, not_planned, wave }) => {
             show(config, plan.as_deref(), (*not_planned, wave.as_deref()), output)
         }
+        Some(PlanCommand::Diff(args)) => diff::run(config, args, output),
         Some(PlanCommand::Lint { plan }) => lint(config, plan.as_deref(), output),
         Some(PlanCommand::Approve { plan, wave, through, until, reason, sign }) => {
             let opened = Opened::open(config).await?;
@@ -178,6 +181,7 @@ async fn make(config: &Config, seed: u64, output: &Output) -> Result<Exit, CliEr
     let known = opened.look(|state| state.orders().contains_key(&planned.id));
     if !known {
         let digest = write_file(&opened.dir, &opened.keys, Area::Plans, &planned.bytes)?;
+        keep_policy(&opened, &planned.header, &planned.policy)?;
         let record = Record::PlanRecorded {
             plan: planned.id.clone(),
             digest,
@@ -214,6 +218,15 @@ async fn make(config: &Config, seed: u64, output: &Output) -> Result<Exit, CliEr
         }),
     );
     Ok(if errors > 0 { Exit::Resumable } else { Exit::Done })
+}
+
+/// Keeps what was configured beside the plan, so that another plan can be compared with it. Plans of one configuration share it.
+fn keep_policy(opened: &Opened, header: &PlanHeader, policy: &[u8]) -> Result<(), CliError> {
+    let Some(digest) = &header.policy else { return Ok(()) };
+    if !Shelf::of(Area::Plans).has(&opened.dir, digest).map_err(|e| CliError::failed(chain(&e)))? {
+        write_file(&opened.dir, &opened.keys, Area::Plans, policy)?;
+    }
+    Ok(())
 }
 
 /// Asks each store what it can do, and records it.

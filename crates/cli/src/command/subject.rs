@@ -170,7 +170,7 @@ fn decisions<'a>(state: &'a RunState, ids: &[&SubjectId]) -> Vec<(DecisionId, &'
 }
 
 /// A decision in words.
-fn said(decision: &Decision) -> String {
+pub fn said(decision: &Decision) -> String {
     match decision {
         Decision::Track { track, until, .. } => format!("{track} until {until}"),
         Decision::Match(decided) => decided.to_string(),

@@ -1,4 +1,4 @@
-//! What changed between two audits, on real servers with changes that are known.
+//! What changed between two audits and between two plans, on real servers with changes that are known.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -270,4 +270,94 @@ fn jumps_and_other_configurations_are_said_before_anybody_is_called_gone() {
     let tree = world.run(&["snapshot", "diff"]).expect(0).stdout;
     let first = tree.find("the roster has nobody of contractor any more").unwrap();
     assert!(first < tree.find("people").unwrap(), "{tree}");
+}
+
+#[test]
+fn a_plan_is_compared_with_the_one_before_while_waves_are_running() {
+    let world = World::new(300);
+    let first = world.planned();
+    let none = world.run(&["plan", "diff"]).expect(2).stderr;
+    assert!(none.contains("only one plan"), "{none}");
+    world.approve(&format!("{first}/retire"), "soak", 1);
+    world.go("retire", &[]).expect(4);
+    let claimed: BTreeSet<String> = world.planned_people("retire").into_iter().map(|p| p.subject).collect();
+
+    // Meanwhile: somebody leaves, an account loses its number and everything that names its person, a wave soaks longer.
+    let (header, mut rows) = roster(&world);
+    let migrating = world.run(&["--json", "plan", "show", "--wave", "migrate"]).expect(0).rows().remove(0);
+    let lines = migrating["wave"].as_array().unwrap();
+    let subjects: Vec<&Value> =
+        lines.iter().filter_map(|l| l.get("batch")).flat_map(|b| b["subjects"].as_array().unwrap()).collect();
+    let leaver = subjects[0];
+    let reference = leaver["roster_ref"].as_str().unwrap();
+    for row in rows.iter_mut().filter(|row| row[at(&header, "person_id")] == reference) {
+        row[at(&header, "last_day")] = "2026-01-31".to_owned();
+    }
+    let held = subjects[1];
+    write_roster(&world, &header, &rows);
+    world.configure("name = \"finish\"\n", "name = \"finish\"\nlimit = 1\n");
+    let subject = held["id"].as_str().unwrap();
+    let mut words =
+        vec!["subject", "decide", subject, "--track", "hold", "--until", "2030-01-01", "--reason", "runs the transition"];
+    let signer = world.signer(0);
+    words.extend(signer.iter().map(String::as_str));
+    world.run(&words).expect(0);
+    let second = world.planned();
+
+    let rows = world.run(&["--json", "plan", "diff"]).expect(0).rows();
+    let head = &rows[0];
+    assert_eq!(
+        (&head["schema"], &head["before"]["plan"], &head["after"]["plan"]),
+        (&json!("untether.plan-diff/1"), &json!(first), &json!(second))
+    );
+    let because: Vec<&str> = head["because"].as_array().unwrap().iter().map(|g| g.as_str().unwrap()).collect();
+    for ground in ["audit", "policy", "progress", "decisions"] {
+        assert!(because.contains(&ground), "{because:?}");
+    }
+    let settings: Vec<&str> = head["policy"].as_array().unwrap().iter().map(|c| c["setting"].as_str().unwrap()).collect();
+    assert_eq!(settings, ["plan.waves.finish.limit"]);
+    assert_eq!(head["decisions"][0]["reason"], "runs the transition");
+    let of =
+        |id: &Value| rows.iter().find(|row| row["row"] == "subject" && row["subject"] == *id).unwrap_or_else(|| panic!("{id}"));
+    // Everybody whom the wave has is in hand, and not called blocked.
+    for id in &claimed {
+        let row = of(&json!(id));
+        assert!(matches!(row["change"].as_str(), Some("in-hand" | "finished")), "{row}");
+        assert_eq!(row["before"]["wave"], "retire");
+    }
+    let row = of(&held["id"]);
+    assert_eq!((row["change"].as_str(), row["after"]["reason"].as_str()), (Some("newly-blocked"), Some("decided-hold")));
+    let row = of(&leaver["id"]);
+    assert_eq!(
+        (row["change"].as_str(), row["before"]["wave"].as_str(), row["after"]["wave"].as_str()),
+        (Some("other-wave"), Some("migrate"), Some("retire"))
+    );
+    assert_eq!(row["after"]["track"], "retire");
+    let limited = rows.iter().filter(|row| row["after"]["reason"] == "wave-limit" && row["before"]["wave"] == "finish").count();
+    assert!(limited > 0, "the wave that takes one only");
+    let wave = |name: &str| head["waves"].as_array().unwrap().iter().find(|w| w["wave"] == name).cloned().unwrap();
+    assert_eq!(wave("finish")["after"]["subjects"], 1);
+    let disable = &head["operations"]["disable"];
+    assert!(disable["removed"].as_u64() > disable["added"].as_u64() && disable["added"].as_u64() > Some(0), "{disable}");
+
+    let tree = world.run(&["plan", "diff", &first[..6], "last", "--all"]).expect(0).stdout;
+    for words in [
+        "because of:",
+        "untether snapshot diff",
+        "plan.waves.finish.limit: nothing → 1",
+        "newly blocked: ",
+        "decided-hold",
+        "in the hands of a wave now",
+    ] {
+        assert!(tree.contains(words), "{words}: {tree}");
+    }
+    let csv = world.run(&["plan", "diff", "--format", "csv"]).expect(0).stdout;
+    assert!(
+        csv.lines().any(|line| line.starts_with("subject,other-wave") && line.contains("migrate/b") && line.contains("retire/b")),
+        "{csv}"
+    );
+    for nobody in ["0000000000", "", "last"] {
+        world.run(&["plan", "diff", nobody]).expect(2);
+    }
+    world.run(&["state", "check"]).expect(0);
 }

@@ -45,6 +45,7 @@ fn every_command_writes_json_lines_and_nothing_else() {
         (plain(&["rollback", "--batch", "x/y/z"]), 2),
         (plain(&["approve", &wave, "--as", "nobody"]), 2),
         (plain(&["plan", "show", "--plan", "0000000000"]), 2),
+        (plain(&["plan", "diff"]), 2),
         (plain(&["snapshot", "diff", "nobody"]), 2),
     ];
     for (words, code) in commands {

@@ -17,6 +17,11 @@ fn digest(what: &'static str, value: &impl Serialize) -> Result<Digest, PlanErro
     serde_json::to_vec(value).map(|bytes| Digest::of(&bytes)).map_err(|cause| PlanError::Json { what, cause })
 }
 
+/// What was configured, as it is digested and kept beside the plan: `plan` and `audit`.
+fn policy(inputs: &Inputs<'_>) -> Result<Vec<u8>, PlanError> {
+    serde_json::to_vec(&(inputs.policy, inputs.audit)).map_err(|cause| PlanError::Json { what: "the policy", cause })
+}
+
 /// The head before its waves are known.
 pub(super) fn draft(inputs: &Inputs<'_>) -> Result<PlanHeader, PlanError> {
     let store = |side: Side, read: &StoreRead| {
@@ -41,7 +46,7 @@ pub(super) fn draft(inputs: &Inputs<'_>) -> Result<PlanHeader, PlanError> {
         parent: inputs.parent.cloned(),
         snapshot: Some(inputs.snapshot_digest),
         findings: inputs.findings_digest,
-        policy: Some(digest("the policy", &(inputs.policy, inputs.audit))?),
+        policy: Some(Digest::of(&policy(inputs)?)),
         progress,
         decisions,
         stores,
@@ -74,9 +79,15 @@ fn obstacles(inputs: &Inputs<'_>) -> Vec<String> {
 }
 
 /// The plan with its waves.
-pub(super) fn finish(mut header: PlanHeader, written: Written, report: PlanningReport) -> Result<Planned, PlanError> {
+pub(super) fn finish(
+    inputs: &Inputs<'_>,
+    mut header: PlanHeader,
+    written: Written,
+    report: PlanningReport,
+) -> Result<Planned, PlanError> {
     header.waves = written.waves.into_iter().map(|w| w.reference).collect();
     let bytes = serde_json::to_vec(&header).map_err(|cause| PlanError::Json { what: "the plan's head", cause })?;
     let digest = Digest::of(&bytes);
-    Ok(Planned { id: PlanId::of(&digest), digest, header, bytes, report, lint: written.lint })
+    let policy = policy(inputs)?;
+    Ok(Planned { id: PlanId::of(&digest), digest, header, bytes, policy, report, lint: written.lint })
 }

@@ -76,6 +76,8 @@ pub struct Planned {
     pub header: PlanHeader,
     /// The exact bytes of the head's JSON.
     pub bytes: Vec<u8>,
+    /// The exact bytes of the policy, whose digest the head holds: a pair of plan and audit.
+    pub policy: Vec<u8>,
     /// The planning report's figures; its lines went to the sink.
     pub report: PlanningReport,
     /// Notes of the linter, the worst first.
@@ -100,7 +102,7 @@ pub fn plan(inputs: &Inputs<'_>, sink: &mut dyn Sink) -> Result<Planned, PlanErr
         sink,
     )?;
     let report = forecast::report(inputs, (&candidates, elsewhere), &written, sink)?;
-    header::finish(draft, written, report)
+    header::finish(inputs, draft, written, report)
 }
 
 /// A departed member of protected groups who is in none has nothing to be taken out of.
