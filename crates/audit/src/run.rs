@@ -10,7 +10,7 @@ use untether_model::digest::Digest;
 use untether_model::finding::{Place, Severity};
 use untether_model::policy::AuditPolicy;
 use untether_model::roster::{Roster, When, Zones};
-use untether_model::run::{AuditCounts, Compared};
+use untether_model::run::{AuditCounts, Compared, EntityCounts};
 use untether_model::schema::Schema;
 use untether_model::snapshot::{SnapshotHeader, StoreRead, StoreSource};
 use untether_model::{FindingId, Side};
@@ -77,6 +77,8 @@ pub struct AuditOutcome {
     pub subjects: Vec<(String, String, u64)>,
     /// Against the audits before; `None`: it judged another day.
     pub compared: Option<Compared>,
+    /// Accounts in both stores by entity.
+    pub entities: Vec<EntityCounts>,
     /// What was not seen.
     pub gaps: Vec<Gap>,
 }
@@ -156,7 +158,7 @@ pub async fn run(inputs: AuditInputs<'_>, files: &AuditFiles<'_>) -> Result<Audi
     };
     header.executable = header.not_executable.is_empty();
 
-    let written = {
+    let (written, entities) = {
         let source = files.source(shared_file, independent_file);
         let mut sorted = SealedScratch::new(files);
         let mut scratch = SealedScratch::new(files);
@@ -178,8 +180,9 @@ pub async fn run(inputs: AuditInputs<'_>, files: &AuditFiles<'_>) -> Result<Audi
             independent: store_inputs(&independent, &independent_exists),
             gaps: &gaps,
         };
-        assess(&rule_inputs, &source, &mut scratch, &mut results).map_err(|error| AuditError::Assess(Box::new(error)))?;
-        results.finish(files)?
+        let assessed = assess(&rule_inputs, &source, &mut scratch, &mut results);
+        let assessed = assessed.map_err(|error| AuditError::Assess(Box::new(error)))?;
+        (results.finish(files)?, assessed.entities.into_values().collect())
     };
     header.subjects = written.subjects;
     header.subject_count = written.subject_count;
@@ -195,6 +198,7 @@ pub async fn run(inputs: AuditInputs<'_>, files: &AuditFiles<'_>) -> Result<Audi
         active,
         subjects: written.people,
         compared: written.compared,
+        entities,
         gaps,
     })
 }

@@ -8,7 +8,7 @@ use untether_cutover::{Ports, Recorder, Stores};
 use untether_journal::{OpenJournal, Opened as JournalOpened, ReplayError};
 use untether_ledger::{Clock, ClockPolicy, Disk, KeyStore, Reader, StateDir, StateLock, SystemClock};
 use untether_model::event::Event;
-use untether_model::run::{Record, RunState, Summary};
+use untether_model::run::{Record, RunState, Summary, apply};
 use untether_model::{Side, StateId};
 
 use crate::config::Config;
@@ -19,6 +19,7 @@ use crate::wiring::handover::AgeHandover;
 use crate::wiring::journal::{LiveJournal, fold, part};
 use crate::wiring::keys::StateKeyring;
 use crate::wiring::planning::blob;
+use crate::wiring::records::{each_record, records_of, unreadable};
 use crate::wiring::roster::LiveRoster;
 use crate::wiring::stores::LiveStore;
 
@@ -231,16 +232,13 @@ impl Looked {
     pub fn look(config: &Config) -> Result<Self, CliError> {
         let dir = directory(config)?;
         let keys = KeyStore::open(&dir)?;
-        let mut reader = Reader::open(dir.disk(), &dir.ledger())?;
         let (mut state, mut last) = (RunState::new(), None);
-        while let Some(frame) = reader.next_frame()? {
-            last = Some(frame.wall);
-            if frame.is_seam() {
-                continue;
-            }
-            fold(&mut state, frame.seq(), frame.wall, &frame.kind, frame.body())
-                .map_err(|e| CliError::state(format!("record {}: {}", frame.seq(), chain(&e))).hint("`untether state check`"))?;
-        }
+        each_record(&dir, |seq, at, record| {
+            let change = apply(&state, seq, at, &record).map_err(|e| unreadable(seq, &e))?;
+            state.commit(change);
+            last = Some(at);
+            Ok(())
+        })?;
         Ok(Self { dir, keys, state, last })
     }
 
@@ -283,7 +281,7 @@ pub fn summary(config: &Config) -> Result<Summary, CliError> {
 fn summary_of(dir: &StateDir) -> Result<Summary, CliError> {
     let stored = dir.read_summary()?.and_then(|bytes| serde_json::from_slice::<Summary>(&bytes).ok());
     let mut summary = stored.unwrap_or_default();
-    let mut reader = match summary.seq {
+    let reader = match summary.seq {
         0 => Reader::open(dir.disk(), &dir.ledger())?,
         seq => match Reader::open_after(dir.disk(), &dir.ledger(), seq) {
             Ok(reader) => reader,
@@ -293,12 +291,9 @@ fn summary_of(dir: &StateDir) -> Result<Summary, CliError> {
             }
         },
     };
-    while let Some(frame) = reader.next_frame()? {
-        if frame.is_seam() {
-            continue;
-        }
-        let record = Record::from_parts(&frame.kind, frame.body()).map_err(CliError::state)?;
-        summary.fold(frame.seq(), frame.wall, &record);
-    }
+    records_of(reader, |seq, at, record| {
+        summary.fold(seq, at, &record);
+        Ok(())
+    })?;
     Ok(summary)
 }

@@ -8,6 +8,7 @@ pub mod journal;
 pub mod keys;
 pub mod planning;
 pub mod recorded;
+pub mod records;
 pub mod rehearsal;
 pub mod roster;
 pub mod ssh;

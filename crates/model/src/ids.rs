@@ -1,11 +1,16 @@
 //! Identifiers. Each kind has a type of its own, so that a wave is never mistaken for a batch.
+//!
+//! Their text is held in place where it is short and shared where it is long: a state of a million cells compares and copies ids
+//! more than anything else.
 
 use std::fmt;
 use std::str::FromStr;
 
 use data_encoding::BASE32_NOPAD;
-use serde::{Deserialize, Serialize};
+use serde::de::Visitor;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
+use smol_str::SmolStr;
 
 use crate::digest::Digest;
 
@@ -51,12 +56,12 @@ macro_rules! text_id {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(transparent)]
-        pub struct $name(String);
+        pub struct $name(SmolStr);
 
         impl $name {
             /// The id with this text.
             pub fn new(text: impl Into<String>) -> Self {
-                Self(text.into())
+                Self(SmolStr::from(text.into()))
             }
 
             /// The text.
@@ -79,7 +84,7 @@ macro_rules! text_id {
 
         impl From<&str> for $name {
             fn from(text: &str) -> Self {
-                Self(text.to_owned())
+                Self(SmolStr::new(text))
             }
         }
     };
@@ -117,21 +122,21 @@ text_id! {
 impl SubjectId {
     /// The id of a subject that was first seen with this anchor, for instance `roster/own/10023` or `shared/<stable id>`.
     pub fn from_anchor(anchor: &str) -> Self {
-        Self(format!("s-{}", short_hash(&["subject", anchor], 10)))
+        Self(SmolStr::new(format!("s-{}", short_hash(&["subject", anchor], 10))))
     }
 }
 
 impl CaseId {
     /// The id of the case about the account with this anchor.
     pub fn from_anchor(anchor: &str) -> Self {
-        Self(format!("m-{}", short_hash(&["match", anchor], 10)))
+        Self(SmolStr::new(format!("m-{}", short_hash(&["match", anchor], 10))))
     }
 }
 
 impl FindingId {
     /// The id over (rule, store, stable id of the entry or its normalized DN, discriminator). No values, times or severity.
     pub fn derive(rule: &str, store: &str, entry: &str, discriminator: &str) -> Self {
-        Self(short_hash(&[rule, store, entry, discriminator], 16))
+        Self(SmolStr::new(short_hash(&[rule, store, entry, discriminator], 16)))
     }
 }
 
@@ -165,28 +170,25 @@ pub struct BadId {
 }
 
 /// A wave of a plan: `<plan>/<wave name>`.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WaveId {
     /// The plan.
     pub plan: PlanId,
     /// The wave's name within the plan.
-    pub wave: String,
+    pub wave: SmolStr,
 }
 
 /// A batch of a wave: `<plan>/<wave name>/<batch name>`. The unit of rollback.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BatchId {
     /// The wave.
     pub wave: WaveId,
     /// The batch's name within the wave.
-    pub batch: String,
+    pub batch: SmolStr,
 }
 
 /// An operation of a batch: `<plan>/<wave name>/<batch name>/<n>`.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OpId {
     /// The batch.
     pub batch: BatchId,
@@ -196,15 +198,15 @@ pub struct OpId {
 
 impl BatchId {
     /// The batch `name` of `wave`.
-    pub fn new(wave: WaveId, name: impl Into<String>) -> Self {
-        Self { wave, batch: name.into() }
+    pub fn new(wave: WaveId, name: impl AsRef<str>) -> Self {
+        Self { wave, batch: SmolStr::new(name) }
     }
 }
 
 impl WaveId {
     /// The wave `name` of `plan`.
-    pub fn new(plan: PlanId, name: impl Into<String>) -> Self {
-        Self { plan, wave: name.into() }
+    pub fn new(plan: PlanId, name: impl AsRef<str>) -> Self {
+        Self { plan, wave: SmolStr::new(name) }
     }
 }
 
@@ -228,17 +230,30 @@ macro_rules! path_id {
             }
         }
 
-        impl TryFrom<String> for $name {
-            type Error = BadId;
-
-            fn try_from(text: String) -> Result<Self, BadId> {
-                text.parse()
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
             }
         }
 
-        impl From<$name> for String {
-            fn from(id: $name) -> Self {
-                id.to_string()
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct Text;
+
+                impl Visitor<'_> for Text {
+                    type Value = $name;
+
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str("an id as text")
+                    }
+
+                    // Where the text can be lent it is not copied first.
+                    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<$name, E> {
+                        text.parse().map_err(E::custom)
+                    }
+                }
+
+                deserializer.deserialize_str(Text)
             }
         }
     };

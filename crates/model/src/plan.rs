@@ -112,6 +112,61 @@ pub struct WaveRef {
     pub batches: u64,
 }
 
+/// How long a wave takes at least: operations at the assumed rate, soak and canary waits; people at gates are not foreseen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaveForecast {
+    /// The wave.
+    pub wave: String,
+    /// Subjects in it.
+    pub subjects: u64,
+    /// The same by entity.
+    #[serde(default)]
+    pub entities: BTreeMap<EntityId, u64>,
+    /// Operations in it.
+    pub operations: u64,
+    /// Seconds of writing at the assumed rate.
+    pub writing_seconds: u64,
+    /// Seconds of waiting for canaries.
+    pub canary_seconds: u64,
+    /// Seconds of soak.
+    pub soak_seconds: u64,
+    /// Earliest end, if it starts as soon as the plan allows.
+    pub earliest_end: Timestamp,
+    /// Its deadline.
+    pub deadline: Option<Date>,
+    /// The earliest end lies behind the deadline.
+    pub late: bool,
+}
+
+/// When an entity is through at the earliest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EntityForecast {
+    /// The entity.
+    pub entity: EntityId,
+    /// Its subjects in this plan.
+    pub planned: u64,
+    /// Its subjects with an account in the shared store that are not in this plan and not finished.
+    pub waiting: u64,
+    /// Of these, how many for which reason of the planner's (`claimed`: an earlier wave has them in hand).
+    #[serde(default)]
+    pub reasons: BTreeMap<String, u64>,
+    /// Earliest end of the last wave that has one of them.
+    pub earliest_end: Option<Timestamp>,
+    /// Its deadline.
+    pub deadline: Option<Date>,
+    /// The earliest end lies behind the deadline.
+    pub late: bool,
+}
+
+/// What a plan's waves need at least, as it was when the plan was made.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanForecast {
+    /// Each wave.
+    pub waves: Vec<WaveForecast>,
+    /// Each configured entity.
+    pub entities: Vec<EntityForecast>,
+}
+
 /// What a plan says of a store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedStore {

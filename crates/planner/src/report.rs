@@ -4,10 +4,10 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use untether_model::operation::{Stage, Track};
+use untether_model::plan::{EntityForecast, PlanForecast, WaveForecast};
 use untether_model::snapshot::SubjectKind;
 use untether_model::{Dn, EntityId, SubjectId};
 
@@ -181,46 +181,6 @@ pub struct Note {
     pub words: String,
 }
 
-/// How long a wave takes at least: operations at the assumed rate, soak and canary waits; people at gates are not foreseen.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct WaveForecast {
-    /// The wave.
-    pub wave: String,
-    /// Subjects in it.
-    pub subjects: u64,
-    /// Operations in it.
-    pub operations: u64,
-    /// Seconds of writing at the assumed rate.
-    pub writing_seconds: u64,
-    /// Seconds of waiting for canaries.
-    pub canary_seconds: u64,
-    /// Seconds of soak.
-    pub soak_seconds: u64,
-    /// Earliest end, if it starts as soon as the plan allows.
-    pub earliest_end: Timestamp,
-    /// Its deadline.
-    pub deadline: Option<Date>,
-    /// The earliest end lies behind the deadline.
-    pub late: bool,
-}
-
-/// When an entity is through at the earliest.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EntityForecast {
-    /// The entity.
-    pub entity: EntityId,
-    /// Its subjects in this plan.
-    pub planned: u64,
-    /// Its subjects with an account in the shared store that are not in this plan and not finished.
-    pub waiting: u64,
-    /// Earliest end of the last wave that has one of them.
-    pub earliest_end: Option<Timestamp>,
-    /// Its deadline.
-    pub deadline: Option<Date>,
-    /// The earliest end lies behind the deadline.
-    pub late: bool,
-}
-
 /// Where a batch can no longer be taken back whole.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct PointOfNoReturn {
@@ -278,5 +238,10 @@ impl PlanningReport {
     /// Subjects that are planned.
     pub fn planned_subjects(&self) -> u64 {
         self.planned.values().sum()
+    }
+
+    /// What is recorded with the plan, for reports.
+    pub fn forecast(&self) -> PlanForecast {
+        PlanForecast { waves: self.waves.clone(), entities: self.entities.clone() }
     }
 }

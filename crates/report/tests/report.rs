@@ -77,6 +77,7 @@ fn audit(taken_at: &str, counts: Vec<AuditCounts>) -> Record {
         subjects: vec![("own".to_owned(), "active".to_owned(), 40), ("own".to_owned(), "departed".to_owned(), 3)],
         counts,
         compared: None,
+        entities: None,
     }
 }
 
@@ -105,6 +106,7 @@ fn plan() -> Record {
         waves: vec![wave("leavers", 3), wave("people", 25)],
         report: None,
         executable: true,
+        forecast: None,
     }
 }
 
@@ -229,6 +231,7 @@ fn an_audit_of_another_day_says_nothing_about_what_is_there() {
             subjects,
             counts: vec![counts("residual.departed", Some("own"), 30)],
             compared: None,
+            entities: None,
         },
     );
     let report = ledger.report(None);
@@ -337,6 +340,7 @@ fn compared(ledger: &mut Ledger, at: &str, found: u64, solved: u64, waived: &[(&
         subjects,
         counts,
         compared: Some(compared),
+        entities: None,
     };
     ledger.write(at, record)
 }

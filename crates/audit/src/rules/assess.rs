@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use untether_model::finding::Finding;
 use untether_model::operation::Track;
 use untether_model::roster::Zones;
-use untether_model::snapshot::{Account, AccountState, EntryRole, SnapshotEntry};
-use untether_model::{Dn, Side, SubjectId};
+use untether_model::run::EntityCounts;
+use untether_model::snapshot::{Account, AccountState, EntryRole, SnapshotEntry, Subject, SubjectKind};
+use untether_model::{Dn, EntityId, Side, SubjectId};
 
 use super::context::Sides;
 use super::doubts::{self, Seen, Wanted};
@@ -58,6 +59,38 @@ pub struct Assessment {
     pub subjects: u64,
     /// Findings by rule.
     pub findings: BTreeMap<String, u64>,
+    /// Accounts and unmoved people by entity.
+    pub entities: BTreeMap<Option<EntityId>, EntityCounts>,
+}
+
+impl Assessment {
+    fn entity(&mut self, id: Option<&EntityId>) -> &mut EntityCounts {
+        let entity = id.cloned();
+        self.entities.entry(entity.clone()).or_insert_with(|| EntityCounts { entity, ..EntityCounts::default() })
+    }
+
+    fn count(&mut self, side: Side, id: Option<&EntityId>, flags: Flags) {
+        if flags.has(Flags::CANARY) {
+            return;
+        }
+        let entity = self.entity(id);
+        let counts = match side {
+            Side::Shared => &mut entity.shared,
+            Side::Independent => &mut entity.independent,
+        };
+        counts.accounts += 1;
+        counts.open += u64::from(flags.has(Flags::OPEN));
+        counts.credentials += u64::from(flags.has(Flags::CREDENTIAL));
+        counts.protected += u64::from(flags.has(Flags::PROTECTED));
+    }
+}
+
+/// Who is there, and whose only way in leads through the shared store.
+fn is_unmoved(subject: &Subject) -> bool {
+    subject.kind == SubjectKind::Person
+        && subject.standing.as_ref().is_some_and(|standing| standing.presence.is_active())
+        && subject.accounts_in(Side::Shared).next().is_some()
+        && !subject.accounts_in(Side::Independent).any(|account| account.state.counts_as_open())
 }
 
 type Failed<S, C, K> = AssessError<<S as Source>::Error, <C as Scratch>::Error, <K as Sink>::Error>;
@@ -272,6 +305,7 @@ impl<'a, K: Sink> Run<'a, '_, K> {
                 subject: self.context.subject_id(row.subject, place, &anchor),
                 entity: self.context.entity(&row),
             };
+            self.out.assessment.count(side, case.entity.as_ref(), row.flags);
             self.account(&case).map_err(AssessError::Sink)?;
             for (of, seen) in self.wanted.cards(&case) {
                 let payload = postcard::to_stdvec(&seen).map_err(AssessError::Record)?;
@@ -432,6 +466,9 @@ impl<'a, K: Sink> Run<'a, '_, K> {
             }
         }
         self.out.assessment.subjects += 1;
+        if is_unmoved(&subject) {
+            self.out.assessment.entity(subject.entity.as_ref()).unmoved += 1;
+        }
         self.out.sink.subject(subject)
     }
 

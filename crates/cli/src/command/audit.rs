@@ -125,6 +125,7 @@ pub async fn run(config: &Config, as_of: Option<Date>, output: &Output) -> Resul
         subjects: outcome.subjects.clone(),
         counts: outcome.counts.clone(),
         compared: outcome.compared.clone(),
+        entities: Some(outcome.entities.clone()),
     };
     let seq = opened.record(record).await?;
     let accounts: Vec<String> = outcome.in_scope.iter().map(|(side, n)| format!("{side}: {n} accounts")).collect();

@@ -190,6 +190,7 @@ async fn make(config: &Config, seed: u64, output: &Output) -> Result<Exit, CliEr
             waves: planned.header.waves.clone(),
             report: Some(report),
             executable: planned.header.executable && !planned.lint.iter().any(|n| n.level == Level::Error),
+            forecast: Some(planned.report.forecast()),
         };
         opened.record(record).await?;
     }

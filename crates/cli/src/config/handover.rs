@@ -89,7 +89,7 @@ impl HandoverConfig {
         if let Some(own) = self.entities.get(entity) {
             return (Desk::Entity(entity), &own.recipients);
         }
-        match self.waves.get(&wave.wave) {
+        match self.waves.get(wave.wave.as_str()) {
             Some(own) => (Desk::Wave(&wave.wave), &own.recipients),
             None => (Desk::Everybody, &self.recipients),
         }

@@ -162,7 +162,7 @@ pub enum FoldError {
 
 /// Folds one record into the state, and gives what it changes.
 pub fn fold(state: &mut RunState, seq: u64, at: Timestamp, kind: &str, body: &str) -> Result<Vec<Put>, FoldError> {
-    let record = Record::from_parts(kind, body)?;
+    let record = Record::for_fold(kind, body)?;
     let change = untether_model::run::apply(state, seq, at, &record)?;
     let puts = puts(&change)?;
     state.commit(change);

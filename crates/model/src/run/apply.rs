@@ -42,6 +42,13 @@ struct Step<'a> {
 
 type Parts = Result<Vec<Part>, Illegal>;
 
+/// What an intent or an outcome adds to the counts of its batch.
+struct Count {
+    open: i64,
+    irreversible: bool,
+    failures: u32,
+}
+
 impl Step<'_> {
     fn illegal(&self, kind: &'static str, object: impl std::fmt::Display, reason: impl Into<String>) -> Illegal {
         Illegal { seq: self.seq, kind, object: object.to_string(), reason: reason.into() }
@@ -67,6 +74,7 @@ impl Step<'_> {
                 subjects,
                 counts,
                 compared,
+                entities,
                 ..
             } => {
                 let audit = AuditState {
@@ -81,10 +89,11 @@ impl Step<'_> {
                     subjects: subjects.clone(),
                     counts: counts.clone(),
                     compared: compared.clone(),
+                    entities: entities.clone(),
                 };
                 Ok(vec![Part::Audit(self.seq, audit)])
             }
-            Record::PlanRecorded { plan, digest, waves, report, executable, .. } => {
+            Record::PlanRecorded { plan, digest, waves, report, executable, forecast, .. } => {
                 let order = OrderState {
                     digest: *digest,
                     kind: OrderKind::Plan,
@@ -98,6 +107,7 @@ impl Step<'_> {
                     record: self.seq,
                     report: *report,
                     rehearsed: None,
+                    forecast: forecast.clone(),
                 };
                 self.new_order("plan-recorded", plan, order)
             }
@@ -115,11 +125,12 @@ impl Step<'_> {
                     record: self.seq,
                     report: None,
                     rehearsed: None,
+                    forecast: None,
                 };
                 self.new_order("order-recorded", order, state)
             }
             Record::Rehearsed { plan, refused, operations } => {
-                let mut order = self.order("rehearsed", plan)?;
+                let mut order = self.order("rehearsed", plan)?.clone();
                 order.rehearsed = Some((*refused, *operations));
                 Ok(vec![Part::Order(plan.clone(), order)])
             }
@@ -156,7 +167,7 @@ impl Step<'_> {
             Record::Started { started } => self.started(started),
             Record::Outcome { outcome } => self.outcome(outcome),
             Record::Parked { subject, reason, stage, details, .. } => {
-                let mut found = self.subject("parked", subject)?;
+                let mut found = self.subject("parked", subject)?.clone();
                 if found.parked.is_some() {
                     return Err(self.illegal("parked", subject, "is parked already"));
                 }
@@ -165,7 +176,7 @@ impl Step<'_> {
                 Ok(vec![Part::Subject(subject.clone(), found)])
             }
             Record::Unparked { subject, .. } => {
-                let mut found = self.subject("unparked", subject)?;
+                let mut found = self.subject("unparked", subject)?.clone();
                 if found.parked.take().is_none() {
                     return Err(self.illegal("unparked", subject, "is not parked"));
                 }
@@ -185,7 +196,7 @@ impl Step<'_> {
                 Ok(vec![Part::Cell(key, cell)])
             }
             Record::Reopened { subject, stage } => {
-                let mut found = self.subject("reopened", subject)?;
+                let mut found = self.subject("reopened", subject)?.clone();
                 found.ended = stage.previous();
                 found.parked = Some(Parked {
                     reason: ParkReason::Reopened,
@@ -196,7 +207,7 @@ impl Step<'_> {
                 Ok(vec![Part::Subject(subject.clone(), found)])
             }
             Record::Halted { batch, reason } => {
-                let mut found = self.batch("halted", batch)?;
+                let mut found = self.batch("halted", batch)?.clone();
                 found.halted = Some(reason.clone());
                 Ok(vec![Part::Batch(batch.clone(), found)])
             }
@@ -206,7 +217,7 @@ impl Step<'_> {
                 Ok(vec![Part::General(general)])
             }
             Record::Resumed { batch: Some(batch), .. } => {
-                let mut found = self.batch("resumed", batch)?;
+                let mut found = self.batch("resumed", batch)?.clone();
                 if found.halted.take().is_none() {
                     return Err(self.illegal("resumed", batch, "is not halted"));
                 }
@@ -250,7 +261,7 @@ impl Step<'_> {
                 Ok(vec![Part::Alias(from.clone(), to.clone())])
             }
             Record::Forgotten { wave, .. } => {
-                let mut found = self.wave("forgotten", wave)?;
+                let mut found = self.wave("forgotten", wave)?.clone();
                 if found.status == WaveStatus::Running {
                     return Err(self.illegal("forgotten", wave, "is still running"));
                 }
@@ -262,14 +273,14 @@ impl Step<'_> {
             Record::HandoverStarted { subject, issued, hook } => {
                 const KIND: &str = "handover-started";
                 let found = self.subject(KIND, subject)?;
-                let begun = handover::begun(self.state, (subject, found), (*issued, hook), self.at);
+                let begun = handover::begun(self.state, (subject, found.clone()), (*issued, hook), self.at);
                 let begun = begun.map_err(|reason| self.illegal(KIND, subject, reason))?;
                 Ok(vec![Part::Subject(subject.clone(), begun)])
             }
             Record::HandoverEnded { subject, issued, delivered, message, .. } => {
                 const KIND: &str = "handover-ended";
                 let found = self.subject(KIND, subject)?;
-                let ended = handover::ended(found, *issued, (*delivered, message), self.at);
+                let ended = handover::ended(found.clone(), *issued, (*delivered, message), self.at);
                 let ended = ended.map_err(|reason| self.illegal(KIND, subject, reason))?;
                 Ok(vec![Part::Subject(subject.clone(), ended)])
             }
@@ -303,20 +314,20 @@ impl Step<'_> {
         Ok(vec![Part::Order(id.clone(), order)])
     }
 
-    fn order(&self, kind: &'static str, id: &crate::PlanId) -> Result<OrderState, Illegal> {
-        self.state.orders.get(id).cloned().ok_or_else(|| self.illegal(kind, id, "is not a recorded order"))
+    fn order(&self, kind: &'static str, id: &crate::PlanId) -> Result<&OrderState, Illegal> {
+        self.state.orders.get(id).ok_or_else(|| self.illegal(kind, id, "is not a recorded order"))
     }
 
-    fn wave(&self, kind: &'static str, id: &WaveId) -> Result<WaveState, Illegal> {
-        self.state.waves.get(id).cloned().ok_or_else(|| self.illegal(kind, id, "has not started"))
+    fn wave(&self, kind: &'static str, id: &WaveId) -> Result<&WaveState, Illegal> {
+        self.state.waves.get(id).ok_or_else(|| self.illegal(kind, id, "has not started"))
     }
 
-    fn batch(&self, kind: &'static str, id: &BatchId) -> Result<BatchState, Illegal> {
-        self.state.batches.get(id).cloned().ok_or_else(|| self.illegal(kind, id, "is in no started wave"))
+    fn batch(&self, kind: &'static str, id: &BatchId) -> Result<&BatchState, Illegal> {
+        self.state.batches.get(id).ok_or_else(|| self.illegal(kind, id, "is in no started wave"))
     }
 
-    fn subject(&self, kind: &'static str, id: &SubjectId) -> Result<SubjectState, Illegal> {
-        self.state.subjects.get(id).cloned().ok_or_else(|| self.illegal(kind, id, "is in no wave"))
+    fn subject(&self, kind: &'static str, id: &SubjectId) -> Result<&SubjectState, Illegal> {
+        self.state.subjects.get(id).ok_or_else(|| self.illegal(kind, id, "is in no wave"))
     }
 
     fn wave_started(&self, wave: &WaveId, digest: crate::digest::Digest, claims: &[WaveClaim], tolerance: u32) -> Parts {
@@ -412,7 +423,7 @@ impl Step<'_> {
 
     fn stage_started(&self, id: &BatchId, stage: Stage, round: Round) -> Parts {
         const KIND: &str = "stage-started";
-        let mut batch = self.batch(KIND, id)?;
+        let mut batch = self.batch(KIND, id)?.clone();
         if self.wave(KIND, &id.wave)?.status != WaveStatus::Running {
             return Err(self.illegal(KIND, id, "belongs to a wave that does not run"));
         }
@@ -432,16 +443,16 @@ impl Step<'_> {
 
     fn stage_ended(&self, id: &BatchId, stage: Stage, round: Round) -> Parts {
         const KIND: &str = "stage-ended";
-        let mut batch = self.batch(KIND, id)?;
+        let mut batch = self.batch(KIND, id)?.clone();
         if batch.current != Some(stage) || batch.round != round {
             return Err(self.illegal(KIND, id, format!("is not in {stage} of round {round}")));
         }
         let mut parts = Vec::new();
-        for subject in &batch.subjects {
+        for subject in batch.subjects.iter() {
             let Some(found) = self.state.subjects.get(subject) else { continue };
             if found.batch == *id && found.parked.is_none() && !found.catching_up {
                 let mut cells = self.state.cells_of(subject);
-                if let Some((op, _)) = cells.find(|(op, c)| op.batch == *id && c.status == CellStatus::Open) {
+                if let Some((op, _)) = cells.find(|(op, c)| c.status == CellStatus::Open && op.batch == *id) {
                     let words = format!("cannot end {stage}: operation {op} of {subject} has no outcome");
                     return Err(self.illegal(KIND, id, words));
                 }
@@ -461,7 +472,7 @@ impl Step<'_> {
 
     fn caught_up(&self, id: &SubjectId, stage: Stage) -> Parts {
         const KIND: &str = "caught-up";
-        let mut subject = self.subject(KIND, id)?;
+        let mut subject = self.subject(KIND, id)?.clone();
         if !subject.catching_up || subject.next_stage() != Some(stage) {
             return Err(self.illegal(KIND, id, format!("is not catching up with {stage}")));
         }
@@ -480,7 +491,7 @@ impl Step<'_> {
 
     fn handed_over(&self, file: &str, subjects: &[SubjectId]) -> Parts {
         let hand = |id: &SubjectId| {
-            let subject = self.subject("handover-written", id)?;
+            let subject = self.subject("handover-written", id)?.clone();
             Ok(Part::Subject(id.clone(), handover::written(self.state, (id, subject), self.at, file)))
         };
         subjects.iter().map(hand).collect()
@@ -489,7 +500,7 @@ impl Step<'_> {
     /// Ends an order about one-time credentials; rollbacks and resolutions have ends of their own.
     fn order_ended(&self, id: &crate::PlanId) -> Parts {
         const KIND: &str = "order-ended";
-        let mut order = self.order(KIND, id)?;
+        let mut order = self.order(KIND, id)?.clone();
         if !matches!(order.kind, OrderKind::Reissue { .. } | OrderKind::Expire { .. }) {
             return Err(self.illegal(KIND, id, "is no order about one-time credentials"));
         }
@@ -519,15 +530,21 @@ impl Step<'_> {
         }
     }
 
-    /// The round in which work on these subjects counts, after checking that the operation may be worked on now.
-    fn permitted(&self, kind: &'static str, op: &OpId, stage: Stage, subjects: &[SubjectId]) -> Result<Round, Illegal> {
+    /// The batch whose subjects may be worked on now; `None` for an operation of an order beside plans.
+    fn permitted(
+        &self,
+        kind: &'static str,
+        op: &OpId,
+        stage: Stage,
+        subjects: &[SubjectId],
+    ) -> Result<Option<&BatchState>, Illegal> {
         let Some(batch) = self.state.batches.get(&op.batch) else {
             // Operations of orders other than plans: the order itself must be recorded and not done.
             let order = self.order(kind, &op.batch.wave.plan)?;
             if order.status == OrderStatus::Done || matches!(order.kind, OrderKind::Plan | OrderKind::RetireTool) {
                 return Err(self.illegal(kind, op, "belongs to no started wave and to no open order"));
             }
-            return Ok(Round::FIRST);
+            return Ok(None);
         };
         if self.wave(kind, &op.batch.wave)?.status != WaveStatus::Running {
             return Err(self.illegal(kind, op, "belongs to a wave that does not run"));
@@ -548,13 +565,14 @@ impl Step<'_> {
         if subjects.is_empty() && batch.current != Some(stage) {
             return Err(self.illegal(kind, op, format!("needs its batch to be in {stage}")));
         }
-        Ok(batch.round)
+        Ok(Some(batch))
     }
 
-    /// Counts intents without outcome where the operation belongs.
-    fn count_open(&self, op: &OpId, change: i64, irreversible: bool, failures: u32) -> Option<Part> {
-        let add = |n: u32| u32::try_from(i64::from(n).saturating_add(change)).unwrap_or(0);
-        if let Some(batch) = self.state.batches.get(&op.batch) {
+    /// Counts intents without outcome where the operation belongs: in its batch, or in its order.
+    fn count_open(&self, op: &OpId, batch: Option<&BatchState>, count: Count) -> Option<Part> {
+        let Count { open, irreversible, failures } = count;
+        let add = |n: u32| u32::try_from(i64::from(n).saturating_add(open)).unwrap_or(0);
+        if let Some(batch) = batch {
             let mut batch = batch.clone();
             batch.open = add(batch.open);
             batch.irreversible |= irreversible;
@@ -572,9 +590,12 @@ impl Step<'_> {
 
     fn started(&self, started: &Started) -> Parts {
         const KIND: &str = "started";
-        let round = self.permitted(KIND, &started.op, started.stage, &started.subjects)?;
-        let mut parts = Vec::new();
-        for key in cell_keys(&started.op, &started.subjects) {
+        let batch = self.permitted(KIND, &started.op, started.stage, &started.subjects)?;
+        let round = batch.map_or(Round::FIRST, |batch| batch.round);
+        let keys = cell_keys(&started.op, &started.subjects);
+        let mut parts = Vec::with_capacity(keys.len() + 1);
+        let mut again = false;
+        for key in keys {
             let before = self.state.cells.get(&key);
             match before.map(|c| (c.status, c.undone)) {
                 Some((CellStatus::Ended(kind), false)) if kind.is_done() => {
@@ -582,6 +603,7 @@ impl Step<'_> {
                 }
                 _ => {}
             }
+            again |= before.is_some_and(|c| c.status == CellStatus::Open);
             let cell = CellState {
                 status: CellStatus::Open,
                 stage: started.stage,
@@ -598,19 +620,18 @@ impl Step<'_> {
             };
             parts.push(Part::Cell(key, cell));
         }
-        let again = cell_keys(&started.op, &started.subjects)
-            .iter()
-            .any(|key| self.state.cells.get(key).is_some_and(|c| c.status == CellStatus::Open));
-        let change = if again { 0 } else { 1 };
-        parts.extend(self.count_open(&started.op, change, started.stage.is_irreversible(), 0));
+        let count = Count { open: if again { 0 } else { 1 }, irreversible: started.stage.is_irreversible(), failures: 0 };
+        parts.extend(self.count_open(&started.op, batch, count));
         Ok(parts)
     }
 
     fn outcome(&self, outcome: &Outcome) -> Parts {
         const KIND: &str = "outcome";
-        let mut parts = Vec::new();
+        let mut parts = Vec::with_capacity(outcome.cells.len() + 1);
         let mut failures = 0;
         let mut unknown = false;
+        let batch = self.state.batches.get(&outcome.op.batch);
+        let round = batch.map_or(Round::FIRST, |batch| batch.round);
         for CellOutcome { subject, kind } in &outcome.cells {
             let key = CellKey { subject: subject.clone(), op: outcome.op.clone() };
             let before = self.state.cells.get(&key);
@@ -633,7 +654,6 @@ impl Step<'_> {
                 failures += 1;
             }
             unknown |= *kind == OutcomeKind::Unknown;
-            let round = self.state.batches.get(&outcome.op.batch).map_or(Round::FIRST, |b| b.round);
             let ours = before.is_some_and(|c| c.applied && !c.undone) || kind.is_applied();
             let cell = CellState {
                 status: if *kind == OutcomeKind::Unknown { CellStatus::Open } else { CellStatus::Ended(*kind) },
@@ -651,8 +671,8 @@ impl Step<'_> {
             };
             parts.push(Part::Cell(key, cell));
         }
-        let change = if outcome.started.is_some() && !unknown { -1 } else { 0 };
-        parts.extend(self.count_open(&outcome.op, change, false, failures));
+        let open = if outcome.started.is_some() && !unknown { -1 } else { 0 };
+        parts.extend(self.count_open(&outcome.op, batch, Count { open, irreversible: false, failures }));
         Ok(parts)
     }
 
@@ -668,7 +688,7 @@ impl Step<'_> {
         match (verb, order) {
             ("keep-theirs" | "skip", None) => cell.status = CellStatus::Ended(OutcomeKind::Skipped),
             ("force", Some(id)) => {
-                let mut order = self.order(KIND, id)?;
+                let mut order = self.order(KIND, id)?.clone();
                 let concerned = matches!(&order.kind, OrderKind::Resolution { op: forced } if forced == op)
                     && order.status != OrderStatus::Done
                     && order.concerns.iter().any(|(_, subjects)| subject.is_none_or(|s| subjects.contains(s)));
@@ -690,11 +710,11 @@ impl Step<'_> {
     }
 
     fn aborted(&self, id: &WaveId) -> Parts {
-        let mut wave = self.wave("aborted", id)?;
+        let mut wave = self.wave("aborted", id)?.clone();
         let mut parts = Vec::new();
         for batch_id in &wave.batches {
             let batch = self.batch("aborted", batch_id)?;
-            for subject in &batch.subjects {
+            for subject in batch.subjects.iter() {
                 let Some(found) = self.state.subjects.get(subject).filter(|s| s.batch == *batch_id) else { continue };
                 let mut found = found.clone();
                 if !found.is_finished() && found.parked.is_none() {
@@ -714,14 +734,14 @@ impl Step<'_> {
 
     fn wave_ended(&self, id: &WaveId) -> Parts {
         const KIND: &str = "wave-ended";
-        let mut wave = self.wave(KIND, id)?;
+        let mut wave = self.wave(KIND, id)?.clone();
         if wave.status != WaveStatus::Running {
             return Err(self.illegal(KIND, id, "does not run"));
         }
         let mut parts = Vec::new();
         for batch_id in &wave.batches {
             let batch = self.batch(KIND, batch_id)?;
-            for subject in &batch.subjects {
+            for subject in batch.subjects.iter() {
                 let Some(found) = self.state.subjects.get(subject).filter(|s| s.batch == *batch_id) else { continue };
                 if found.parked.is_none() && !found.is_finished() {
                     return Err(self.illegal(KIND, id, format!("has subject {subject} with a stage left")));
@@ -743,7 +763,7 @@ impl Step<'_> {
         kept: &[(OpId, SubjectId)],
     ) -> Parts {
         const KIND: &str = "rolled-back";
-        let mut order = self.order(KIND, order_id)?;
+        let mut order = self.order(KIND, order_id)?.clone();
         if order.status == OrderStatus::Done {
             return Err(self.illegal(KIND, order_id, "is done already"));
         }
@@ -753,7 +773,7 @@ impl Step<'_> {
             None => false,
         };
         for id in subjects {
-            let mut subject = self.subject(KIND, id)?;
+            let mut subject = self.subject(KIND, id)?.clone();
             // The end of its wave may have freed it; there are stages to do again.
             subject.claimed |= goes_on && Some(&subject.batch) == batch_id;
             for (op, cell) in self.state.cells_of(id) {
@@ -775,13 +795,13 @@ impl Step<'_> {
             parts.push(Part::Subject(id.clone(), subject));
         }
         if let Some(id) = batch_id {
-            let mut batch = self.batch(KIND, id)?;
+            let mut batch = self.batch(KIND, id)?.clone();
             if round <= batch.round {
                 return Err(self.illegal(KIND, id, format!("is in round {} already", batch.round)));
             }
-            for (key, cell) in self.state.cells.iter().filter(|(key, _)| key.subject.is_none() && key.op.batch == *id) {
+            for (op, cell) in self.state.cells.of(&None).filter(|(op, _)| op.batch == *id) {
                 if cell.stage >= to {
-                    parts.push(undone(None, &key.op, cell));
+                    parts.push(undone(None, op, cell));
                 }
             }
             batch.ended = batch.ended.and_then(|ended| if ended < to { Some(ended) } else { ended_before(&batch.stages, to) });
@@ -793,7 +813,7 @@ impl Step<'_> {
             batch.halted = Some(format!("rolled back to before {to}"));
             parts.push(Part::Batch(id.clone(), batch));
             // A wave that had ended is open again: its batch has stages to do.
-            let mut wave = self.wave(KIND, &id.wave)?;
+            let mut wave = self.wave(KIND, &id.wave)?.clone();
             if wave.status == WaveStatus::Ended {
                 wave.status = WaveStatus::Running;
                 parts.push(Part::Wave(id.wave.clone(), wave));

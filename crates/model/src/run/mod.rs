@@ -5,6 +5,7 @@
 //! clock.
 
 mod apply;
+mod cells;
 mod decision;
 mod delivery;
 mod exceptions;
@@ -13,9 +14,11 @@ mod handover;
 mod next;
 mod record;
 mod state;
+mod stored;
 mod summary;
 
 pub use apply::{Illegal, apply};
+pub use cells::Cells;
 pub use decision::{Decided, Decision, DecisionId, Match, MatchVerb, Waive, list_digest};
 pub use delivery::{Delivery, DeliveryStatus};
 pub use exceptions::{EXPIRES_SOON_DAYS, ExceptionState, Exceptions, TrackException, Waiver, days_left, ends_soon};
@@ -26,8 +29,8 @@ pub use next::{
     unfinished_order,
 };
 pub use record::{
-    AuditCounts, CellOutcome, ClaimedSubject, Compared, Mark, Outcome, OutcomeKind, ParkReason, Record, Sealed, SolvedCounts,
-    Started, WaveClaim,
+    AccountCounts, AuditCounts, CellOutcome, ClaimedSubject, Compared, EntityCounts, Mark, Outcome, OutcomeKind, ParkReason,
+    Record, Sealed, SolvedCounts, Started, WaveClaim,
 };
 pub use state::{
     Acceptance, Approval, AuditState, BatchState, CellKey, CellState, CellStatus, Change, DecisionState, General, OrderState,

@@ -11,7 +11,7 @@ use crate::approval::Signed;
 use crate::digest::Digest;
 use crate::finding::Severity;
 use crate::operation::{Stage, Track};
-use crate::plan::{OrderKind, WaveRef};
+use crate::plan::{OrderKind, PlanForecast, WaveRef};
 use crate::roster::Presence;
 use crate::{AttrName, BatchId, EntityId, FindingId, OpId, PlanId, Round, Side, StableId, StateId, SubjectId, WaveId};
 
@@ -212,6 +212,33 @@ pub struct AuditCounts {
     pub severe: u64,
 }
 
+/// Accounts in one store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountCounts {
+    /// In scope, without the tool's own.
+    pub accounts: u64,
+    /// Of these, let in on some path, or it could not be told that they are not.
+    pub open: u64,
+    /// Of these, with credential material.
+    pub credentials: u64,
+    /// Of these, of protected identities: no wave takes them.
+    pub protected: u64,
+}
+
+/// What an audit saw of one entity: everybody, not only those with a finding.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EntityCounts {
+    /// The entity; `None`: of no entity.
+    pub entity: Option<EntityId>,
+    /// In the shared store.
+    pub shared: AccountCounts,
+    /// In the independent directory.
+    pub independent: AccountCounts,
+    /// People who are there (active, on leave) and have an account in the shared store, but none that lets them in in the
+    /// independent directory.
+    pub unmoved: u64,
+}
+
 /// Findings that are gone: earlier audits had them, the last complete one has not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SolvedCounts {
@@ -275,6 +302,9 @@ pub enum Record {
         /// Against the audits before; `None`: it judged another day and compares nothing.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         compared: Option<Compared>,
+        /// Accounts by entity; `None`: a version wrote this that did not count them, which is not the same as none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        entities: Option<Vec<EntityCounts>>,
     },
     /// A plan was made.
     PlanRecorded {
@@ -292,6 +322,9 @@ pub enum Record {
         report: Option<Digest>,
         /// It can be run.
         executable: bool,
+        /// When its waves can be through; `None`: a version wrote this that did not keep it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        forecast: Option<PlanForecast>,
     },
     /// Another order was made: a rollback, a forced resolution, a credential issued again.
     OrderRecorded {
@@ -684,23 +717,5 @@ impl Record {
     /// Whether this version understands a kind.
     pub fn knows(kind: &str) -> bool {
         KINDS.contains(&kind)
-    }
-
-    /// The kind and the body as stored.
-    pub fn to_parts(&self) -> Result<(String, String), serde_json::Error> {
-        match serde_json::to_value(self)? {
-            serde_json::Value::Object(mut object) => {
-                let kind = object.get("kind").and_then(|k| k.as_str()).unwrap_or_default().to_owned();
-                let body = object.remove("body").unwrap_or_else(|| serde_json::Value::Object(serde_json::Map::new()));
-                Ok((kind, body.to_string()))
-            }
-            _ => Err(serde::ser::Error::custom("a record is an object")),
-        }
-    }
-
-    /// Reads a record back from its kind and body.
-    pub fn from_parts(kind: &str, body: &str) -> Result<Self, serde_json::Error> {
-        let body: serde_json::Value = serde_json::from_str(body)?;
-        serde_json::from_value(serde_json::json!({ "kind": kind, "body": body }))
     }
 }

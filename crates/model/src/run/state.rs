@@ -4,18 +4,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::cells::Cells;
 use super::decision::{Decision, DecisionId};
 use super::delivery::Delivery;
 use super::gate::{GateKind, GateScope, Observation, Observed};
-use super::record::{Compared, OutcomeKind, ParkReason};
+use super::record::{AuditCounts, Compared, EntityCounts, OutcomeKind, ParkReason};
 use crate::approval::Signed;
 use crate::digest::Digest;
 use crate::operation::{Stage, Track};
-use crate::plan::{OrderKind, WaveRef};
+use crate::plan::{OrderKind, PlanForecast, WaveRef};
 use crate::policy::Capabilities;
 use crate::{BatchId, EntityId, OpId, PlanId, Round, Side, StableId, StateId, SubjectId, WaveId};
 
@@ -128,8 +130,8 @@ impl SubjectState {
 pub struct BatchState {
     /// The first of its wave.
     pub canary: bool,
-    /// Its subjects.
-    pub subjects: Vec<SubjectId>,
+    /// Its subjects. They never change, and each record about one of them makes a new state of its batch.
+    pub subjects: Arc<[SubjectId]>,
     /// The stages that apply to any of them, in order.
     pub stages: Vec<Stage>,
     /// The stage that it is in.
@@ -241,6 +243,9 @@ pub struct OrderState {
     pub report: Option<Digest>,
     /// Operations that the last rehearsal saw refused, of how many; `None`: not rehearsed.
     pub rehearsed: Option<(u64, u64)>,
+    /// When its waves can be through (plans).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forecast: Option<PlanForecast>,
 }
 
 /// One approval.
@@ -299,10 +304,13 @@ pub struct AuditState {
     /// Subjects by entity and presence.
     pub subjects: Vec<(String, String, u64)>,
     /// Counts of findings.
-    pub counts: Vec<super::record::AuditCounts>,
+    pub counts: Vec<AuditCounts>,
     /// Against the audits before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compared: Option<Compared>,
+    /// Accounts by entity; `None`: not counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entities: Option<Vec<EntityCounts>>,
 }
 
 /// What is true of the whole state.
@@ -447,7 +455,7 @@ pub struct RunState {
     pub(super) waves: BTreeMap<WaveId, WaveState>,
     pub(super) batches: BTreeMap<BatchId, BatchState>,
     pub(super) subjects: BTreeMap<SubjectId, SubjectState>,
-    pub(super) cells: BTreeMap<CellKey, CellState>,
+    pub(super) cells: Cells,
     pub(super) gates: BTreeMap<(GateKind, GateScope), Observed>,
     pub(super) accepted: BTreeMap<u64, Acceptance>,
     pub(super) decisions: BTreeMap<DecisionId, DecisionState>,
@@ -480,7 +488,7 @@ impl RunState {
             Part::Wave(id, wave) => drop(self.waves.insert(id, wave)),
             Part::Batch(id, batch) => drop(self.batches.insert(id, batch)),
             Part::Subject(id, subject) => drop(self.subjects.insert(id, subject)),
-            Part::Cell(key, cell) => drop(self.cells.insert(key, cell)),
+            Part::Cell(key, cell) => self.cells.insert(key, cell),
             Part::Gate(gate, scope, observed) => drop(self.gates.insert((gate, scope), observed)),
             Part::Acceptance(seq, acceptance) => drop(self.accepted.insert(seq, acceptance)),
             Part::Decision(id, decision) => {
@@ -526,23 +534,18 @@ impl RunState {
     }
 
     /// All cells.
-    pub fn cells(&self) -> &BTreeMap<CellKey, CellState> {
+    pub fn cells(&self) -> &Cells {
         &self.cells
     }
 
     /// One cell.
     pub fn cell(&self, op: &OpId, subject: Option<&SubjectId>) -> Option<&CellState> {
-        self.cells.get(&CellKey { subject: subject.cloned(), op: op.clone() })
+        self.cells.find(op, &subject.cloned())
     }
 
     /// A subject's cells in all waves and orders: its timeline, in the order of operation ids.
     pub fn cells_of<'a>(&'a self, subject: &SubjectId) -> impl Iterator<Item = (&'a OpId, &'a CellState)> + use<'a> {
-        let wanted = Some(subject.clone());
-        let first = CellKey { subject: wanted.clone(), op: OpId::new(BatchId::new(WaveId::new(PlanId::new(""), ""), ""), 0) };
-        self.cells
-            .range((Bound::Included(first), Bound::Unbounded))
-            .take_while(move |(key, _)| key.subject == wanted)
-            .map(|(key, cell)| (&key.op, cell))
+        self.cells.of(&Some(subject.clone()))
     }
 
     /// Whether its wave has begun nothing with a subject yet, or has undone all of it: another wave may take it then.
@@ -673,7 +676,7 @@ impl RunState {
         parts.extend(self.waves.iter().map(|(k, v)| Part::Wave(k.clone(), v.clone())));
         parts.extend(self.batches.iter().map(|(k, v)| Part::Batch(k.clone(), v.clone())));
         parts.extend(self.subjects.iter().map(|(k, v)| Part::Subject(k.clone(), v.clone())));
-        parts.extend(self.cells.iter().map(|(k, v)| Part::Cell(k.clone(), v.clone())));
+        parts.extend(self.cells.iter().map(|(key, cell)| Part::Cell(key, cell.clone())));
         parts.extend(self.gates.iter().map(|((g, s), v)| Part::Gate(*g, s.clone(), v.clone())));
         parts.extend(self.accepted.iter().map(|(k, v)| Part::Acceptance(*k, v.clone())));
         parts.extend(self.decisions.iter().map(|(k, v)| Part::Decision(*k, v.clone())));

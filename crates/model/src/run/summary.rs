@@ -197,10 +197,10 @@ impl Summary {
     }
 
     fn knows(&self, id: &BatchId) -> bool {
-        self.waves.get(&id.wave).is_some_and(|wave| wave.batches.contains_key(&id.batch))
+        self.waves.get(&id.wave).is_some_and(|wave| wave.batches.contains_key(id.batch.as_str()))
     }
 
     fn batch(&mut self, id: &BatchId) -> &mut BatchSummary {
-        self.waves.entry(id.wave.clone()).or_default().batches.entry(id.batch.clone()).or_default()
+        self.waves.entry(id.wave.clone()).or_default().batches.entry(id.batch.to_string()).or_default()
     }
 }

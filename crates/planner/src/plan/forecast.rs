@@ -6,11 +6,12 @@ use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use untether_model::EntityId;
 use untether_model::operation::Stage;
+use untether_model::plan::{EntityForecast, WaveForecast};
 
 use super::Inputs;
 use super::candidate::{Candidate, today};
 use super::write::{Written, WrittenWave};
-use crate::report::{EntityForecast, Note, PlanningReport, Reason, Remark, ReportLine, WaveForecast};
+use crate::report::{Note, PlanningReport, Reason, Remark, ReportLine};
 use crate::source::{PlanError, Sink};
 
 /// Streams the report's lines and returns its figures.
@@ -99,6 +100,7 @@ fn waves(inputs: &Inputs<'_>, written: &Written) -> Result<Vec<WaveForecast>, Pl
         out.push(WaveForecast {
             wave: wave.reference.name.clone(),
             subjects: wave.reference.subjects,
+            entities: wave.by_entity.clone(),
             operations: wave.reference.operations,
             writing_seconds,
             canary_seconds,
@@ -127,13 +129,13 @@ fn writing(wave: &WrittenWave, rate: f64) -> u64 {
 
 fn entities(inputs: &Inputs<'_>, candidates: &[Candidate], written: &Written, waves: &[WaveForecast]) -> Vec<EntityForecast> {
     let mut planned: BTreeMap<&EntityId, u64> = BTreeMap::new();
-    let mut waiting: BTreeMap<&EntityId, u64> = BTreeMap::new();
+    let mut waiting: BTreeMap<&EntityId, BTreeMap<String, u64>> = BTreeMap::new();
     for candidate in candidates {
         let Some(entity) = &candidate.entity else { continue };
         match candidate.out.as_ref().map(|o| o.reason) {
             None => *planned.entry(entity).or_default() += 1,
             Some(Reason::Finished | Reason::Protected | Reason::Tool) => {}
-            Some(_) => *waiting.entry(entity).or_default() += 1,
+            Some(reason) => *waiting.entry(entity).or_default().entry(reason.as_str().to_owned()).or_default() += 1,
         }
     }
     inputs
@@ -145,11 +147,13 @@ fn entities(inputs: &Inputs<'_>, candidates: &[Candidate], written: &Written, wa
             let earliest_end = ends.max();
             let zone = entity.zone().unwrap_or(jiff::tz::TimeZone::UTC);
             let day = |at: Timestamp| untether_model::time::local_day(&zone, at);
-            let overdue = entity.deadline.is_some_and(|d| waiting.contains_key(id) && today(inputs, Some(id)) > d);
+            let reasons = waiting.get(id).cloned().unwrap_or_default();
+            let overdue = entity.deadline.is_some_and(|d| !reasons.is_empty() && today(inputs, Some(id)) > d);
             EntityForecast {
                 entity: id.clone(),
                 planned: planned.get(id).copied().unwrap_or(0),
-                waiting: waiting.get(id).copied().unwrap_or(0),
+                waiting: reasons.values().sum(),
+                reasons,
                 earliest_end,
                 deadline: entity.deadline,
                 late: overdue || earliest_end.is_some_and(|end| is_late(end, entity.deadline, day)),

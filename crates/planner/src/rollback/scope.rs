@@ -46,7 +46,7 @@ pub(super) fn resolve(inputs: &RollbackInputs<'_>) -> Result<Scope, PlanError> {
             return Err(PlanError::Request(format!("batch {batch} is in no started wave: there is nothing to roll back")));
         };
         let mut here = Vec::new();
-        for id in &found.subjects {
+        for id in found.subjects.iter() {
             match state.subjects().get(id) {
                 Some(subject) if subject.batch == batch => here.push(id.clone()),
                 Some(subject) => scope.elsewhere.push((id.clone(), subject.batch.clone())),

@@ -30,6 +30,7 @@ fn audit(world: &mut World, seq: u64) {
         subjects: Vec::new(),
         counts: Vec::new(),
         compared: None,
+        entities: None,
     };
     at(world, seq, NOW, &record);
 }

@@ -469,6 +469,7 @@ pub fn start(world: &mut World, planned: &untether_planner::Planned, kept: &Kept
             waves: planned.header.waves.clone(),
             report: None,
             executable: true,
+            forecast: None,
         },
     );
     let id = WaveId::new(plan, wave);

@@ -186,6 +186,7 @@ impl Session {
             waves: planned.header.waves.clone(),
             report: None,
             executable: planned.header.executable && errors().next().is_none(),
+            forecast: Some(planned.report.forecast()),
         })?;
         Ok(planned.id)
     }
@@ -202,7 +203,7 @@ impl Session {
         let digest = digest.ok_or_else(|| Trouble::new(format!("{wave} is in no recorded order")))?;
         let until = self.later(SignedDuration::from_hours(24 * 365));
         for by in APPROVERS.iter().take(people) {
-            let subject = Subject::Order { digest, wave: wave.wave.clone(), round, through };
+            let subject = Subject::Order { digest, wave: wave.wave.to_string(), round, through };
             self.record(&Record::Approved { signed: self.signed(by, subject, until) })?;
         }
         Ok(())

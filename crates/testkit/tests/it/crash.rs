@@ -80,7 +80,7 @@ fn settled(session: &Session) -> Settled {
         cells: state
             .cells()
             .iter()
-            .map(|(k, c)| (comparable(state, k), [done(c.status), c.applied, c.undone, c.created.is_some()]))
+            .map(|(k, c)| (comparable(state, &k), [done(c.status), c.applied, c.undone, c.created.is_some()]))
             .collect(),
         subjects: state.subjects().iter().map(|(k, s)| (k.to_string(), (s.ended, s.parked.is_some(), s.round))).collect(),
         secrets: people.filter(|p| has_secret(&p.uid, p.subject())).map(|p| p.uid.clone()).collect(),

@@ -159,7 +159,7 @@ impl Collector {
         inner.wave = Some(wave.id.clone());
         inner.begun = true;
         inner.collected.waves.push(WaveTold {
-            wave: wave.id.wave.clone(),
+            wave: wave.id.wave.to_string(),
             operations,
             begins: at,
             ends: at,

@@ -86,7 +86,7 @@ impl<'a> Play<'a> {
         self.engine = engine;
         self.journal = journal;
         let open =
-            self.engine.recorder().look(|state| state.cells().values().filter(|cell| cell.status == CellStatus::Open).count());
+            self.engine.recorder().look(|state| state.cells().iter().filter(|(_, cell)| cell.status == CellStatus::Open).count());
         self.under_way += u64::try_from(open).unwrap_or(u64::MAX);
         match self.fuse.cuts() {
             cut @ 1..=TOLD => {
@@ -165,6 +165,7 @@ impl<'a> Play<'a> {
             waves: waves.clone(),
             report: None,
             executable: true,
+            forecast: None,
         };
         self.record(recorded).await?;
         for wave in &waves {
