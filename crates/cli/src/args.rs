@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use jiff::civil::Date;
 
-pub use self::format::{Format, Lang};
+pub use self::format::{Format, Lang, ReportFormat};
 pub use self::handover::{DeliverArgs, HandoverCommand, PrintArgs, StateName, Whose};
 
 /// Leave an identity store that is shared with another company, and prove it.
@@ -118,15 +118,8 @@ pub enum Command {
     /// One-time credentials: who got and used theirs; hand over, print, issue again, expire.
     #[command(subcommand)]
     Handover(HandoverCommand),
-    /// Progress report from the journal.
-    Report {
-        /// Form.
-        #[arg(long, value_enum, default_value = "md")]
-        format: Format,
-        /// Language.
-        #[arg(long, value_enum, default_value = "en")]
-        lang: Lang,
-    },
+    /// Progress report from the journal: figures, a page to print, tables, the text that a company publishes.
+    Report(ReportArgs),
     /// What is odd in the roster files.
     #[command(subcommand)]
     Roster(RosterCommand),
@@ -142,6 +135,21 @@ pub enum Command {
         #[arg(long)]
         execute: bool,
     },
+}
+
+/// `report`.
+#[derive(Args, Debug)]
+pub struct ReportArgs {
+    /// Form.
+    #[arg(long, value_enum, default_value = "md")]
+    pub format: ReportFormat,
+    /// Language.
+    #[arg(long, value_enum, default_value = "en")]
+    pub lang: Lang,
+    /// Write files to this directory: html writes the page and every table as CSV beside it, csv every table. Without it one text
+    /// goes to standard output, of csv the table of entities.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
 }
 
 /// Which findings.

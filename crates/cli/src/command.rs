@@ -64,7 +64,7 @@ pub async fn dispatch(cli: &Cli, output: &Output) -> Result<Exit, CliError> {
         Command::Abort { wave, reason, execute } => operate::abort(config, (wave, reason), *execute, output).await,
         Command::Rollback(args) => rollback::run(config, args, output).await,
         Command::Handover(args) => handover::run(config, args, output).await,
-        Command::Report { format, lang } => report::run(config, (*format, *lang), output),
+        Command::Report(args) => report::run(config, args, output),
         Command::Roster(_) => roster::check(config, output),
         Command::State(args) => state::run(config, args, output).await,
         Command::Forget { wave, execute } => operate::forget(config, wave, *execute, output).await,

@@ -61,7 +61,7 @@ impl Output {
     /// One object with its schema; only where JSON was asked for.
     pub fn object<T: Serialize>(&self, command: &str, body: &T) {
         if self.json {
-            self.raw(&schema_line(command, body));
+            self.raw(&Self::schema_line(command, body));
         }
     }
 
@@ -85,15 +85,16 @@ impl Output {
         }
         if self.json {
             let body = serde_json::json!({ "error": error.message, "hint": error.hint, "exit": error.exit as u8 });
-            self.raw(&schema_line("error", &body));
+            self.raw(&Self::schema_line("error", &body));
         }
     }
-}
 
-fn schema_line<T: Serialize>(command: &str, body: &T) -> String {
-    let mut value = serde_json::to_value(body).unwrap_or_default();
-    if let Some(object) = value.as_object_mut() {
-        object.insert("schema".to_owned(), format!("untether.{command}/1").into());
+    /// An object with its schema, as one line.
+    pub fn schema_line<T: Serialize>(command: &str, body: &T) -> String {
+        let mut value = serde_json::to_value(body).unwrap_or_default();
+        if let Some(object) = value.as_object_mut() {
+            object.insert("schema".to_owned(), format!("untether.{command}/1").into());
+        }
+        neutral::json(&value.to_string())
     }
-    neutral::json(&value.to_string())
 }

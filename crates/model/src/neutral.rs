@@ -17,6 +17,11 @@ pub fn terminal(text: &str) -> String {
     isolated(text, visible(text, |_| None))
 }
 
+/// A value in one line of plain text, or of what is escaped afterwards (a template of a page). Line breaks become blanks.
+pub fn line(text: &str) -> String {
+    isolated(text, visible(text, |c| matches!(c, '\n' | '\r' | '\t').then_some(Plain::Instead(" "))))
+}
+
 /// Whole output for a terminal, in several lines: the last look at text whose values should have gone through [`terminal`] already.
 /// Isolates that stand there stay.
 pub fn lines(text: &str) -> String {
@@ -126,6 +131,7 @@ mod tests {
         assert_eq!(terminal("a\u{1b}[31mb\nc\u{9b}"), "a\u{fffd}[31mb\u{fffd}c\u{fffd}");
         assert_eq!(terminal("髙橋 太郎"), "髙橋 太郎");
         assert_eq!(lines("one\ntwo\u{7}"), "one\ntwo\u{fffd}");
+        assert_eq!(line("one\ntwo\u{7}\u{202e}"), "one two\u{fffd}(U+202E)");
     }
 
     #[test]

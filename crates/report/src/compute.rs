@@ -2,16 +2,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use untether_model::EntityId;
-use untether_model::plan::OrderKind;
+use untether_model::operation::Stage;
+use untether_model::plan::{OrderKind, WaveForecast};
 use untether_model::policy::{Entity, PlanPolicy, WavePolicy};
-use untether_model::run::{AuditState, RunState};
+use untether_model::run::{AuditCounts, AuditState, OrderState, RunState};
+use untether_model::{EntityId, PlanId, WaveId};
 
+use crate::groups::Groups;
 use crate::history::History;
-use crate::progress::{AcceptedGate, AuditCite, BatchProgress, PlannedWave, ProgressReport, RuleCount};
-use crate::{entity, findings};
+use crate::progress::{AuditCite, AuditPoint, FindingCount, ProgressReport, RuleCount, Totals};
+use crate::{entity, exceptions, findings, gaps, measures, orders, waves};
+
+/// Rules of which an account has at most one: an account that has one is a record that should not be there.
+pub(crate) const STATUS_RULES: [&str; 4] =
+    ["residual.departed", "residual.contract-ended", "residual.already-separated", "residual.orphan"];
 
 /// What a report is computed from.
 #[derive(Clone, Debug)]
@@ -20,10 +27,14 @@ pub struct Inputs<'a> {
     pub state: &'a RunState,
     /// What its records say beside.
     pub history: &'a History,
+    /// SHA-256 of the last record's frame, in hexadecimal, where the caller knows it.
+    pub head: Option<String>,
     /// The configured entities.
     pub entities: &'a BTreeMap<EntityId, Entity>,
     /// The configured waves: by when they are to be through.
     pub policy: Option<&'a PlanPolicy>,
+    /// The present time: what is overdue and what expires is judged by it.
+    pub now: Timestamp,
 }
 
 impl<'a> Inputs<'a> {
@@ -32,175 +43,207 @@ impl<'a> Inputs<'a> {
         self.policy.and_then(|p| p.waves.iter().find(|w| w.name == name))
     }
 
-    /// The last record's day in this time zone.
+    /// The present day in this time zone.
     pub(crate) fn today(&self, zone: &TimeZone) -> Date {
-        zone.to_datetime(self.history.head.at).date()
+        zone.to_datetime(self.now).date()
+    }
+}
+
+/// The inputs with what several figures need of them.
+pub(crate) struct Base<'a> {
+    pub inputs: &'a Inputs<'a>,
+    pub groups: Groups<'a>,
+    /// Audits that say what was there when they were made, oldest first.
+    pub audits: Vec<(u64, &'a AuditState)>,
+    /// The audit that figures of what is left rest on: the last complete one, else the last one.
+    pub basis: Option<(u64, &'a AuditState)>,
+    /// The last plan, with its record.
+    pub plan: Option<(&'a PlanId, &'a OrderState)>,
+    pub zone: TimeZone,
+}
+
+impl<'a> Base<'a> {
+    fn new(inputs: &'a Inputs<'a>, zone: &str) -> Self {
+        let all = inputs.state.audits().iter().map(|(seq, audit)| (*seq, audit));
+        let audits: Vec<(u64, &AuditState)> = all.filter(|(seq, _)| !inputs.history.other_day.contains_key(seq)).collect();
+        let complete = audits.iter().rev().find(|(_, audit)| is_complete(audit));
+        let basis = complete.or(audits.last()).copied();
+        let plans = inputs.state.orders().iter().filter(|(_, order)| matches!(order.kind, OrderKind::Plan));
+        let plan = plans.max_by_key(|(id, order)| (inputs.history.orders.get(*id), order.recorded_at));
+        let zone = TimeZone::get(zone).unwrap_or(TimeZone::UTC);
+        Self { inputs, groups: Groups::of(inputs.state, inputs.history), audits, basis, plan, zone }
     }
 
-    /// Audits that say what was there when they were made, oldest first.
-    pub(crate) fn audits(&self) -> impl Iterator<Item = (u64, &'a AuditState)> + '_ {
-        self.state.audits().iter().filter(|(seq, _)| !self.history.other_day.contains(seq)).map(|(seq, audit)| (*seq, audit))
+    /// The record by which an order was made.
+    pub fn recorded(&self, order: &PlanId) -> Option<u64> {
+        self.inputs.history.orders.get(order).map(|cite| cite.record)
     }
+
+    /// What was foreseen of a wave when it was planned.
+    pub fn forecast(&self, wave: &WaveId) -> Option<&'a WaveForecast> {
+        let order = self.inputs.state.orders().get(&wave.plan)?;
+        order.forecast.as_ref()?.waves.iter().find(|found| found.wave == wave.wave)
+    }
+
+    /// Counts by rule of what is wanted: the most that any audit found, and what is left.
+    pub fn rules(&self, wanted: impl Fn(&AuditCounts) -> bool) -> Vec<RuleCount> {
+        let names: BTreeSet<&str> =
+            self.audits.iter().flat_map(|(_, a)| &a.counts).filter(|c| wanted(c)).map(|c| c.rule.as_str()).collect();
+        names.into_iter().filter_map(|name| self.sum(name, |c| c.rule == name && wanted(c))).collect()
+    }
+
+    /// One count over several rules, under a name of its own; `None` without an audit.
+    pub fn sum(&self, name: &str, wanted: impl Fn(&AuditCounts) -> bool) -> Option<RuleCount> {
+        let count = |audit: &AuditState| audit.counts.iter().filter(|c| wanted(c)).map(|c| c.findings).sum::<u64>();
+        let (left_record, basis) = self.basis?;
+        // The first of several that found as much is the one that tells since when.
+        let most = self.audits.iter().map(|(record, audit)| (count(audit), *record)).reduce(|a, b| if b.0 > a.0 { b } else { a });
+        let (found, found_record) = most?;
+        let (left, complete) = (count(basis), is_complete(basis));
+        Some(RuleCount { rule: name.to_owned(), found, found_record, left, left_record, complete })
+    }
+}
+
+/// Whether nothing that could hold entries was missing.
+pub(crate) fn is_complete(audit: &AuditState) -> bool {
+    let missing = ["coverage.truncated", "coverage.denied", "coverage.stale"];
+    audit.complete && !audit.counts.iter().any(|c| c.findings > 0 && missing.contains(&c.rule.as_str()))
+}
+
+fn cite((record, audit): (u64, &AuditState)) -> AuditCite {
+    AuditCite { record, taken_at: audit.taken_at, complete: is_complete(audit) }
 }
 
 /// The report.
 pub fn compute(inputs: &Inputs<'_>) -> ProgressReport {
-    let zones: BTreeSet<&str> = inputs.entities.values().map(|e| e.time_zone.as_str()).collect();
-    let zone = match zones.first() {
-        Some(only) if zones.len() == 1 => (*only).to_owned(),
-        _ => "UTC".to_owned(),
-    };
+    let zone = common_zone(inputs.entities);
+    let base = Base::new(inputs, &zone);
     let mut ids: BTreeSet<EntityId> = inputs.entities.keys().cloned().collect();
-    ids.extend(inputs.state.subjects().values().map(|s| s.entity.clone()));
-    for (_, audit) in inputs.audits() {
+    ids.extend(base.groups.iter().map(|(key, _)| key.entity.clone()));
+    for (_, audit) in &base.audits {
         ids.extend(audit.subjects.iter().map(|(entity, _, _)| EntityId::new(entity.as_str())));
         let judged = audit.counts.iter().filter(|c| c.rule.starts_with("residual."));
         ids.extend(judged.map(|c| c.entity.clone().unwrap_or_else(|| EntityId::new(entity::UNASSIGNED))));
     }
+    let mut entities: Vec<_> = ids.iter().map(|id| entity::progress(&base, id)).filter(is_told).collect();
+    // Those come first whose deadline does.
+    entities.sort_by_key(|e| (e.deadline.is_none(), e.deadline));
+    let newest = base.audits.last().copied();
+    let coverage = newest.map(|(record, audit)| coverage(record, audit)).unwrap_or_default();
     ProgressReport {
+        made_at: inputs.now,
         as_of: inputs.history.head,
+        head: inputs.head.clone(),
+        gaps: gaps::gaps(&base),
+        first_audit: base.audits.first().copied().map(cite),
+        last_audit: base.basis.map(cite),
+        audits: inputs.state.audits().iter().map(|(seq, audit)| point(inputs, *seq, audit)).collect(),
+        totals: totals(&base, &entities),
+        measures: measures::measures(&base, &entities),
+        entities,
+        findings: findings::figures(&base),
+        rules: counts(&base),
+        links: base.rules(|c| c.rule.starts_with("link.")),
+        coverage,
+        planned: waves::planned(&base),
+        waves: waves::waves(&base),
+        batches: waves::batches(&base),
+        orders: orders::orders(&base),
+        exceptions: exceptions::exceptions(&base),
+        approvals: orders::approvals(&base),
+        rehearsals: inputs.history.rehearsals.clone(),
+        events: inputs.history.events.clone(),
         zone,
-        first_audit: inputs.audits().next().map(cite),
-        last_audit: inputs.audits().last().map(cite),
-        entities: ids.iter().map(|id| entity::progress(inputs, id)).collect(),
-        findings: findings::figures(inputs),
-        links: rules(inputs, |c| c.rule.starts_with("link.")),
-        coverage: rules(inputs, |c| c.rule.starts_with("coverage.")).into_iter().filter(|c| c.left > 0).collect(),
-        planned: planned(inputs),
-        batches: batches(inputs),
-        accepted: accepted(inputs),
     }
 }
 
-fn cite((record, audit): (u64, &AuditState)) -> AuditCite {
-    let missing = ["coverage.truncated", "coverage.denied", "coverage.stale"];
-    let complete = !audit.counts.iter().any(|c| c.findings > 0 && missing.contains(&c.rule.as_str()));
-    AuditCite { record, taken_at: audit.taken_at, complete }
-}
-
-/// Counts by rule of what is wanted: the most that any audit found, and what the last one found.
-pub(crate) fn rules(inputs: &Inputs<'_>, wanted: impl Fn(&untether_model::run::AuditCounts) -> bool) -> Vec<RuleCount> {
-    let mut found: BTreeMap<String, RuleCount> = BTreeMap::new();
-    let mut last = 0;
-    for (record, audit) in inputs.audits() {
-        last = record;
-        let mut sums: BTreeMap<&str, u64> = BTreeMap::new();
-        for count in audit.counts.iter().filter(|c| wanted(c)) {
-            *sums.entry(count.rule.as_str()).or_default() += count.findings;
-        }
-        for rule in found.values_mut() {
-            rule.left = 0;
-        }
-        for (rule, sum) in sums {
-            let new = RuleCount { rule: rule.to_owned(), found: 0, found_record: record, left: 0, left_record: record };
-            let count = found.entry(rule.to_owned()).or_insert(new);
-            count.left = sum;
-            if sum > count.found {
-                count.found = sum;
-                count.found_record = record;
-            }
-        }
+/// The time zone that most entities share.
+fn common_zone(entities: &BTreeMap<EntityId, Entity>) -> String {
+    let mut zones: BTreeMap<&str, usize> = BTreeMap::new();
+    for entity in entities.values() {
+        *zones.entry(&entity.time_zone).or_default() += 1;
     }
-    found.into_values().map(|rule| RuleCount { left_record: last, ..rule }).collect()
+    let most = zones.into_iter().max_by_key(|(name, n)| (*n, std::cmp::Reverse(*name)));
+    most.map_or_else(|| "UTC".to_owned(), |(name, _)| name.to_owned())
 }
 
-/// One count over several rules, under a name of its own; `None` without an audit.
-pub(crate) fn sum(
-    inputs: &Inputs<'_>,
-    name: &str,
-    wanted: impl Fn(&untether_model::run::AuditCounts) -> bool,
-) -> Option<RuleCount> {
-    let mut total: Option<RuleCount> = None;
-    for (record, audit) in inputs.audits() {
-        let sum = audit.counts.iter().filter(|c| wanted(c)).map(|c| c.findings).sum();
-        let total = total.get_or_insert(RuleCount {
-            rule: name.to_owned(),
-            found: 0,
-            found_record: record,
-            left: 0,
-            left_record: record,
-        });
-        (total.left, total.left_record) = (sum, record);
-        if sum > total.found {
-            (total.found, total.found_record) = (sum, record);
-        }
+/// Subjects of no entity are told of where there are any.
+fn is_told(entity: &crate::progress::EntityProgress) -> bool {
+    entity.id.as_str() != entity::UNASSIGNED
+        || !entity.tracks.is_empty()
+        || !entity.links.is_empty()
+        || entity.subjects.as_ref().is_some_and(|s| s.counts.values().any(|n| *n > 0))
+        || entity.accounts.is_some_and(|a| a.most > 0)
+        || entity.residual.as_ref().is_some_and(|r| r.records.found > 0)
+}
+
+/// What an audit could not look at. Here the audit is the newest one, whether it is complete or not.
+fn coverage(record: u64, audit: &AuditState) -> Vec<RuleCount> {
+    let mut sums: BTreeMap<&str, u64> = BTreeMap::new();
+    for count in audit.counts.iter().filter(|c| c.findings > 0 && c.rule.starts_with("coverage.")) {
+        *sums.entry(count.rule.as_str()).or_default() += count.findings;
     }
-    total
-}
-
-fn planned(inputs: &Inputs<'_>) -> Vec<PlannedWave> {
-    let plans = inputs.state.orders().iter().filter(|(_, order)| matches!(order.kind, OrderKind::Plan));
-    let recorded = |id| inputs.history.orders.get(id).map(|cite| cite.record);
-    let Some((plan, order)) = plans.max_by_key(|(id, order)| (recorded(*id), order.recorded_at)) else {
-        return Vec::new();
+    let complete = is_complete(audit);
+    let row = |(rule, n): (&str, u64)| RuleCount {
+        rule: rule.to_owned(),
+        found: n,
+        found_record: record,
+        left: n,
+        left_record: record,
+        complete,
     };
-    let waves = order
-        .waves
-        .iter()
-        .filter(|wave| !inputs.state.waves().contains_key(&untether_model::WaveId::new(plan.clone(), wave.name.as_str())));
-    waves
-        .map(|wave| {
-            let policy = inputs.wave(&wave.name);
-            let entities: Vec<EntityId> = match policy {
-                Some(policy) if policy.entities.is_empty() => inputs.entities.keys().cloned().collect(),
-                Some(policy) => policy.entities.clone(),
-                None => Vec::new(),
-            };
-            let of_entities = entities.iter().filter_map(|id| inputs.entities.get(id)).filter_map(|e| e.deadline).min();
-            PlannedWave {
-                plan: plan.clone(),
-                record: recorded(plan),
-                wave: wave.name.clone(),
-                subjects: wave.subjects,
-                operations: wave.operations,
-                by: policy.and_then(|p| p.deadline).or(of_entities),
-                tracks: policy.map(|p| p.tracks.clone()).unwrap_or_default(),
-                entities,
-                executable: order.executable,
-            }
+    sums.into_iter().map(row).collect()
+}
+
+fn point(inputs: &Inputs<'_>, record: u64, audit: &AuditState) -> AuditPoint {
+    let count = |wanted: &dyn Fn(&AuditCounts) -> bool| audit.counts.iter().filter(|c| wanted(c)).map(|c| c.findings).sum();
+    let accounts = audit.entities.as_ref().map(|all| {
+        all.iter().fold(untether_model::run::AccountCounts::default(), |mut sum, entity| {
+            sum.accounts += entity.shared.accounts;
+            sum.open += entity.shared.open;
+            sum.credentials += entity.shared.credentials;
+            sum.protected += entity.shared.protected;
+            sum
         })
-        .collect()
-}
-
-fn batches(inputs: &Inputs<'_>) -> Vec<BatchProgress> {
-    let state = inputs.state;
-    let mut found = Vec::new();
-    for (id, wave) in state.waves() {
-        for batch in &wave.batches {
-            let Some(b) = state.batches().get(batch) else { continue };
-            let parked = b.subjects.iter().filter_map(|s| state.subjects().get(s));
-            let parked = parked.filter(|s| s.batch == *batch && s.parked.is_some()).count();
-            found.push(BatchProgress {
-                id: batch.clone(),
-                wave: wave.status,
-                started: inputs.history.waves_started.get(id).copied(),
-                closed: inputs.history.waves_closed.get(id).copied(),
-                canary: b.canary,
-                subjects: count(b.subjects.len()),
-                parked: count(parked),
-                current: b.current,
-                ended: b.ended,
-                round: b.round.0,
-                halted: b.halted.clone(),
-                history: inputs.history.batches.get(batch).cloned().unwrap_or_default(),
-            });
-        }
+    });
+    AuditPoint {
+        audit: cite((record, audit)),
+        judged: inputs.history.other_day.get(&record).copied(),
+        records: count(&|c| c.store == "shared" && STATUS_RULES.contains(&c.rule.as_str())),
+        credentials: count(&|c| c.store == "shared" && c.rule == "residual.credential"),
+        links: count(&|c| c.rule.starts_with("link.")),
+        accounts,
     }
-    found
 }
 
-fn accepted(inputs: &Inputs<'_>) -> Vec<AcceptedGate> {
-    let all = inputs.state.accepted().iter();
-    all.map(|(record, a)| AcceptedGate {
-        record: *record,
-        at: inputs.history.written.get(record).copied(),
-        gate: a.gate,
-        scope: a.scope.to_string(),
-        by: a.signed.approver.clone(),
-        reason: a.signed.statement.reason.clone(),
-        until: a.signed.statement.not_after,
-    })
-    .collect()
+fn counts(base: &Base<'_>) -> Vec<FindingCount> {
+    let mut keys: BTreeSet<(&str, Option<&EntityId>, &str)> = BTreeSet::new();
+    for count in
+        base.audits.iter().flat_map(|(_, audit)| &audit.counts).filter(|c| c.findings > 0 && !c.rule.starts_with("coverage."))
+    {
+        keys.insert((&count.rule, count.entity.as_ref(), &count.store));
+    }
+    let row = |(rule, entity, store): (&str, Option<&EntityId>, &str)| {
+        let is_it = |c: &AuditCounts| c.rule == rule && c.entity.as_ref() == entity && c.store == store;
+        let severe = base.basis.map_or(0, |(_, audit)| audit.counts.iter().filter(|c| is_it(c)).map(|c| c.severe).sum());
+        let count = base.sum(rule, is_it)?;
+        Some(FindingCount { entity: entity.cloned(), store: store.to_owned(), count, severe })
+    };
+    keys.into_iter().filter_map(row).collect()
+}
+
+fn totals(base: &Base<'_>, entities: &[crate::progress::EntityProgress]) -> Totals {
+    let mut totals = Totals::default();
+    for (_, group) in base.groups.iter() {
+        totals.subjects += group.subjects;
+        totals.finished += group.finished;
+        totals.parked += group.parked_in_all();
+        totals.under_way += group.standing.values().sum::<u64>();
+        totals.disabled += group.stages.get(&Stage::Disable).map_or(0, |tally| tally.ended);
+    }
+    totals.planned = entities.iter().map(|e| e.outlook.planned).sum();
+    totals.unplanned = base.unplanned_in_all();
+    totals
 }
 
 /// A number of things in memory.

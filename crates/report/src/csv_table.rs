@@ -1,75 +1,72 @@
-//! The table of entities as comma-separated values, for spreadsheets.
+//! Tables as comma-separated values, for spreadsheets.
 
 use untether_model::neutral;
-use untether_model::operation::Track;
 
-use crate::progress::{EntityProgress, ProgressReport};
+use crate::table::{Cell, Table};
 use crate::words::Lang;
+
+/// Spreadsheets take a file without this mark for one in the encoding of their country.
+pub const BYTE_ORDER_MARK: &str = "\u{feff}";
 
 /// Why a table cannot be written.
 #[derive(Debug)]
-pub struct CsvError(String);
+pub struct CsvError {
+    table: &'static str,
+    cause: String,
+}
 
 impl std::fmt::Display for CsvError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "the table of entities cannot be written: {}", self.0)
+        write!(f, "the table '{}' cannot be written: {}", self.table, self.cause)
     }
 }
 
 impl std::error::Error for CsvError {}
 
-/// One row an entity; empty fields are figures that no audit has given yet.
+/// The table with its head, lines ended by CR and LF (RFC 4180), after a byte-order mark. Days are ISO 8601 and numbers plain in
+/// either language, so that spreadsheets count with them. A count that cites its record takes two columns.
 ///
 /// # Errors
 /// Only where a row cannot be written into memory.
-pub fn entity_csv(report: &ProgressReport, lang: Lang) -> Result<String, CsvError> {
-    let failed = |e: csv::Error| CsvError(e.to_string());
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    let mut header: Vec<&str> = vec![
-        lang.pick("会社", "entity"),
-        lang.pick("名称", "name"),
-        lang.pick("分離期限", "deadline"),
-        lang.pick("期限超過", "overdue"),
-    ];
-    let tracks = [Track::Migrate, Track::Retire, Track::Finish, Track::Keep];
-    header.extend(tracks.map(|track| lang.track(track)));
-    header.extend([
-        lang.pick("完了", "finished"),
-        lang.pick("一時保留", "parked"),
-        lang.pick("残存レコード", "records left"),
-        lang.pick("残存認証情報", "credentials left"),
-        lang.pick("残存連携", "links left"),
-        lang.pick("監査の記録番号", "audit record"),
-        lang.pick("台帳の記録番号", "ledger record"),
-    ]);
-    writer.write_record(&header).map_err(failed)?;
-    for entity in &report.entities {
-        writer.write_record(row(report, entity, (lang, &tracks))).map_err(failed)?;
+pub fn csv(table: &Table, (lang, zone): (Lang, &str)) -> Result<String, CsvError> {
+    let failed = |cause: String| CsvError { table: table.name, cause };
+    let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
+    let cited: Vec<bool> =
+        (0..table.columns.len()).map(|at| table.rows.iter().any(|row| matches!(row.get(at), Some(Cell::Cited(..))))).collect();
+    let mut head = Vec::new();
+    for (column, cited) in table.columns.iter().zip(&cited) {
+        head.push(column.name.clone());
+        if *cited {
+            head.push(match lang {
+                Lang::Ja => format!("{}の記録番号", column.name),
+                Lang::En => format!("{}: record", column.name),
+            });
+        }
     }
-    let bytes = writer.into_inner().map_err(|e| CsvError(e.to_string()))?;
-    String::from_utf8(bytes).map_err(|e| CsvError(e.to_string()))
+    writer.write_record(&head).map_err(|e| failed(e.to_string()))?;
+    for row in &table.rows {
+        let mut fields = Vec::with_capacity(head.len());
+        for (cell, cited) in row.iter().zip(&cited) {
+            fields.push(field(cell, (lang, zone)));
+            if *cited {
+                fields.push(if let Cell::Cited(_, record) = cell { record.to_string() } else { String::new() });
+            }
+        }
+        writer.write_record(&fields).map_err(|e| failed(e.to_string()))?;
+    }
+    let bytes = writer.into_inner().map_err(|e| failed(e.to_string()))?;
+    let text = String::from_utf8(bytes).map_err(|e| failed(e.to_string()))?;
+    Ok(format!("{BYTE_ORDER_MARK}{text}"))
 }
 
-fn row(report: &ProgressReport, entity: &EntityProgress, (lang, tracks): (Lang, &[Track])) -> Vec<String> {
-    let name = lang.pick(&entity.name_ja, &entity.name);
-    let mut row = vec![
-        neutral::cell(entity.id.as_str()),
-        neutral::cell(name),
-        entity.deadline.map(|day| day.to_string()).unwrap_or_default(),
-        lang.pick(if entity.overdue { "超過" } else { "" }, if entity.overdue { "yes" } else { "no" }).to_owned(),
-    ];
-    for track in tracks {
-        let found = entity.tracks.iter().find(|t| t.track == *track);
-        row.push(found.map_or(0, |t| t.subjects).to_string());
+fn field(cell: &Cell, (lang, zone): (Lang, &str)) -> String {
+    match cell {
+        Cell::Empty => String::new(),
+        Cell::Unknown => lang.unknown().to_owned(),
+        Cell::Words(text) | Cell::Mark(_, text) | Cell::Foreign(text) | Cell::Id(text) => neutral::cell(text),
+        Cell::Count(n) | Cell::Record(n) | Cell::Cited(n, _) => n.to_string(),
+        Cell::Days(n) => n.to_string(),
+        Cell::Day(day) => day.to_string(),
+        Cell::Time(at) => Lang::En.time(*at, zone),
     }
-    row.push(entity.tracks.iter().map(|t| t.finished).sum::<u64>().to_string());
-    row.push(entity.tracks.iter().map(|t| t.parked).sum::<u64>().to_string());
-    let residual = entity.residual.as_ref();
-    row.push(residual.map(|r| r.records.left.to_string()).unwrap_or_default());
-    row.push(residual.map(|r| r.credentials.left.to_string()).unwrap_or_default());
-    let links: u64 = entity.links.iter().map(|l| l.left).sum();
-    row.push(report.last_audit.map(|_| links.to_string()).unwrap_or_default());
-    row.push(report.last_audit.map(|a| a.record.to_string()).unwrap_or_default());
-    row.push(report.as_of.record.to_string());
-    row
 }

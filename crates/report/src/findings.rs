@@ -12,7 +12,7 @@ use untether_model::policy::today;
 use untether_model::run::{DecisionId, ExceptionState, Exceptions, ends_soon};
 use untether_model::{FindingId, SubjectId};
 
-use crate::compute::Inputs;
+use crate::compute::Base;
 
 /// Findings of all rules, as of the last audit and the decisions until the last record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -84,18 +84,19 @@ pub enum EndingWhat {
 }
 
 /// The figures; `None` without an audit.
-pub(crate) fn figures(inputs: &Inputs<'_>) -> Option<FindingFigures> {
-    let (record, audit) = inputs.audits().last()?;
+pub(crate) fn figures(base: &Base<'_>) -> Option<FindingFigures> {
+    let inputs = base.inputs;
+    let (record, audit) = *base.audits.last()?;
     let mut rules: BTreeMap<&str, RuleStand> = BTreeMap::new();
     for count in &audit.counts {
         rules.entry(&count.rule).or_default().open += count.findings;
     }
-    let compared = inputs.audits().filter_map(|(seq, audit)| Some((seq, audit.compared.as_ref()?))).last();
+    let compared = base.audits.iter().rev().find_map(|(seq, audit)| Some((*seq, audit.compared.as_ref()?)));
     for count in compared.iter().flat_map(|(_, compared)| &compared.solved) {
         rules.entry(&count.rule).or_default().solved += count.findings;
     }
     let exceptions = Exceptions::of(inputs.state);
-    let now = inputs.history.head.at;
+    let now = inputs.now;
     let mut ending = Vec::new();
     for (id, waiver) in exceptions.waivers.iter().filter(|(_, w)| w.now.is_some()) {
         let (day, until) = (today(inputs.entities, waiver.waive.entity.as_ref(), now), waiver.waive.until);

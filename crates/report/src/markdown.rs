@@ -8,14 +8,23 @@ use untether_model::run::ExceptionState;
 use crate::findings::EndingWhat;
 use crate::history::BatchEventKind;
 use crate::progress::{
-    BatchProgress, EntityProgress, Milestone, MilestoneState, ProgressReport, Residual, RuleCount, StageCount, TrackProgress,
+    BatchProgress, EntityProgress, Milestone, MilestoneState, ProgressReport, Residual, RuleCount, StageCount, Standing,
+    TrackProgress,
 };
+use crate::table::Cell;
+use crate::tables::Book;
 use crate::words::Lang;
+
+/// Batches whose history is told; the table of events has all of them.
+const HISTORIES: usize = 200;
+/// Approvals that are listed, the newest first; the table has all of them.
+const APPROVALS: usize = 50;
 
 /// Writes the report.
 pub fn markdown(report: &ProgressReport, lang: Lang) -> String {
     let mut page = Page { text: String::new(), lang, report };
     page.head();
+    page.gaps();
     page.line(&format!("## {}\n", lang.pick("1. 会社別の進捗", "1. Progress by entity")));
     for entity in &report.entities {
         page.entity(entity);
@@ -23,7 +32,8 @@ pub fn markdown(report: &ProgressReport, lang: Lang) -> String {
     page.links();
     page.planned();
     page.batches();
-    page.accepted();
+    page.exceptions();
+    page.approvals();
     page.coverage();
     page.text
 }
@@ -53,31 +63,33 @@ impl Page<'_> {
                 .pick("共有認証基盤からの分離に関する進捗報告", "Separation from the shared identity store: progress report")
         ));
         self.line(&match self.lang {
-            Lang::Ja => format!("{at}現在（{}、台帳の記録番号 {} まで）。", report.zone, report.as_of.record),
+            Lang::Ja => format!("{at}現在（{}、記録簿の記録番号 {} まで）。", report.zone, report.as_of.record),
             Lang::En => format!("As of {at} ({}), record {} of the ledger.", report.zone, report.as_of.record),
         });
-        let audit = report.last_audit.map(|audit| (self.time(audit.taken_at), audit));
-        self.line(&match (self.lang, audit) {
-            (Lang::Ja, Some((at, audit))) => format!(
-                "残存件数は {at} の監査（記録番号 {}）によります。{}",
-                audit.record,
-                if audit.complete {
-                    ""
-                } else {
-                    "この監査では読み取れなかった範囲があり、件数は下限です。"
-                }
-            ),
-            (Lang::En, Some((at, audit))) => format!(
-                "What is left is as the audit of {at} (record {}) found it.{}",
-                audit.record,
-                if audit.complete { "" } else { " That audit could not read everything: its counts are lower bounds." }
-            ),
-            (Lang::Ja, None) => "監査は未実施です。残存件数は不明であり、残存なしを意味しません。".to_owned(),
-            (Lang::En, None) => {
-                "There has been no audit: what is left is not known, which does not mean that nothing is.".to_owned()
-            }
-        });
+        if let Some(audit) = report.last_audit {
+            let at = self.time(audit.taken_at);
+            self.line(&match self.lang {
+                Lang::Ja => format!("残存件数は {at} の監査（記録番号 {}）によります。", audit.record),
+                Lang::En => format!("What is left is as the audit of {at} (record {}) found it.", audit.record),
+            });
+        }
         self.findings();
+        self.line("");
+    }
+
+    /// What is missing, before anything else.
+    fn gaps(&mut self) {
+        if self.report.gaps.is_empty() {
+            return;
+        }
+        self.line(self.lang.pick(
+            "**この報告に欠けている情報（「なし」を意味しません）**\n",
+            "**Missing from this report (missing does not mean none)**\n",
+        ));
+        for gap in &self.report.gaps {
+            let line = self.lang.gap(gap);
+            self.line(&format!("- {line}"));
+        }
         self.line("");
     }
 
@@ -85,17 +97,7 @@ impl Page<'_> {
     fn findings(&mut self) {
         let (lang, report) = (self.lang, self.report);
         let Some(found) = &report.findings else { return };
-        let solved = found.solved_record.map_or_else(|| "—".to_owned(), |record| record.to_string());
-        self.line(&match lang {
-            Lang::Ja => format!(
-                "\n検出事項：未対応 {}件、許容中 {}件（記録番号 {}）、解消済み {}件（記録番号 {solved}）。",
-                found.open, found.waived, found.record, found.solved
-            ),
-            Lang::En => format!(
-                "\nFindings: {} open, {} waived (record {}), {} solved (record {solved}).",
-                found.open, found.waived, found.record, found.solved
-            ),
-        });
+        self.line(&format!("\n{}", lang.stand(found)));
         if found.ending.is_empty() {
             return;
         }
@@ -134,6 +136,7 @@ impl Page<'_> {
             Some(day) => self.line(&format!("{}{}{late}", lang.pick("分離期限：", "Deadline: "), lang.day(day))),
             None => self.line(lang.pick("分離期限：未設定", "Deadline: none set")),
         }
+        self.outlook(entity);
         if let Some(subjects) = entity.subjects.as_ref().filter(|s| !s.counts.is_empty()) {
             let counts: Vec<String> =
                 subjects.counts.iter().map(|(p, n)| format!("{} {}", plain(lang.presence(p)), lang.count(*n))).collect();
@@ -152,6 +155,7 @@ impl Page<'_> {
         }
         self.line("");
         self.tracks(&entity.tracks);
+        self.accounts(entity);
         self.residual(entity.residual.as_ref());
         if !entity.links.is_empty() {
             self.line(&format!("{}\n", lang.pick("アカウント単位の連携：", "Links of single accounts:")));
@@ -174,6 +178,25 @@ impl Page<'_> {
         }
     }
 
+    /// When the entity will be through, and what that rests on.
+    fn outlook(&mut self, entity: &EntityProgress) {
+        let lang = self.lang;
+        let outlook = &entity.outlook;
+        let standing = lang.standing(outlook.standing);
+        let day = outlook.day.filter(|_| outlook.standing != Standing::Done).map(|day| lang.exact_day(day));
+        self.line(&match (lang, day) {
+            (Lang::Ja, Some(day)) => format!("見通し：{standing}（予定分の完了見込み {day}）"),
+            (Lang::En, Some(day)) => format!("Outlook: {standing} (what is scheduled: {day})"),
+            (_, None) => format!("{}{standing}", lang.pick("見通し：", "Outlook: ")),
+        });
+        for basis in &outlook.basis {
+            self.line(&format!("- {}", lang.basis(basis)));
+        }
+        for missing in &outlook.missing {
+            self.line(&format!("- {}", lang.missing(missing)));
+        }
+    }
+
     fn tracks(&mut self, tracks: &[TrackProgress]) {
         if tracks.is_empty() {
             return;
@@ -193,6 +216,22 @@ impl Page<'_> {
         self.line("");
     }
 
+    fn accounts(&mut self, entity: &EntityProgress) {
+        let lang = self.lang;
+        let Some(accounts) = &entity.accounts else { return };
+        let shared = &accounts.shared;
+        self.line(&match lang {
+            Lang::Ja => format!(
+                "- 共有ストアのアカウント：{}件（記録番号 {}。うち利用できる状態 {}件、認証情報あり {}件。最多時 {}件、記録番号 {}）",
+                shared.accounts, accounts.record, shared.open, shared.credentials, accounts.most, accounts.most_record
+            ),
+            Lang::En => format!(
+                "- Accounts in the shared store: {} (record {}; {} of them open, {} with credentials; {} at most, record {})",
+                shared.accounts, accounts.record, shared.open, shared.credentials, accounts.most, accounts.most_record
+            ),
+        });
+    }
+
     fn residual(&mut self, residual: Option<&Residual>) {
         let lang = self.lang;
         let Some(residual) = residual else {
@@ -203,8 +242,8 @@ impl Page<'_> {
             return;
         };
         for (count, ja, en) in [
-            (&residual.records, "共有ストアに残るアカウント", "Records left in the shared store"),
-            (&residual.credentials, "認証情報が残るアカウント", "Records with credentials left"),
+            (&residual.records, "本来残るべきでないレコード", "Records that should be gone"),
+            (&residual.credentials, "うち認証情報が残るもの", "Of these with credentials"),
         ] {
             self.line(&match lang {
                 Lang::Ja => format!(
@@ -237,7 +276,7 @@ impl Page<'_> {
                 r.rule,
                 r.found,
                 r.found_record,
-                r.gone(),
+                r.gone().map_or_else(|| self.lang.unknown().to_owned(), |n| n.to_string()),
                 r.left,
                 r.left_record
             );
@@ -258,10 +297,13 @@ impl Page<'_> {
             }),
             (Some(_), false) => {
                 let found: u64 = report.links.iter().map(|l| l.found).sum();
-                let cut: u64 = report.links.iter().map(RuleCount::gone).sum();
-                self.line(&match lang {
-                    Lang::Ja => format!("検出 {found}件のうち {cut}件を切断、残り {}件。\n", found.saturating_sub(cut)),
-                    Lang::En => format!("Found {found}, cut {cut}, left {}.\n", found.saturating_sub(cut)),
+                let left: u64 = report.links.iter().map(|l| l.left).sum();
+                let gone: Option<u64> = report.links.iter().map(RuleCount::gone).sum();
+                self.line(&match (lang, gone) {
+                    (Lang::Ja, Some(cut)) => format!("検出 {found}件のうち {cut}件を切断、残り {left}件。\n"),
+                    (Lang::En, Some(cut)) => format!("Found {found}, cut {cut}, left {left}.\n"),
+                    (Lang::Ja, None) => format!("検出 {found}件、残り {left}件以上。切断の件数は未確認。\n"),
+                    (Lang::En, None) => format!("Found {found}, left {left} at least; how many were cut is not known.\n"),
                 });
                 self.rules(&report.links);
             }
@@ -317,27 +359,24 @@ impl Page<'_> {
             "| Batch | Wave | Subjects | Parked | Stage ended | Round | Started (record) |",
         ));
         self.line("|---|---|---:|---:|---|---:|---|");
-        for batch in &self.report.batches {
+        for batch in self.report.batches.iter().take(HISTORIES) {
             let row = self.batch_row(batch);
             self.line(&row);
         }
         self.line("");
-        for batch in &self.report.batches {
+        let book = Book { report: self.report, lang };
+        for batch in self.report.batches.iter().take(HISTORIES) {
             for event in &batch.history {
-                let what = match (&event.what, lang) {
-                    (BatchEventKind::Began { .. }, _) => continue,
-                    (BatchEventKind::Ended { stage }, Lang::Ja) => format!("{}【完了】", lang.stage(*stage)),
-                    (BatchEventKind::Ended { stage }, Lang::En) => format!("{stage} ended"),
-                    (BatchEventKind::Halted { reason }, Lang::Ja) => format!("停止：{}", plain(reason)),
-                    (BatchEventKind::Halted { reason }, Lang::En) => format!("halted: {}", plain(reason)),
-                    (BatchEventKind::Resumed { by, reason }, Lang::Ja) => format!("再開（{}）：{}", plain(by), plain(reason)),
-                    (BatchEventKind::Resumed { by, reason }, Lang::En) => format!("resumed by {}: {}", plain(by), plain(reason)),
-                    (BatchEventKind::RolledBack { to, subjects, round }, Lang::Ja) => {
-                        format!("切戻し：{subjects}件を「{}」の前の状態に復元（第{round}回へ）", lang.stage(*to))
-                    }
-                    (BatchEventKind::RolledBack { to, subjects, round }, Lang::En) => {
-                        format!("{subjects} subjects rolled back to before {to}, now in round {round}")
-                    }
+                let what = match &event.what {
+                    BatchEventKind::Began { .. } => continue,
+                    BatchEventKind::Ended { stage } => match lang {
+                        Lang::Ja => format!("{}【完了】", lang.stage(*stage)),
+                        Lang::En => format!("{stage} ended"),
+                    },
+                    other => match book.event(other) {
+                        Cell::Foreign(text) | Cell::Words(text) => plain(&text),
+                        _ => continue,
+                    },
                 };
                 let at = self.time(event.cite.at);
                 let (id, record) = (plain(&batch.id.to_string()), event.cite.record);
@@ -357,31 +396,68 @@ impl Page<'_> {
         let canary = if batch.canary { lang.pick("（先行）", " (canary)") } else { "" };
         let mut status = lang.wave(batch.wave).to_owned();
         if let Some(reason) = &batch.halted {
-            let _ = write!(status, "{}{}", lang.pick("、停止中：", ", halted: "), plain(reason));
+            let _ = write!(status, "{}{}", lang.pick("、停止中：", ", halted: "), plain(&lang.said(reason)));
         }
         let id = plain(&batch.id.to_string());
         format!("| {id}{canary} | {status} | {} | {} | {ended} | {} | {started} |", batch.subjects, batch.parked, batch.round)
     }
 
-    fn accepted(&mut self) {
+    fn exceptions(&mut self) {
         let lang = self.lang;
-        if self.report.accepted.is_empty() {
+        if self.report.exceptions.is_empty() {
             return;
         }
-        self.line(&format!("## {}\n", lang.pick("5. 責任者の承認により通過した確認項目", "5. Gates passed on a person's word")));
+        self.line(&format!("## {}\n", lang.pick("5. 例外（承認・保留・保存）と期限", "5. Exceptions and their expiry")));
         self.line(lang.pick(
-            "確認が取れたものではなく、記名者の責任で通過を認めたものです。\n",
-            "They were not seen to pass: the people named answer for going on.\n",
+            "確認が取れたものではなく、記名者の責任で進めることを認めたもの、または対象外としているものです。\n",
+            "They were not seen to be in order: the people named answer for going on, or they are kept out.\n",
         ));
-        for gate in &self.report.accepted {
-            let until = self.time(gate.until);
-            let (scope, by, reason) = (plain(&gate.scope), plain(&gate.by), plain(&gate.reason));
+        let book = Book { report: self.report, lang };
+        for (e, row) in self.report.exceptions.iter().zip(book.exceptions().rows) {
+            let text = |at: usize| match row.get(at) {
+                Some(Cell::Foreign(text) | Cell::Words(text) | Cell::Id(text) | Cell::Mark(_, text)) => plain(text),
+                _ => String::new(),
+            };
+            let record = e.record.map(|n| lang.record(n));
+            let record = record.unwrap_or_else(|| lang.pick("設定", "configuration").to_owned());
+            let (remaining, kind, about, by, reason) = (text(1), text(2), text(3), text(5), text(6));
             self.line(&match lang {
                 Lang::Ja => {
-                    format!("- {}（{scope}）：{by}、{until}まで有効、理由：{reason}（記録番号 {}）", gate.gate, gate.record)
+                    format!("- {}【{remaining}】{kind}\n  {about}、{by}、理由：{reason}（{record}）", lang.exact_day(e.until))
                 }
+                Lang::En => format!("- {} [{remaining}] {kind}\n  {about}, {by}, because: {reason} ({record})", e.until),
+            });
+        }
+        self.line("");
+    }
+
+    fn approvals(&mut self) {
+        let lang = self.lang;
+        if self.report.approvals.is_empty() && self.report.rehearsals.is_empty() {
+            return;
+        }
+        self.line(&format!("## {}\n", lang.pick("6. 予行と承認", "6. Rehearsals and approvals")));
+        for r in &self.report.rehearsals {
+            let (at, record) = (self.time(r.cite.at), lang.record(r.cite.record));
+            self.line(&match lang {
+                Lang::Ja => {
+                    format!("- {at} 予行：計画 {}、操作 {}件のうち拒否の見込み {}件（{record}）", r.plan, r.operations, r.refused)
+                }
+                Lang::En => format!(
+                    "- {at} rehearsal of plan {}: {} of {} operations would be refused ({record})",
+                    r.plan, r.refused, r.operations
+                ),
+            });
+        }
+        for a in self.report.approvals.iter().take(APPROVALS) {
+            let at = a.at.map(|at| self.time(at)).unwrap_or_default();
+            let through = a.through.map(|stage| lang.stage(stage)).unwrap_or_default();
+            let (by, object, reason, record) = (plain(&a.by), plain(&a.object), plain(&a.reason), lang.record(a.record));
+            let revoked = if a.revoked.is_some() { lang.pick("【取り消し】", " [taken back]") } else { "" };
+            self.line(&match lang {
+                Lang::Ja => format!("- {at} 承認：{by}、{object}（{record}）{revoked}\n  「{through}」まで、理由：{reason}"),
                 Lang::En => {
-                    format!("- {} of {scope}: {by}, until {until}, because: {reason} (record {})", gate.gate, gate.record)
+                    format!("- {at} approved by {by}: {object} ({record}){revoked}\n  through: {through}; because: {reason}")
                 }
             });
         }

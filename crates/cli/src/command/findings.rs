@@ -54,9 +54,6 @@ fn list(config: &Config, args: &FindingsArgs, output: &Output) -> Result<Exit, C
     let filter = Filter::new(&args.filter)?;
     let fail_on = args.fail_on.as_deref().map(severity).transpose()?;
     let format = if output.is_json() { Format::Json } else { args.format };
-    if format == Format::Md {
-        return Err(CliError::usage("findings cannot be written as md").hint("formats are: table, json, csv"));
-    }
     let looked = Looked::look(config)?;
     let marks = Marks::new(&looked.state, config, looked.now());
     let mut totals = Totals::default();
@@ -77,7 +74,7 @@ fn list(config: &Config, args: &FindingsArgs, output: &Output) -> Result<Exit, C
         match format {
             Format::Json => output.line(&row),
             Format::Csv => output.raw(&csv_line(&csv_fields(&row))?),
-            Format::Table | Format::Md => output.text(&block(&row)),
+            Format::Table => output.text(&block(&row)),
         }
         Ok(())
     })?;

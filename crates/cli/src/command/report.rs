@@ -1,53 +1,117 @@
 //! `untether report`: progress, computed from the ledger. Never needs the state's lock.
 
-use untether_ledger::{Reader, StateDir};
-use untether_model::run::{Record, RunState, apply};
-use untether_report::{History, Inputs, ProgressReport, compute, entity_csv, markdown};
+use std::path::{Path, PathBuf};
 
-use crate::args::{Format, Lang};
+use jiff::Timestamp;
+use untether_ledger::StateDir;
+use untether_model::run::{RunState, apply};
+use untether_report::{CsvError, History, Inputs, ProgressReport, Table, compute, csv, html, markdown, published, tables};
+
+use crate::args::{Lang, ReportArgs, ReportFormat};
 use crate::config::Config;
-use crate::error::{CliError, Exit, chain};
+use crate::error::{CliError, Exit};
 use crate::output::Output;
-use crate::state::directory;
+use crate::state::{clock, directory};
+use crate::wiring::records::{each_record, unreadable};
+
+/// The table that stands for the report where only one fits.
+const MAIN_TABLE: &str = "entities";
 
 /// `report`.
-pub fn run(config: &Config, (format, lang): (Format, Lang), output: &Output) -> Result<Exit, CliError> {
-    let format = if output.is_json() { Format::Json } else { format };
-    if format == Format::Table {
-        return Err(CliError::usage("a report cannot be written as table").hint("formats are: md, json, csv"));
-    }
-    let report = report_of(config, &directory(config)?)?;
-    match format {
-        Format::Json => Output::new(true).object("report", &report),
-        Format::Md | Format::Table => output.raw(markdown(&report, lang.into()).trim_end()),
-        Format::Csv => {
-            let table = entity_csv(&report, lang.into()).map_err(CliError::failed)?;
-            // Excel takes a file without this mark for Shift_JIS.
-            let mark = if lang == Lang::Ja { "\u{feff}" } else { "" };
-            output.raw(&format!("{mark}{}", table.trim_end()));
-        }
+pub fn run(config: &Config, args: &ReportArgs, output: &Output) -> Result<Exit, CliError> {
+    let format = if output.is_json() && args.out.is_none() { ReportFormat::Json } else { args.format };
+    let report = report_of(config, &directory(config)?, clock().wall())?;
+    let lang = args.lang.into();
+    match &args.out {
+        Some(dir) => write(&report, (format, lang), dir, output)?,
+        None => tell(&report, (format, lang), output)?,
     }
     Ok(Exit::Done)
 }
 
-/// The report of a ledger.
-pub fn report_of(config: &Config, dir: &StateDir) -> Result<ProgressReport, CliError> {
-    let mut reader = Reader::open(dir.disk(), &dir.ledger())?;
+/// The report of a ledger, made at this time.
+pub fn report_of(config: &Config, dir: &StateDir, now: Timestamp) -> Result<ProgressReport, CliError> {
     let (mut state, mut history) = (RunState::new(), History::new());
-    while let Some(frame) = reader.next_frame()? {
-        if frame.is_seam() {
-            continue;
-        }
-        let damaged = |e: &dyn std::error::Error| {
-            CliError::state(format!("record {}: {}", frame.seq(), chain(e))).hint("`untether state check`")
-        };
-        let record = Record::from_parts(&frame.kind, frame.body()).map_err(|e| damaged(&e))?;
-        let change = apply(&state, frame.seq(), frame.wall, &record).map_err(|e| damaged(&e))?;
+    let head = each_record(dir, |seq, at, record| {
+        let change = apply(&state, seq, at, &record).map_err(|e| unreadable(seq, &e))?;
         state.commit(change);
-        history.take(frame.seq(), frame.wall, &record);
+        history.take(seq, at, &record);
+        Ok(())
+    })?;
+    Ok(compute(&Inputs {
+        state: &state,
+        history: &history,
+        head: head.map(|head| head.hash.to_hex()),
+        entities: &config.audit.entities,
+        policy: config.plan.as_ref(),
+        now,
+    }))
+}
+
+/// Writes one form to standard output.
+fn tell(report: &ProgressReport, (format, lang): (ReportFormat, untether_report::Lang), output: &Output) -> Result<(), CliError> {
+    match format {
+        ReportFormat::Json => Output::new(true).object("report", report),
+        ReportFormat::Csv => {
+            let all = tables(report, lang);
+            let main = all.iter().find(|table| table.name == MAIN_TABLE);
+            if let Some(table) = main {
+                output.raw(text_of(table, (lang, &report.zone))?.trim_end());
+            }
+        }
+        _ => output.raw(page(report, (format, lang)).trim_end()),
     }
-    let inputs = Inputs { state: &state, history: &history, entities: &config.audit.entities, policy: config.plan.as_ref() };
-    Ok(compute(&inputs))
+    Ok(())
+}
+
+/// A form that is one text.
+fn page(report: &ProgressReport, (format, lang): (ReportFormat, untether_report::Lang)) -> String {
+    match format {
+        ReportFormat::Html => html(report, lang),
+        ReportFormat::Published => published(report, lang),
+        ReportFormat::Md | ReportFormat::Json | ReportFormat::Csv => markdown(report, lang),
+    }
+}
+
+fn text_of(table: &Table, how: (untether_report::Lang, &str)) -> Result<String, CliError> {
+    csv(table, how).map_err(|e: CsvError| CliError::failed(e))
+}
+
+/// Writes files to a directory: the page and, beside a page or instead of it, each table. What is there under other names stays.
+fn write(
+    report: &ProgressReport,
+    (format, lang): (ReportFormat, untether_report::Lang),
+    dir: &Path,
+    output: &Output,
+) -> Result<(), CliError> {
+    let mut files: Vec<(String, String)> = Vec::new();
+    let name = |stem: &str, extension: &str| format!("{stem}.{}.{extension}", lang.code());
+    match format {
+        ReportFormat::Html => files.push((name("report", "html"), page(report, (format, lang)))),
+        ReportFormat::Md => files.push((name("report", "md"), page(report, (format, lang)))),
+        ReportFormat::Published => files.push((name("published", "txt"), page(report, (format, lang)))),
+        ReportFormat::Json => files.push(("report.json".to_owned(), Output::schema_line("report", report) + "\n")),
+        ReportFormat::Csv => {}
+    }
+    if matches!(format, ReportFormat::Html | ReportFormat::Csv) {
+        for table in tables(report, lang) {
+            files.push((name(table.name, "csv"), text_of(&table, (lang, &report.zone))?));
+        }
+    }
+    let failed = |path: &Path, e: std::io::Error| CliError::failed(format!("'{}' cannot be written: {e}", path.display()));
+    std::fs::create_dir_all(dir).map_err(|e| failed(dir, e))?;
+    let mut written: Vec<PathBuf> = Vec::new();
+    for (name, content) in &files {
+        let path = dir.join(name);
+        // Whoever looks at the file meanwhile sees the old one or the new one, never half of it.
+        let unfinished = dir.join(format!(".{name}.tmp"));
+        std::fs::write(&unfinished, content).map_err(|e| failed(&unfinished, e))?;
+        std::fs::rename(&unfinished, &path).map_err(|e| failed(&path, e))?;
+        output.say(path.display().to_string());
+        written.push(path);
+    }
+    output.object("report.files", &serde_json::json!({ "files": written, "record": report.as_of.record }));
+    Ok(())
 }
 
 impl From<Lang> for untether_report::Lang {

@@ -29,6 +29,8 @@ mod operate;
 #[cfg(test)]
 mod rehearse;
 #[cfg(test)]
+mod report;
+#[cfg(test)]
 mod roster;
 #[cfg(test)]
 mod soak;

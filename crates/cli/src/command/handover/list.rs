@@ -107,9 +107,6 @@ struct Group {
 
 /// `handover report`.
 pub async fn report(config: &Config, (whose, format): (&Whose, Format), output: &Output) -> Result<Exit, CliError> {
-    if matches!(format, Format::Md) {
-        return Err(CliError::usage("a hand-over report cannot be written as md").hint("formats are: table, json, csv"));
-    }
     let told = told(config, whose).await?;
     let current = || told.rows.iter().filter(|row| row.state != StateName::Superseded);
     let waiting: Vec<&Row> = current().filter(|row| row.waits()).collect();
