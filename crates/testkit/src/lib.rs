@@ -3,6 +3,7 @@
 
 pub mod generate;
 pub mod lab;
+pub mod populate;
 pub mod proxy;
 pub mod simulate;
 pub mod truth;

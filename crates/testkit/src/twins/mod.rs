@@ -25,4 +25,5 @@ pub use observer::Observer;
 pub use operator::{APPROVERS, Driven, Ends, capabilities, touched};
 pub use ports::{Given, Handed, Rows};
 pub use session::Session;
+pub(crate) use session::{PARTS_VERSION, puts};
 pub use world::{Library, World};

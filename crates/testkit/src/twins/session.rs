@@ -20,12 +20,12 @@ use super::ports::{KeptHandover, NamedKeys, Reading, VirtualTime};
 use super::world::World;
 
 /// Version of the parts in the database.
-const PARTS_VERSION: u32 = 1;
+pub(crate) const PARTS_VERSION: u32 = 1;
 
 /// Most operations in flight in a store.
 const CEILING: u32 = 4;
 
-fn puts(change: &Change) -> Result<Vec<Put>, serde_json::Error> {
+pub(crate) fn puts(change: &Change) -> Result<Vec<Put>, serde_json::Error> {
     change.parts.iter().map(|part| Ok(Put::new(part.key().to_bytes(), serde_json::to_vec(part)?))).collect()
 }
 
