@@ -13,12 +13,10 @@ use jiff::civil::Date;
 use serde::Serialize;
 use untether_model::EntityId;
 use untether_model::operation::Stage;
-use untether_model::plan::PlanHeader;
+use untether_model::plan::{EntityForecast, PlanHeader, WaveForecast};
 
 pub use gather::Gathered;
 pub use subjects::{Move, Place, SubjectMove};
-
-use crate::report::{EntityForecast, WaveForecast};
 
 /// Operations of a stage: what will be done that would not have been, and the other way round.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]

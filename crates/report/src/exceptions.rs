@@ -75,7 +75,7 @@ pub(crate) fn exceptions(base: &Base<'_>) -> Vec<Exception> {
         });
     }
     found.extend(configured(base, here));
-    found.sort_by(|a, b| (a.until, a.record).cmp(&(b.until, b.record)));
+    found.sort_by_key(|exception| (exception.until, exception.record));
     found
 }
 

@@ -206,8 +206,8 @@ fn what_was_changed_between_two_audits_is_told_exactly() {
     }
 
     // An audit whose files are gone is listed as such, and cannot be compared.
-    let shared = fs::read_dir(world.state().join("snapshots")).unwrap().map(|file| file.unwrap().path());
-    let gone = shared.filter(|path| path.ends_with(list[0]["snapshot"].as_str().unwrap())).next().unwrap();
+    let mut shared = fs::read_dir(world.state().join("snapshots")).unwrap().map(|file| file.unwrap().path());
+    let gone = shared.find(|path| path.ends_with(list[0]["snapshot"].as_str().unwrap())).unwrap();
     fs::remove_file(gone).unwrap();
     assert_eq!(world.run(&["--json", "snapshot", "list"]).expect(0).rows()[0]["files"], "gone");
     let said = world.run(&["snapshot", "diff", &number(0), "last"]).expect(4).stderr;

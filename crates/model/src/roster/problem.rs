@@ -273,10 +273,13 @@ impl fmt::Display for Problem {
     }
 }
 
+/// What is one problem: file, kind, column, and what tells apart within them.
+type Place = (String, ProblemKind, Option<String>, Option<String>);
+
 /// Gathers problems, each file, kind, column and word once.
 #[derive(Clone, Debug, Default)]
 pub struct Problems {
-    found: BTreeMap<(String, ProblemKind, Option<String>, Option<String>), (u64, Vec<Seen>)>,
+    found: BTreeMap<Place, (u64, Vec<Seen>)>,
     refused: bool,
 }
 

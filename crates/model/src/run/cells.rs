@@ -59,7 +59,7 @@ impl Cells {
 
     /// All of them, by subject and operation. Sorts: not for what is done once a record.
     pub fn iter(&self) -> impl Iterator<Item = (CellKey, &CellState)> + '_ {
-        let mut subjects: Vec<(&Option<SubjectId>, &Vec<(OpId, CellState)>)> = self.by_subject.iter().collect();
+        let mut subjects: Vec<_> = self.by_subject.iter().collect();
         subjects.sort_by_key(|(subject, _)| *subject);
         subjects.into_iter().flat_map(|(subject, cells)| {
             cells.iter().map(move |(op, cell)| (CellKey { subject: subject.clone(), op: op.clone() }, cell))

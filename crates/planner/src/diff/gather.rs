@@ -6,11 +6,11 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use untether_model::SubjectId;
 use untether_model::operation::{Action, Desired, Operation, PlannedValue, Stage};
-use untether_model::plan::WaveLine;
+use untether_model::plan::{EntityForecast, WaveForecast, WaveLine};
 
 use super::OperationChange;
 use super::subjects::{Place, Subject};
-use crate::report::{EntityForecast, ReportLine, WaveForecast};
+use crate::report::ReportLine;
 
 /// What is kept of one plan.
 #[derive(Clone, Debug, Default)]

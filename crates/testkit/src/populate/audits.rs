@@ -88,6 +88,7 @@ pub(super) fn audit(book: &mut Book, population: &Population, sight: Sight) -> R
         executable: sight == Sight::Whole,
         in_scope: BTreeMap::from([(Side::Shared, in_shared), (Side::Independent, in_own)]),
         active_people: active,
+        active_by_entity: BTreeMap::new(),
         complete: sight == Sight::Whole,
         subjects: subjects.into_iter().map(|((entity, presence), n)| (entity.to_owned(), presence.to_owned(), n)).collect(),
         counts: tally
@@ -183,6 +184,9 @@ fn files(book: &Book) -> Result<(Digest, Digest), Trouble> {
         independent: store(Side::Independent)?,
         roster: Digest::of(b""),
         roster_rows: 0,
+        roster_files: Vec::new(),
+        settings: None,
+        program: String::new(),
         subjects,
         subject_count: 0,
         cases: None,

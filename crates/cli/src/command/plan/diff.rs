@@ -48,9 +48,6 @@ struct Told<'a> {
 /// `plan diff`.
 pub fn run(config: &Config, args: &PlanDiffArgs, output: &Output) -> Result<Exit, CliError> {
     let format = if output.is_json() { Format::Json } else { args.format };
-    if format == Format::Md {
-        return Err(CliError::usage("changes cannot be written as md").hint("formats are: table, json, csv"));
-    }
     let looked = Looked::look(config)?;
     let after = named(&looked.state, args.after.as_deref().unwrap_or("last"))?;
     let before = named(&looked.state, args.before.as_deref().unwrap_or("previous"))?;
@@ -79,7 +76,7 @@ pub fn run(config: &Config, args: &PlanDiffArgs, output: &Output) -> Result<Exit
     match format {
         Format::Json => json(&told, output)?,
         Format::Csv => csv(&told, output)?,
-        Format::Table | Format::Md => tree(&told, args.all, output),
+        Format::Table => tree(&told, args.all, output),
     }
     Ok(Exit::Done)
 }

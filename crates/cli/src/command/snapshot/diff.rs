@@ -45,9 +45,8 @@ pub fn run(config: &Config, args: &SnapshotDiffArgs, output: &Output) -> Result<
     let heading = Heading { before: (before.0, before.1), after: (after.0, after.1), outlook: &seen };
     let tell: Box<dyn Tell> = match format {
         Format::Table => Box::new(Tree::new(args.all)),
-        Format::Csv => Box::new(Csv::default()),
+        Format::Csv => Box::new(Csv),
         Format::Json => Box::new(JsonLines),
-        Format::Md => return Err(CliError::usage("changes cannot be written as md").hint("formats are: table, json, csv")),
     };
     let mut sink = Told { tell, still: args.still, output, failed: None };
     sink.tell.heading(&heading, output)?;
