@@ -27,7 +27,7 @@ struct Tag<'a> {
 fn tags(page: &str) -> Vec<Tag<'_>> {
     let mut found = Vec::new();
     for piece in page.split('<').skip(1) {
-        let (tag, _) = piece.split_once('>').expect("a tag that does not end");
+        let (tag, _) = piece.split_once('>').unwrap();
         let closes = tag.starts_with('/');
         let tag = tag.trim_start_matches('/');
         let (name, rest) = tag.split_once([' ', '\n']).unwrap_or((tag, ""));
@@ -206,7 +206,7 @@ fn the_japanese_page_is_in_japanese() {
     let known = ["SHA", "CSV", "untether", "Asia", "Tokyo", "UTC"];
     for ledger in [eventful(), Ledger::new()] {
         let mut ledger = ledger;
-        for (_, entity) in &mut ledger.entities {
+        for entity in ledger.entities.values_mut() {
             entity.name = entity.name_ja.clone().unwrap();
         }
         let page = html(&ledger.report(), Lang::Ja);
