@@ -11,7 +11,7 @@ use crate::args::{Lang, ReportArgs, ReportFormat};
 use crate::config::Config;
 use crate::error::{CliError, Exit};
 use crate::output::Output;
-use crate::state::{clock, directory};
+use crate::state::{directory, now_after};
 use crate::wiring::records::{each_record, unreadable};
 
 /// The table that stands for the report where only one fits.
@@ -20,7 +20,7 @@ const MAIN_TABLE: &str = "entities";
 /// `report`.
 pub fn run(config: &Config, args: &ReportArgs, output: &Output) -> Result<Exit, CliError> {
     let format = if output.is_json() && args.out.is_none() { ReportFormat::Json } else { args.format };
-    let report = report_of(config, &directory(config)?, clock().wall())?;
+    let report = report_of(config, &directory(config)?, None)?;
     let lang = args.lang.into();
     match &args.out {
         Some(dir) => write(&report, (format, lang), dir, output)?,
@@ -29,10 +29,12 @@ pub fn run(config: &Config, args: &ReportArgs, output: &Output) -> Result<Exit, 
     Ok(Exit::Done)
 }
 
-/// The report of a ledger, made at this time.
-pub fn report_of(config: &Config, dir: &StateDir, now: Timestamp) -> Result<ProgressReport, CliError> {
+/// The report of a ledger, made at this time; `None`: now, and not before its last record.
+pub fn report_of(config: &Config, dir: &StateDir, now: Option<Timestamp>) -> Result<ProgressReport, CliError> {
     let (mut state, mut history) = (RunState::new(), History::new());
+    let mut last = None;
     let head = each_record(dir, |seq, at, record| {
+        last = Some(at);
         let change = apply(&state, seq, at, &record).map_err(|e| unreadable(seq, &e))?;
         state.commit(change);
         history.take(seq, at, &record);
@@ -44,7 +46,7 @@ pub fn report_of(config: &Config, dir: &StateDir, now: Timestamp) -> Result<Prog
         head: head.map(|head| head.hash.to_hex()),
         entities: &config.audit.entities,
         policy: config.plan.as_ref(),
-        now,
+        now: now.unwrap_or_else(|| now_after(last)),
     }))
 }
 

@@ -106,7 +106,7 @@ impl<'a> Play<'a> {
 
     /// What the report would say, from the rehearsal's own ledger.
     pub fn report(&self) -> Result<ProgressReport, CliError> {
-        report_of(self.cast.config, &self.scratch.dir()?, self.now())
+        report_of(self.cast.config, &self.scratch.dir()?, Some(self.now()))
     }
 
     fn now(&self) -> Timestamp {
