@@ -5,6 +5,7 @@
 
 mod batch;
 mod preflight;
+mod references;
 mod stage;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,7 +16,7 @@ use futures::stream::FuturesUnordered;
 use jiff::Timestamp;
 use tokio::sync::watch;
 use untether_model::event::Event;
-use untether_model::operation::Stage;
+use untether_model::operation::{Phase, Stage};
 use untether_model::plan::{PlanHeader, Wave};
 use untether_model::run::{Record, WaveStatus};
 use untether_model::{BatchId, Side, SubjectId};
@@ -136,6 +137,8 @@ pub struct Engine {
     pub(crate) begun: Timestamp,
     /// Batches whose driver came back in this pass: whoever waits for them must not wait for ever.
     pub(crate) idle: Mutex<BTreeSet<BatchId>>,
+    /// Phases that batches have ended in this pass.
+    past: Mutex<BTreeSet<(BatchId, Stage, Phase)>>,
 }
 
 /// Most operations in flight in a store, unless configured lower.
@@ -151,7 +154,8 @@ impl Engine {
             executor.throttle(side).set_operator(throttle);
         }
         let begun = ports.time.now();
-        Self { executor, recorder, ports, ceiling, begun, idle: Mutex::new(BTreeSet::new()) }
+        let (idle, past) = (Mutex::new(BTreeSet::new()), Mutex::new(BTreeSet::new()));
+        Self { executor, recorder, ports, ceiling, begun, idle, past }
     }
 
     /// The recorder, for looking at the state and for records of people's decisions.
@@ -190,6 +194,7 @@ impl Engine {
     /// One pass over all batches, concurrently. An error lets the other batches end what is in flight first.
     async fn pass(&self, wave: &Wave, options: &RunOptions) -> Result<Vec<Standstill>, CutoverError> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.past.lock().unwrap_or_else(PoisonError::into_inner).clear();
         let mut drivers: FuturesUnordered<_> = wave
             .batches
             .iter()
@@ -211,7 +216,10 @@ impl Engine {
         }
         match failed {
             Some(error) => Err(error),
-            None => Ok(standstills),
+            None => {
+                self.take_up_deferred(wave, options).await?;
+                Ok(standstills)
+            }
         }
     }
 
@@ -283,6 +291,11 @@ impl Engine {
             ended: gauge.ended,
             reason: gauge.why.as_str().to_owned(),
         });
+    }
+
+    /// Operations of a batch that are under way or wait for their turn.
+    pub(crate) fn width(&self) -> usize {
+        usize::try_from(self.ceiling).unwrap_or(64).max(1) * 2
     }
 
     pub(crate) fn is_idle(&self, batch: &BatchId) -> bool {

@@ -16,7 +16,7 @@ use untether_directory::{DirectoryError, Failure, Outcome as Answer, Write};
 use untether_ledger::Key;
 use untether_model::dn::DnKey;
 use untether_model::operation::{Action, Actor, Operation};
-use untether_model::run::{CellOutcome, CellStand, Outcome, OutcomeKind, Record, Sealed, Started, cell_stand};
+use untether_model::run::{CellOutcome, CellStand, CellStatus, Outcome, OutcomeKind, Record, Sealed, Started, cell_stand};
 use untether_model::{Dn, OpId, Side, StableId, SubjectId};
 
 use crate::error::CutoverError;
@@ -194,6 +194,22 @@ impl Executor {
                 Err(CutoverError::Store { op: task.id.clone(), source: error })
             }
         }
+    }
+
+    /// Puts an operation off that was not begun: the entry at its other end is not there. What is recorded already is not recorded
+    /// again.
+    pub(crate) async fn defer(&self, task: &Task, why: &str) -> Result<(), CutoverError> {
+        let subjects: Vec<SubjectId> = self.recorder.look(|state| {
+            let said = |subject: &&SubjectId| {
+                let cell = state.cell(&task.id, Some(subject));
+                cell.is_some_and(|c| c.status == CellStatus::Ended(OutcomeKind::Deferred) && !c.undone)
+            };
+            task.subjects.iter().filter(|subject| !said(subject)).cloned().collect()
+        });
+        if subjects.is_empty() {
+            return Ok(());
+        }
+        self.record_outcome(task, None, &subjects, Ending::new(OutcomeKind::Deferred, why)).await
     }
 
     pub(crate) async fn record_started(&self, started: Started) -> Result<u64, CutoverError> {

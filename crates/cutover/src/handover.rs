@@ -380,8 +380,7 @@ impl Engine {
             self.tell_rate(op.store);
             worked
         });
-        let width = usize::try_from(self.ceiling).unwrap_or(64) * 2;
-        let mut running = futures::stream::iter(tasks).buffer_unordered(width.max(1));
+        let mut running = futures::stream::iter(tasks).buffer_unordered(self.width());
         let mut failed = None;
         while let Some(ended) = running.next().await {
             if let Err(error) = ended {

@@ -251,8 +251,7 @@ impl Engine {
             self.tell_rate(op.store);
             worked.map(|()| (id, subjects))
         });
-        let width = usize::try_from(self.ceiling).unwrap_or(64) * 2;
-        let mut running = futures::stream::iter(tasks).buffer_unordered(width.max(1));
+        let mut running = futures::stream::iter(tasks).buffer_unordered(self.width());
         let mut error = None;
         while let Some(ended) = running.next().await {
             match ended {

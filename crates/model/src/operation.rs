@@ -380,3 +380,11 @@ pub struct Operation {
     /// Why, for people.
     pub reason: String,
 }
+
+impl Operation {
+    /// Whether it carries a reference over (a manager…): an entry names another one, and either may be somebody else's to create.
+    pub fn is_reference(&self) -> bool {
+        let carried = self.stage == Stage::Provision && self.phase == Phase::REFERENCES && self.store == Side::Independent;
+        carried && matches!(&self.action, Action::Ensure { direction: Direction::Present, create: None, .. })
+    }
+}

@@ -7,7 +7,8 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
-use crate::operation::{Operation, Stage, Track};
+use crate::dn::DnKey;
+use crate::operation::{Action, Operation, Stage, Track};
 use crate::policy::{Span, Thresholds};
 use crate::run::GateKind;
 use crate::snapshot::{StoreIdentity, SubjectKind};
@@ -323,6 +324,8 @@ pub struct Wave {
     operations: Vec<Operation>,
     /// Where the operations of a batch and stage stand.
     index: BTreeMap<String, BTreeMap<Stage, Vec<usize>>>,
+    /// Which operation creates an entry.
+    makers: BTreeMap<(Side, DnKey), usize>,
 }
 
 /// Why lines are no wave.
@@ -343,8 +346,7 @@ impl Wave {
         for line in lines {
             match (line.map_err(BadWave::Line)?, &mut wave) {
                 (WaveLine::Wave(header), slot @ None) => {
-                    let (batches, operations, index) = (Vec::new(), Vec::new(), BTreeMap::new());
-                    *slot = Some(Self { id: id.clone(), header, batches, operations, index });
+                    *slot = Some(Self::new(id.clone(), header));
                 }
                 (WaveLine::Batch(batch), Some(wave)) => wave.batches.push(batch),
                 (WaveLine::Operation(op), Some(wave)) => wave.push(*op),
@@ -354,7 +356,14 @@ impl Wave {
         wave.ok_or_else(|| BadWave::NoHead(id.clone()))
     }
 
+    fn new(id: WaveId, header: WaveHeader) -> Self {
+        Self { id, header, batches: Vec::new(), operations: Vec::new(), index: BTreeMap::new(), makers: BTreeMap::new() }
+    }
+
     fn push(&mut self, operation: Operation) {
+        if matches!(operation.action, Action::Create { .. }) {
+            self.makers.insert((operation.store, operation.target.dn().key().clone()), self.operations.len());
+        }
         if !self.index.contains_key(&operation.batch) {
             self.index.insert(operation.batch.clone(), BTreeMap::new());
         }
@@ -368,7 +377,7 @@ impl Wave {
     #[must_use]
     pub fn map_operations(self, mut change: impl FnMut(&mut Operation)) -> Self {
         let Self { id, header, batches, operations, .. } = self;
-        let mut wave = Self { id, header, batches, operations: Vec::with_capacity(operations.len()), index: BTreeMap::new() };
+        let mut wave = Self { batches, ..Self::new(id, header) };
         for mut operation in operations {
             change(&mut operation);
             wave.push(operation);
@@ -391,6 +400,11 @@ impl Wave {
     pub fn operation(&self, batch: &str, n: u32) -> Option<&Operation> {
         let stages = self.index.get(batch)?;
         stages.keys().find_map(|stage| self.operations_of(batch, *stage).find(|op| op.n == n))
+    }
+
+    /// The operation that creates the entry with this name.
+    pub fn maker_of(&self, store: Side, dn: &Dn) -> Option<&Operation> {
+        self.operations.get(*self.makers.get(&(store, dn.key().clone()))?)
     }
 
     /// The id of one of its batches.

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use jiff::Timestamp;
 use untether_model::event::Event;
-use untether_model::run::Record;
+use untether_model::run::{OutcomeKind, Record};
 
 use crate::view::View;
 
@@ -42,6 +42,9 @@ impl<W: Write> Lines<W> {
                     let speed = crate::bars::speed_line(&self.view, 0);
                     let speed = if speed.is_empty() { speed } else { format!(" ({speed})") };
                     Some(format!("batch {batch} ended {stage}{speed}"))
+                }
+                Record::Outcome { outcome } if outcome.cells.iter().any(|c| c.kind == OutcomeKind::Deferred) => {
+                    Some(format!("deferred {}: {}", outcome.op, outcome.message))
                 }
                 Record::Parked { subject, batch, reason, stage, details, .. } => {
                     Some(format!("parked {subject} of {batch} at {stage} ({}): {details}", reason.as_str()))

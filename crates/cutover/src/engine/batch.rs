@@ -98,7 +98,7 @@ impl Engine {
     }
 
     /// The standstill of a batch whose stage too few people have approved, as of `at`.
-    fn lacks_approval(&self, wave: &Wave, id: &BatchId, stage: Stage, at: Timestamp) -> Option<Standstill> {
+    pub(super) fn lacks_approval(&self, wave: &Wave, id: &BatchId, stage: Stage, at: Timestamp) -> Option<Standstill> {
         let gap = self.recorder.look(|state| {
             let digest = state.orders().get(&wave.id.plan).map(|o| o.digest)?;
             let found = state.batches().get(id)?;

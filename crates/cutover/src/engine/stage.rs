@@ -45,12 +45,18 @@ impl Engine {
         for op in wave.operations_of(&batch.name, stage) {
             phases.entry(op.phase).or_default().push(op);
         }
-        for ops in phases.values() {
+        for (phase, ops) in &phases {
+            if alone.is_none() {
+                self.await_ends(wave, batch, ops).await;
+            }
             if let Some(standstill) = self.work_phase(wave, id, ops, alone, options).await? {
                 return Ok(Some(standstill));
             }
             if *options.stop.borrow() != Stop::No {
                 return Ok(None);
+            }
+            if alone.is_none() {
+                self.pass_phase(id, stage, *phase);
             }
         }
         let undelivered = match stage {
@@ -113,13 +119,17 @@ impl Engine {
             if self.held_for_approval(wave, id, &task).await? {
                 return Ok(());
             }
+            if op.is_reference()
+                && let Some(why) = self.deferred_for(wave, op)
+            {
+                return self.executor.defer(&task, &why).await;
+            }
             let worked = self.executor.run(&task).await;
             self.tell_rate(task.op.store);
             worked?;
             self.settle(id, &task).await
         });
-        let width = usize::try_from(self.ceiling).unwrap_or(64) * 2;
-        let mut running = futures::stream::iter(tasks).buffer_unordered(width.max(1));
+        let mut running = futures::stream::iter(tasks).buffer_unordered(self.width());
         let mut failed: Option<CutoverError> = None;
         while let Some(ended) = running.next().await {
             if let Err(error) = ended {
@@ -159,7 +169,7 @@ impl Engine {
         Ok(true)
     }
 
-    fn halted(&self, id: &BatchId) -> Option<String> {
+    pub(super) fn halted(&self, id: &BatchId) -> Option<String> {
         self.recorder.look(|state| state.batches().get(id).and_then(|b| b.halted.clone()))
     }
 
@@ -202,6 +212,11 @@ impl Engine {
             let details = format!("operation {} on '{}': {words}", task.id, task.op.target.dn());
             self.park(id, subject, task.op.stage, (reason, details)).await?;
         }
+        self.halt_if_over(id).await
+    }
+
+    /// Halts the batch when it has more failures than it tolerates.
+    pub(super) async fn halt_if_over(&self, id: &BatchId) -> Result<(), CutoverError> {
         let over = self.recorder.look(|state| {
             state.batches().get(id).filter(|b| b.halted.is_none() && b.failures > b.failure_tolerance).map(|b| b.failures)
         });

@@ -116,6 +116,9 @@ impl Executor {
             cells = open;
             if seen.is_none() && ensure.create.is_none() {
                 let words = "the entry that should hold the values does not exist";
+                if task.op.is_reference() && started.is_none() {
+                    return self.defer(task, words).await;
+                }
                 return self.end(task, started, &cells, Ending::new(OutcomeKind::Conflict, words)).await;
             }
             tries += 1;

@@ -558,7 +558,7 @@ impl Step<'_> {
                 return Err(self.illegal(kind, op, format!("is for subject {id}, which is parked")));
             }
             let here = if subject.catching_up { subject.next_stage() == Some(stage) } else { batch.current == Some(stage) };
-            if !here {
+            if !here && !self.was_deferred(op, stage, (id, subject)) {
                 return Err(self.illegal(kind, op, format!("is for subject {id}, which is not in {stage}")));
             }
         }
@@ -566,6 +566,13 @@ impl Step<'_> {
             return Err(self.illegal(kind, op, format!("needs its batch to be in {stage}")));
         }
         Ok(Some(batch))
+    }
+
+    /// Whether the operation was put off in a stage that the subject has ended meanwhile.
+    fn was_deferred(&self, op: &OpId, stage: Stage, (id, subject): (&SubjectId, &SubjectState)) -> bool {
+        let cell = self.state.cell(op, Some(id));
+        let deferred = |c: &CellState| c.status == CellStatus::Ended(OutcomeKind::Deferred) && !c.undone && c.stage == stage;
+        subject.ended.is_some_and(|ended| ended >= stage) && cell.is_some_and(deferred)
     }
 
     /// Counts intents without outcome where the operation belongs: in its batch, or in its order.
@@ -649,6 +656,9 @@ impl Step<'_> {
                     let subjects: Vec<SubjectId> = subject.iter().cloned().collect();
                     self.permitted(KIND, &outcome.op, outcome.stage, &subjects)?;
                 }
+            }
+            if *kind == OutcomeKind::Deferred && outcome.started.is_some() {
+                return Err(self.illegal(KIND, &outcome.op, "was begun and cannot be deferred any more"));
             }
             if matches!(kind, OutcomeKind::Refused | OutcomeKind::Conflict) {
                 failures += 1;

@@ -15,7 +15,7 @@ use crate::{BatchId, OpId, PlanId, Round, SubjectId};
 /// What is to be done with a cell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CellStand {
-    /// Nothing was tried in this round: observe, decide, journal, act.
+    /// Nothing was tried in this round, or it was deferred: observe, decide, journal, act.
     Fresh,
     /// An intent has no outcome: observe, and end it as `observed`, act again, or call it a conflict.
     Observe {
@@ -37,6 +37,7 @@ pub fn cell_stand(state: &RunState, op: &OpId, subject: Option<&SubjectId>) -> C
         (CellStatus::Open, Some(started)) => CellStand::Observe { started, attempts: cell.attempts },
         (CellStatus::Open, None) => CellStand::Fresh,
         (CellStatus::Ended(_), _) if cell.undone => CellStand::Fresh,
+        (CellStatus::Ended(OutcomeKind::Deferred), _) => CellStand::Fresh,
         (CellStatus::Ended(kind), _) if kind.is_done() => CellStand::Done(kind),
         (CellStatus::Ended(kind), _) => CellStand::Failed(kind),
     }

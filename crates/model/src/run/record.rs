@@ -78,6 +78,9 @@ pub enum OutcomeKind {
     Conflict,
     /// Left out by decision.
     Skipped,
+    /// Left out until the entry at its other end is there: a reference to somebody whom a failure keeps from being moved. It is
+    /// taken up when that entry comes, whatever stage its own subject is in by then.
+    Deferred,
     /// Not applicable to the subject (its stage has nothing to do).
     NotApplicable,
 }
@@ -103,6 +106,7 @@ impl OutcomeKind {
             Self::Unknown => "unknown",
             Self::Conflict => "conflict",
             Self::Skipped => "skipped",
+            Self::Deferred => "deferred",
             Self::NotApplicable => "not-applicable",
         }
     }

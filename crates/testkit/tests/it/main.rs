@@ -11,6 +11,8 @@ mod laboratory;
 #[cfg(test)]
 mod proxy;
 #[cfg(test)]
+mod references;
+#[cfg(test)]
 mod simulate;
 #[cfg(test)]
 mod twins;
