@@ -31,7 +31,22 @@ pub fn generate(length: u8) -> Result<Zeroizing<String>, SecretError> {
     Ok(secret)
 }
 
-/// The value to store for this secret.
+/// Random bits from which on a secret needs no stretching. Memory hardness slows down whoever tries likely passwords; here all are
+/// equally likely, and 2^80 evaluations of any hash are out of reach. So such a secret gets the smallest parameters that libargon2,
+/// and with it OpenLDAP's module `argon2`, accepts (8 KiB, one pass, one lane: `ARGON2_MIN_MEMORY`, RFC 9106, section 3.1). Neither
+/// we nor the server, at each bind, spend megabytes and milliseconds on what protects nothing.
+const UNGUESSABLE_BITS: usize = 80;
+
+/// Bits that each character of a secret carries.
+const BITS_A_CHARACTER: usize = 5;
+
+/// Memory of an Argon2id hash, in KiB; a secret that was configured to be short gets 8 MiB.
+fn memory_kib(secret: &str) -> u32 {
+    let characters = secret.chars().filter(|c| *c != '-').count();
+    if characters * BITS_A_CHARACTER >= UNGUESSABLE_BITS { Params::MIN_M_COST } else { 8 * 1024 }
+}
+
+/// The value to store for a secret of [`generate`].
 pub fn hash(scheme: HashScheme, secret: &str) -> Result<Value, SecretError> {
     let mut salt = [0_u8; 16];
     getrandom::fill(&mut salt).map_err(|e| SecretError(format!("the system's random source failed: {e}")))?;
@@ -46,12 +61,12 @@ pub fn hash(scheme: HashScheme, secret: &str) -> Result<Value, SecretError> {
         }
         HashScheme::Argon2id => {
             let failed = |e: &dyn std::fmt::Display| SecretError(format!("argon2: {e}"));
-            // A random secret of 100 bits needs no stretching; the parameters are libsodium's interactive ones, cut to 8 MiB.
-            let params = Params::new(8 * 1024, 1, 1, Some(32)).map_err(|e| failed(&e))?;
+            let memory = memory_kib(secret);
+            let params = Params::new(memory, 1, 1, Some(32)).map_err(|e| failed(&e))?;
             let argon = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
             let mut output = [0_u8; 32];
             argon.hash_password_into(secret.as_bytes(), &salt, &mut output).map_err(|e| failed(&e))?;
-            format!("{{ARGON2}}$argon2id$v=19$m=8192,t=1,p=1${}${}", BASE64_NOPAD.encode(&salt), BASE64_NOPAD.encode(&output))
+            format!("{{ARGON2}}$argon2id$v=19$m={memory},t=1,p=1${}${}", BASE64_NOPAD.encode(&salt), BASE64_NOPAD.encode(&output))
         }
     };
     Ok(Value::from(text))
@@ -111,6 +126,17 @@ mod tests {
         assert!(!is_stored_as(&Value::from(foreign), &hash(HashScheme::Ssha, "taro.yamada").unwrap()));
         assert!(!is_stored_as(&clear, &Value::from("{SSHA}not base64")));
         assert!(!is_stored_as(&clear, &Value::from("{SASL}花子の password")));
+    }
+
+    #[test]
+    fn only_a_secret_that_could_be_guessed_is_stretched() {
+        let parameters = |length| {
+            let stored = hash(HashScheme::Argon2id, &generate(length).unwrap()).unwrap();
+            stored.as_str().unwrap().split('$').nth(3).unwrap().to_owned()
+        };
+        assert_eq!(parameters(20), "m=8,t=1,p=1");
+        assert_eq!(parameters(16), "m=8,t=1,p=1");
+        assert_eq!(parameters(15), "m=8192,t=1,p=1");
     }
 
     #[test]
