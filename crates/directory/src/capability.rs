@@ -5,7 +5,7 @@ use untether_model::change::{Change, Modification};
 use untether_model::schema::Schema;
 use untether_model::{AttrName, Dn, Entry, Side, StableId, Value};
 
-use crate::DirectoryError;
+use crate::{DirectoryError, Failure};
 
 /// Result of a directory operation.
 pub type Outcome<T> = Result<T, DirectoryError>;
@@ -149,6 +149,65 @@ pub trait Read: Send + Sync {
 
     /// Asks whether the account could be used, without any password.
     async fn usability(&self, dn: &Dn) -> Outcome<Usability>;
+
+    /// [`Read::find`] for several ids at once, in their order. One that is not found here may still be found alone, by its name or
+    /// its id: a server may let an identity read an entry that it does not let it search for, and where it keeps no index of ids
+    /// this finds nothing.
+    async fn find_all(&self, base: &Dn, ids: &[StableId], attrs: &[AttrName]) -> Outcome<Vec<Option<Entry>>> {
+        let mut found = Vec::with_capacity(ids.len());
+        for id in ids {
+            found.push(self.find(base, id, attrs).await?);
+        }
+        Ok(found)
+    }
+
+    /// [`Read::read`] for several names at once, in their order; the same holds for one that is not found.
+    async fn read_all(&self, names: &[Dn], attrs: &[AttrName]) -> Outcome<Vec<Option<Entry>>> {
+        let mut found = Vec::with_capacity(names.len());
+        for dn in names {
+            found.push(self.read(dn, attrs).await?);
+        }
+        Ok(found)
+    }
+
+    /// Whether entries match an RFC 4515 filter, asked of the server; `None` for one that does not exist.
+    async fn match_all(&self, names: &[Dn], filter: &str) -> Outcome<Vec<Option<bool>>> {
+        let none = [AttrName::new("1.1")];
+        let mut found = Vec::with_capacity(names.len());
+        for dn in names {
+            if self.read(dn, &none).await?.is_none() {
+                found.push(None);
+                continue;
+            }
+            let search = Search {
+                base: dn.clone(),
+                scope: Scope::Base,
+                filter: filter.to_owned(),
+                attrs: none.to_vec(),
+                page_size: None,
+                manage_dsa_it: true,
+            };
+            let mut stream = self.search(search).await?;
+            let mut matches = false;
+            while let Some(page) = stream.next_page().await? {
+                matches |= !page.entries.is_empty();
+            }
+            found.push(Some(matches));
+        }
+        Ok(found)
+    }
+
+    /// [`Read::usability`] for several accounts at once, in their order; `Unknown` also for one that is not found.
+    async fn usability_all(&self, names: &[Dn]) -> Outcome<Vec<Usability>> {
+        let mut found = Vec::with_capacity(names.len());
+        for dn in names {
+            found.push(match self.usability(dn).await {
+                Err(error) if error.failure == Failure::NoSuchObject => Usability::Unknown,
+                answer => answer?,
+            });
+        }
+        Ok(found)
+    }
 }
 
 /// The answer to a bind.

@@ -15,6 +15,7 @@ use untether_model::{AttrName, Dn, Entry, Side};
 
 use crate::connection::{Connection, Connector, Lost};
 use crate::decode;
+use crate::many::Indexed;
 use crate::message::{Malformed, Messages, op};
 use crate::outcome::Subject;
 use crate::pool::{Exclusive, Shared};
@@ -42,6 +43,7 @@ pub(crate) struct Inner {
     pub(crate) probes: Semaphore,
     pub(crate) features: OnceCell<Features>,
     pub(crate) schema: OnceCell<Arc<Schema>>,
+    pub(crate) indexed: Indexed,
 }
 
 /// A search that is answered at once: one entry, or a few.
@@ -93,6 +95,7 @@ impl Client {
             probes: Semaphore::new(connections),
             features: OnceCell::new(),
             schema: OnceCell::new(),
+            indexed: Indexed::default(),
             settings,
         };
         Ok(Self { inner: Arc::new(inner) })

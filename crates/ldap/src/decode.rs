@@ -3,10 +3,12 @@
 //! One decoder for searches of any size and for pre-read and post-read answers. Nothing recurses or panics, whatever the bytes;
 //! an intermediate tree is not built. Deliberately knows no connection.
 
-use untether_directory::AttrNames;
+use ldap3::controls::Control;
+use untether_directory::{AttrNames, Usability};
 use untether_model::{AttrMap, Dn, Entry, Value};
 
 use crate::ber::{Element, OCTET_STRING, SEQUENCE, SET, take};
+use crate::controls;
 use crate::message::{Malformed, op};
 
 #[cfg(test)]
@@ -90,6 +92,12 @@ pub(crate) fn usable(value: &[u8]) -> Option<bool> {
         0x81 => Some(false),
         _ => None,
     }
+}
+
+/// What an entry's answering controls say of its account.
+pub(crate) fn usability(answers: &[Control]) -> Option<Usability> {
+    let says = controls::answer(answers, untether_directory::Control::ACCOUNT_USABILITY).and_then(usable)?;
+    Some(if says { Usability::Available } else { Usability::Unavailable })
 }
 
 /// Whether a password-policy response control carries the error `accountLocked` (draft-behera, section 6.2).

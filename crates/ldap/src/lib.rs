@@ -16,6 +16,7 @@ mod controls;
 mod decode;
 mod facts;
 mod guard;
+mod many;
 mod message;
 mod outcome;
 mod pool;

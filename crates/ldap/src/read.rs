@@ -106,12 +106,23 @@ impl Read for Client {
         let none = [AttrName::new("1.1")];
         let found = self.inner.entry(subject, dn, &none, vec![controls::account_usability()]).await?;
         let (_, answers) = found.ok_or_else(|| missing(subject))?;
-        let says = controls::answer(&answers, Control::ACCOUNT_USABILITY).and_then(decode::usable);
-        Ok(match says {
-            Some(true) => Usability::Available,
-            Some(false) => Usability::Unavailable,
-            None => Usability::Unknown,
-        })
+        Ok(decode::usability(&answers).unwrap_or(Usability::Unknown))
+    }
+
+    async fn find_all(&self, base: &Dn, ids: &[StableId], attrs: &[AttrName]) -> Outcome<Vec<Option<Entry>>> {
+        self.find_several(base, ids, attrs).await
+    }
+
+    async fn read_all(&self, names: &[Dn], attrs: &[AttrName]) -> Outcome<Vec<Option<Entry>>> {
+        self.read_several(names, attrs).await
+    }
+
+    async fn match_all(&self, names: &[Dn], filter: &str) -> Outcome<Vec<Option<bool>>> {
+        self.match_several(names, filter).await
+    }
+
+    async fn usability_all(&self, names: &[Dn]) -> Outcome<Vec<Usability>> {
+        self.usability_of_several(names).await
     }
 }
 

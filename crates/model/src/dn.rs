@@ -71,6 +71,12 @@ impl DnKey {
         self.0.starts_with(&base.0)
     }
 
+    /// The key of the entry above, as text; empty for the root and for what lies directly below it.
+    pub fn above(&self) -> &str {
+        let own = self.0.strip_suffix(LEVEL).unwrap_or(&self.0);
+        own.rfind(LEVEL).and_then(|end| self.0.get(..=end)).unwrap_or_default()
+    }
+
     /// How many RDNs the name has.
     pub fn depth(&self) -> usize {
         self.0.matches(LEVEL).count()
