@@ -53,7 +53,7 @@ fn one_frame(bytes: &[u8]) {
     for given in [bytes, headed.as_slice()] {
         let Ok(frame) = frame::decode(given, 1, 0) else { continue };
         assert_eq!(frame.size_bytes, given.len() as u64);
-        let record = NewFrame::from_json(frame.kind.clone(), frame.body().to_owned()).unwrap_or_else(|error| panic!("{error}"));
+        let record = NewFrame::from_json(frame.kind.clone(), frame.body()).unwrap_or_else(|error| panic!("{error}"));
         let stamp = Stamp { seq: frame.seq(), prev: frame.prev, wall: frame.wall, mono_us: frame.mono_us, boot: &frame.boot };
         let mut written = Vec::new();
         let hash = frame::encode(&stamp, &record, &mut written).unwrap_or_else(|error| panic!("{error}"));
@@ -76,7 +76,7 @@ fn written_records(bytes: &[u8]) {
     let mut wanted = Vec::new();
     for line in text.lines().take(30) {
         let (kind, body) = line.split_once(' ').unwrap_or((line, "null"));
-        let Ok(record) = NewFrame::from_json(kind.to_owned(), body.to_owned()) else { continue };
+        let Ok(record) = NewFrame::from_json(kind.to_owned(), body) else { continue };
         if !is_own(kind) {
             wanted.push((kind.to_owned(), record.body().to_owned()));
             put(&mut log, record);

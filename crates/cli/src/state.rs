@@ -1,30 +1,33 @@
 //! The state directory as commands use it: opened by one process for writing, or looked at without any lock.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use untether_cutover::ports::SecretPolicy;
 use untether_cutover::{Ports, Recorder, Stores};
-use untether_journal::{OpenJournal, Opened as JournalOpened, ReplayError};
 use untether_ledger::{Clock, ClockPolicy, Disk, KeyStore, Reader, StateDir, StateLock, SystemClock};
+use untether_model::digest::Digest;
 use untether_model::event::Event;
-use untether_model::run::{Record, RunState, Summary, apply};
-use untether_model::{Side, StateId};
+use untether_model::plan::{PlanHeader, Wave};
+use untether_model::run::{RateSummary, Record, RunState, Summary, apply};
+use untether_model::{Side, StateId, WaveId};
 
 use crate::config::Config;
-use crate::error::{CliError, chain};
+use crate::error::CliError;
 use crate::output::Output;
 use crate::wiring::display::Display;
 use crate::wiring::handover::AgeHandover;
-use crate::wiring::journal::{LiveJournal, fold, part};
+use crate::wiring::journal::LiveJournal;
 use crate::wiring::keys::StateKeyring;
+use crate::wiring::opening::{self, Opening, Run};
 use crate::wiring::planning::blob;
 use crate::wiring::records::{each_record, records_of, unreadable};
 use crate::wiring::roster::LiveRoster;
 use crate::wiring::stores::LiveStore;
 
 /// Version of the parts in the database.
-const PARTS_VERSION: u32 = 2;
+pub const PARTS_VERSION: u32 = 3;
 
 /// The system's clock, behind the trait that everything else is handed.
 pub fn clock() -> Arc<dyn Clock> {
@@ -38,7 +41,7 @@ pub struct Opened {
     /// Its keys.
     pub keys: KeyStore,
     journal: Arc<LiveJournal>,
-    recorder: Recorder,
+    recorder: Arc<Recorder>,
     clock: Arc<dyn Clock>,
 }
 
@@ -61,49 +64,23 @@ impl Opened {
     pub fn open_with(config: &Config, how: How, output: &Output) -> Result<Self, CliError> {
         let dir = directory(config)?;
         let keys = KeyStore::open(&dir)?;
-        let clock = clock();
-        let mut opened = JournalOpened::open(OpenJournal {
-            state: dir.clone(),
-            clock: clock.clone(),
-            clock_policy: how.clock,
-            segment_bytes: untether_ledger::log::SEGMENT_BYTES,
-            known_kind: &Record::knows,
-            accept_loss: how.accept_loss,
-            parts_version: PARTS_VERSION,
-        })?;
-        let report = opened.report().clone();
-        if let Some(torn) = &report.torn {
-            output.note(format!("the ledger's last frame was torn and has been cut off: {torn:?}"));
-        }
-        if let Some(why) = &report.rebuilt
-            && report.head.seq > 1
-        {
-            output.note(format!("{why}: it is made again from the ledger"));
-        }
-        let mut state = RunState::new();
-        let mut bad = None;
-        if report.rebuilt.is_none() {
-            opened.each_part(b"", &mut |_, bytes| match part(&bytes) {
-                Ok(part) => state.put(part),
-                Err(e) => bad = Some(e),
-            })?;
-        }
-        if let Some(error) = bad {
-            return Err(
-                CliError::state(format!("a part of the state database cannot be read: {error}")).hint("`untether state rebuild`")
-            );
-        }
-        opened.replay(|frame| fold(&mut state, frame.seq(), frame.wall, &frame.kind, frame.body())).map_err(
-            |error| match error {
-                ReplayError::Journal(error) => CliError::from(error),
-                error @ ReplayError::Fold { .. } => CliError::state(chain(&error)).hint("`untether state check`"),
-            },
-        )?;
-        let journal = Arc::new(opened.start()?);
-        let summary = summary_of(&dir)?;
-        let journal = Arc::new(LiveJournal::new(journal, dir.clone(), summary));
-        let recorder = Recorder::new(journal.clone(), Arc::new(|_| {}), state);
-        Ok(Self { dir, keys, journal, recorder, clock })
+        let opening = opening::everything(&dir, how, output)?;
+        Self::start(dir, keys, opening)
+    }
+
+    /// Opens as much of the state as the run of a wave needs, and the wave.
+    pub fn open_for_run(config: &Config, run: Run<'_>, output: &Output) -> Result<(Self, PlanHeader, Wave), CliError> {
+        let dir = directory(config)?;
+        let keys = KeyStore::open(&dir)?;
+        let (opening, header, wave) = opening::for_run(&dir, &keys, run, output)?;
+        Ok((Self::start(dir, keys, opening)?, header, wave))
+    }
+
+    fn start(dir: StateDir, keys: KeyStore, opening: Opening) -> Result<Self, CliError> {
+        let journal = Arc::new(opening.journal.start()?);
+        let journal = Arc::new(LiveJournal::new(journal, dir.clone(), summary_of(&dir)?));
+        let recorder = Arc::new(Recorder::new(journal.clone(), opening.state));
+        Ok(Self { dir, keys, journal, recorder, clock: clock() })
     }
 
     /// Looks at the state.
@@ -150,38 +127,39 @@ impl Opened {
             shared: LiveStore::open(config, Side::Shared)?.for_writing()?,
             independent: LiveStore::open(config, Side::Independent)?.for_writing()?,
         };
-        let state = self.state_now();
-        let files: std::collections::BTreeMap<_, _> = state
-            .orders()
-            .iter()
-            .flat_map(|(id, o)| o.waves.iter().map(|w| (untether_model::WaveId::new(id.clone(), w.name.as_str()), w.digest)))
-            .collect();
+        let files = self.look(wave_files);
         let (dir, keys) = (self.dir.clone(), KeyStore::open(&self.dir)?);
         let credential = config.plan.as_ref().map(|p| p.credential.clone()).unwrap_or_default();
         let journal = self.journal.clone();
+        let clock = self.clock.clone();
         let events: Arc<dyn Fn(Event) + Send + Sync> = Arc::new(move |event| {
-            if let Event::Waiting { batch, stage, reason } = &event {
-                journal.waits(batch, format!("{stage}: {reason}"));
+            match &event {
+                Event::Waiting { batch, stage, reason } => journal.waits(batch, format!("{stage}: {reason}")),
+                Event::Rate { store, per_second, in_flight, limit, reason, .. } => {
+                    let (at, why) = (Some(clock.wall()), reason.clone());
+                    journal
+                        .goes_at(*store, RateSummary { at, per_second: *per_second, in_flight: *in_flight, limit: *limit, why });
+                }
+                _ => {}
             }
             events(event);
         });
         self.journal.tell_witness(events.clone());
+        self.recorder.listen(events);
         Ok(Ports {
-            journal: self.journal.clone(),
+            recorder: self.recorder.clone(),
             ledger: self.journal.clone(),
-            keys: Arc::new(StateKeyring::new(self.dir.clone(), KeyStore::open(&self.dir)?, &state)),
+            keys: Arc::new(StateKeyring::new(self.dir.clone(), KeyStore::open(&self.dir)?, files.clone())),
             marks: Arc::new(self.keys.marks()),
             time: Arc::new(LiveTime(self.clock.clone())),
             stores,
-            roster: Some(Arc::new(LiveRoster::new(config.clone(), &state))),
+            roster: Some(Arc::new(self.look(|state| LiveRoster::new(config.clone(), state)))),
             hook: Arc::new(AgeHandover::new(self.dir.clone(), config.clone())),
             secrets: SecretPolicy { scheme: credential.scheme, length: credential.length },
-            events,
             blobs: Arc::new(move |wave, digest| {
                 let file = files.get(wave).ok_or_else(|| format!("wave {wave} is in no recorded order"))?;
                 blob(&dir, &keys, file, digest)
             }),
-            initial: state,
         })
     }
 
@@ -193,6 +171,12 @@ impl Opened {
             Err(error) => format!("(the second witness was not written: {error})"),
         }
     }
+}
+
+/// The sealed file of each wave of the recorded orders.
+fn wave_files(state: &RunState) -> BTreeMap<WaveId, Digest> {
+    let orders = state.orders().iter();
+    orders.flat_map(|(id, o)| o.waves.iter().map(|w| (WaveId::new(id.clone(), w.name.as_str()), w.digest))).collect()
 }
 
 /// The clock and the timer of a live run.

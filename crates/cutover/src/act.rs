@@ -3,6 +3,7 @@
 //! Knows no server and no journal; everything here is a function of its arguments.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use untether_directory::Condition;
 use untether_ledger::Marks;
@@ -14,23 +15,26 @@ use untether_model::{AttrMap, AttrName, Dn, Entry, StableId, Value};
 
 use crate::secret;
 
-/// Attributes that name the entry and tell its version (OpenLDAP).
-pub const STABLE_ID: &str = "entryUUID";
-/// The change marker.
-pub const CHANGE_MARKER: &str = "entryCSN";
+/// The attribute that names the entry for good (OpenLDAP).
+pub static STABLE_ID: LazyLock<AttrName> = LazyLock::new(|| AttrName::new("entryUUID"));
+/// The attribute that tells its version.
+pub static CHANGE_MARKER: LazyLock<AttrName> = LazyLock::new(|| AttrName::new("entryCSN"));
+/// Everything that an entry holds: user attributes and operational ones.
+pub static EVERYTHING: LazyLock<[AttrName; 2]> = LazyLock::new(|| ["*", "+"].map(AttrName::new));
 
 /// What OpenLDAP's password policy changes by itself when a password is written or deleted: kept in the before-image of such an
 /// operation, so that its undo can put it back.
-pub const CREDENTIAL_COMPANIONS: [&str; 6] =
-    ["pwdAccountLockedTime", "pwdReset", "pwdChangedTime", "pwdHistory", "pwdFailureTime", "pwdGraceUseTime"];
+pub static CREDENTIAL_COMPANIONS: LazyLock<[AttrName; 6]> = LazyLock::new(|| {
+    ["pwdAccountLockedTime", "pwdReset", "pwdChangedTime", "pwdHistory", "pwdFailureTime", "pwdGraceUseTime"].map(AttrName::new)
+});
 
 /// The attributes that a change of these moves with them, and that are not among them.
 pub fn companions<'a>(touched: impl IntoIterator<Item = &'a AttrName> + Clone) -> Vec<AttrName> {
     if !touched.clone().into_iter().any(|attr| attr.is("userpassword")) {
         return Vec::new();
     }
-    let names = CREDENTIAL_COMPANIONS.iter().copied().map(AttrName::new);
-    names.filter(|name| touched.clone().into_iter().all(|attr| attr != name)).collect()
+    let untouched = |name: &&AttrName| touched.clone().into_iter().all(|attr| attr != *name);
+    CREDENTIAL_COMPANIONS.iter().filter(untouched).cloned().collect()
 }
 
 /// A touched attribute with concrete values.
@@ -75,8 +79,8 @@ impl Seen {
     pub fn of(entry: Entry) -> Self {
         Self {
             dn: entry.dn.clone(),
-            stable_id: entry.text(STABLE_ID).map(StableId::new),
-            change_marker: entry.text(CHANGE_MARKER).map(str::to_owned),
+            stable_id: text(&entry, &STABLE_ID).map(StableId::new),
+            change_marker: text(&entry, &CHANGE_MARKER).map(str::to_owned),
             entry,
         }
     }
@@ -85,6 +89,10 @@ impl Seen {
     pub fn values(&self, attr: &AttrName) -> &[Value] {
         self.entry.attrs.get(attr).map_or(&[], Vec::as_slice)
     }
+}
+
+fn text<'a>(entry: &'a Entry, attr: &AttrName) -> Option<&'a str> {
+    entry.attrs.get(attr)?.first()?.as_str()
 }
 
 /// Whether an attribute's values are these: by its equality rule, and a password also where the server stores a hash of it.

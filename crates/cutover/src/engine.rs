@@ -24,6 +24,7 @@ use untether_model::{BatchId, Side, SubjectId};
 pub use self::stage::PROTECTED_GROUP;
 use crate::error::CutoverError;
 use crate::execute::Executor;
+use crate::pace::Pace;
 use crate::ports::Ports;
 use crate::recorder::Recorder;
 
@@ -139,6 +140,7 @@ pub struct Engine {
     pub(crate) idle: Mutex<BTreeSet<BatchId>>,
     /// Phases that batches have ended in this pass.
     past: Mutex<BTreeSet<(BatchId, Stage, Phase)>>,
+    paces: BTreeMap<Side, Pace>,
 }
 
 /// Most operations in flight in a store, unless configured lower.
@@ -147,15 +149,16 @@ pub const DEFAULT_CEILING: u32 = 64;
 impl Engine {
     /// An engine over these ports, with at most `ceiling` operations in flight in each store.
     pub fn new(ports: Ports, ceiling: u32) -> Self {
-        let recorder = Arc::new(Recorder::new(ports.journal.clone(), ports.events.clone(), ports.initial.clone()));
-        let executor = Executor::new(ports.clone(), recorder.clone(), ceiling);
+        let recorder = ports.recorder.clone();
+        let executor = Executor::new(ports.clone(), ceiling);
         let throttle = recorder.look(|state| state.general().throttle);
         for side in Side::ALL {
             executor.throttle(side).set_operator(throttle);
         }
-        let begun = ports.time.now();
+        let paces = Side::ALL.into_iter().map(|side| (side, Pace::default())).collect();
         let (idle, past) = (Mutex::new(BTreeSet::new()), Mutex::new(BTreeSet::new()));
-        Self { executor, recorder, ports, ceiling, begun, idle, past }
+        let begun = ports.time.now();
+        Self { executor, recorder, ports, ceiling, begun, idle, past, paces }
     }
 
     /// The recorder, for looking at the state and for records of people's decisions.
@@ -281,11 +284,15 @@ impl Engine {
         }
     }
 
-    /// Tells how fast a store is being written to.
+    /// Tells how fast a store is being written to, a few times a second.
     pub(crate) fn tell_rate(&self, side: Side) {
         let gauge = self.executor.throttle(side).gauge();
+        let Some(per_second) = self.paces.get(&side).and_then(|pace| pace.tell(self.ports.time.mono(), gauge.ended)) else {
+            return;
+        };
         self.recorder.tell(Event::Rate {
             store: side,
+            per_second,
             in_flight: gauge.in_flight,
             limit: gauge.limit,
             ended: gauge.ended,

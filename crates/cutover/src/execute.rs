@@ -4,6 +4,7 @@
 //! before anything else touches the entry.
 
 mod entry;
+mod gather;
 mod members;
 mod proof;
 mod resolve;
@@ -12,17 +13,20 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use untether_directory::{DirectoryError, Failure, Outcome as Answer, Write};
+use untether_directory::{Control, DirectoryError, Failure, Outcome as Answer, Usability, Write, WriteOptions, Written};
 use untether_ledger::Key;
+use untether_model::change::Change;
 use untether_model::dn::DnKey;
 use untether_model::operation::{Action, Actor, Operation};
 use untether_model::run::{CellOutcome, CellStand, CellStatus, Outcome, OutcomeKind, Record, Sealed, Started, cell_stand};
-use untether_model::{Dn, OpId, Side, StableId, SubjectId};
+use untether_model::schema::Schema;
+use untether_model::{AttrName, Dn, Entry, OpId, Side, StableId, SubjectId};
 
+use self::gather::{Gathering, Gatherings};
 use crate::error::CutoverError;
-use crate::ports::{Ports, Store};
+use crate::ports::{Ports, Refusal, Store};
 use crate::recorder::Recorder;
-use crate::throttle::Throttle;
+use crate::throttle::{Kind, Throttle};
 
 /// How often an entry is observed and tried again when a condition fails because something else moved, or the server was busy.
 const TRIES: u32 = 6;
@@ -36,15 +40,37 @@ pub struct Executor {
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) throttles: BTreeMap<Side, Arc<Throttle>>,
     entries: Mutex<EntryLocks>,
+    servers: BTreeMap<Side, tokio::sync::OnceCell<Arc<Server>>>,
+    /// Of the shared store and of the independent directory.
+    questions: (Questions, Questions),
+}
+
+/// What is asked of a store for many operations together.
+#[derive(Default)]
+struct Questions {
+    by_id: Gatherings<Vec<AttrName>, StableId, Answer<Option<Entry>>>,
+    by_name: Gatherings<Vec<AttrName>, Dn, Answer<Option<Entry>>>,
+    matches: Gatherings<String, Dn, Answer<Option<bool>>>,
+    usability: Gathering<Dn, Answer<Usability>>,
+    refusals: Gathering<Dn, Answer<Refusal>>,
+}
+
+/// What a store's server can do, asked once.
+pub(crate) struct Server {
+    pub schema: Arc<Schema>,
+    /// It checks conditions (RFC 4528).
+    pub asserts: bool,
+    /// It returns entries as they were and as they are (RFC 4527).
+    pub reads_entries: bool,
 }
 
 /// One operation with the cells that are to be worked on.
 #[derive(Clone, Debug)]
-pub struct Task {
+pub struct Task<'a> {
     /// Its id.
     pub id: OpId,
     /// What it is.
-    pub op: Operation,
+    pub op: &'a Operation,
     /// The subjects whose cells are worked on (parked ones left out); empty for an operation that serves none.
     pub subjects: Vec<SubjectId>,
 }
@@ -81,11 +107,28 @@ pub(crate) enum After {
     Again,
 }
 
+/// Values from which on an operation does the work of many.
+const MANY_VALUES: usize = 16;
+
+/// As what an operation counts in the pace of its store; `None`: its time tells nothing about others.
+fn kind_of(op: &Operation) -> Option<Kind> {
+    match &op.action {
+        Action::Create { .. } | Action::Recreate { .. } => Some(Kind::Create),
+        Action::Set { .. } => Some(Kind::Set),
+        Action::Ensure { values, .. } if values.len() < MANY_VALUES => Some(Kind::Value),
+        Action::Delete => Some(Kind::Delete),
+        Action::Ensure { .. } | Action::Deliver { .. } | Action::Attest { .. } => None,
+    }
+}
+
 impl Executor {
     /// An executor over these ports.
-    pub fn new(ports: Ports, recorder: Arc<Recorder>, ceiling: u32) -> Self {
+    pub fn new(ports: Ports, ceiling: u32) -> Self {
+        let recorder = ports.recorder.clone();
         let throttles = Side::ALL.into_iter().map(|side| (side, Arc::new(Throttle::new(ceiling)))).collect();
-        Self { ports, recorder, throttles, entries: Mutex::new(BTreeMap::new()) }
+        let servers = Side::ALL.into_iter().map(|side| (side, tokio::sync::OnceCell::new())).collect();
+        let questions = Default::default();
+        Self { ports, recorder, throttles, entries: Mutex::new(BTreeMap::new()), servers, questions }
     }
 
     /// The throttle of a store.
@@ -95,17 +138,71 @@ impl Executor {
     }
 
     /// Carries the operation out for these subjects, until each cell has an outcome. An error stops the run.
-    pub async fn run(&self, task: &Task) -> Result<(), CutoverError> {
+    pub async fn run(&self, task: &Task<'_>) -> Result<(), CutoverError> {
         let throttle = self.throttle(task.op.store);
         let _permit = throttle.permit().await;
+        let began = self.ports.time.mono();
         let lock = self.entry_lock(task.op.store, task.op.target.dn());
         let _held = lock.lock().await;
-        match &task.op.action {
+        let done = match &task.op.action {
             Action::Ensure { .. } => self.run_members(task).await,
             Action::Attest { checks } => self.run_attest(task, checks).await,
             Action::Deliver { hook, repeatable } => self.run_delivery(task, hook, *repeatable).await,
             Action::Create { .. } | Action::Set { .. } | Action::Delete | Action::Recreate { .. } => self.run_entry(task).await,
+        };
+        if let Some(kind) = kind_of(task.op) {
+            throttle.took(kind, self.ports.time.mono().saturating_sub(began));
         }
+        done
+    }
+
+    fn questions(&self, side: Side) -> &Questions {
+        match side {
+            Side::Shared => &self.questions.0,
+            Side::Independent => &self.questions.1,
+        }
+    }
+
+    /// The entry with this stable id, asked for together with others; `None`: it was not found so.
+    pub(crate) async fn find_together(&self, side: Side, id: &StableId, attrs: &[AttrName]) -> Answer<Option<Entry>> {
+        let store = self.ports.stores.get(side);
+        let ask = |ids: Vec<StableId>| async move {
+            let found = store.reader().find_all(store.suffix(), &ids, attrs).await;
+            gather::shared(found, ids.len())
+        };
+        let asked = gather::among(&self.questions(side).by_id, attrs).ask(id.clone(), ask).await;
+        asked.unwrap_or(Ok(None))
+    }
+
+    /// The entry with this name, asked for together with others; `None`: it was not found so.
+    pub(crate) async fn read_together(&self, side: Side, dn: &Dn, attrs: &[AttrName]) -> Answer<Option<Entry>> {
+        let reader = self.ports.stores.get(side).reader();
+        let ask = |names: Vec<Dn>| async move { gather::shared(reader.read_all(&names, attrs).await, names.len()) };
+        let asked = gather::among(&self.questions(side).by_name, attrs).ask(dn.clone(), ask).await;
+        asked.unwrap_or(Ok(None))
+    }
+
+    /// Whether an entry matches a filter, asked together with others; `None`: it does not exist.
+    pub(crate) async fn matches_together(&self, side: Side, dn: &Dn, filter: &str) -> Answer<Option<bool>> {
+        let reader = self.ports.stores.get(side).reader();
+        let ask = |names: Vec<Dn>| async move { gather::shared(reader.match_all(&names, filter).await, names.len()) };
+        let asked = gather::among(&self.questions(side).matches, filter).ask(dn.clone(), ask).await;
+        asked.unwrap_or(Ok(None))
+    }
+
+    /// Whether an account could be used, asked together with others.
+    pub(crate) async fn usability_together(&self, side: Side, dn: &Dn) -> Answer<Usability> {
+        let reader = self.ports.stores.get(side).reader();
+        let ask = |names: Vec<Dn>| async move { gather::shared(reader.usability_all(&names).await, names.len()) };
+        self.questions(side).usability.ask(dn.clone(), ask).await.unwrap_or(Ok(Usability::Unknown))
+    }
+
+    /// Whether the store refuses an account whose lock was read back, asked together with others.
+    async fn refuses_together(&self, side: Side, dn: &Dn) -> Answer<Refusal> {
+        let store = self.ports.stores.get(side);
+        let ask = |names: Vec<Dn>| async move { gather::shared(store.refuses_all(&names).await, names.len()) };
+        let asked = self.questions(side).refusals.ask(dn.clone(), ask).await;
+        asked.unwrap_or_else(|| Ok(Refusal::Unknown("it was not asked".to_owned())))
     }
 
     /// Serializes operations on one entry, whatever subjects they serve.
@@ -123,11 +220,26 @@ impl Executor {
         lock
     }
 
-    pub(crate) fn store(&self, task: &Task) -> &dyn Store {
+    /// What the task's server can do.
+    pub(crate) async fn server(&self, task: &Task<'_>) -> Result<Arc<Server>, CutoverError> {
+        let ask = || async {
+            let reader = self.store(task).reader();
+            let (schema, features) = (reader.schema().await, reader.features().await);
+            let (schema, features) = (self.answered(task, schema)?, self.answered(task, features)?);
+            let (asserts, reads_entries) = (features.has_control(Control::ASSERTION), features.has_control(Control::POST_READ));
+            Ok(Arc::new(Server { schema, asserts, reads_entries }))
+        };
+        match self.servers.get(&task.op.store) {
+            Some(server) => server.get_or_try_init(ask).await.cloned(),
+            None => ask().await,
+        }
+    }
+
+    pub(crate) fn store(&self, task: &Task<'_>) -> &dyn Store {
         self.ports.stores.get(task.op.store)
     }
 
-    pub(crate) fn writer<'a>(&'a self, task: &Task) -> Result<&'a dyn Write, CutoverError> {
+    pub(crate) fn writer<'a>(&'a self, task: &Task<'_>) -> Result<&'a dyn Write, CutoverError> {
         let store = self.ports.stores.get(task.op.store);
         match task.op.actor {
             Actor::Writer => Ok(store.writer()),
@@ -138,18 +250,18 @@ impl Executor {
         }
     }
 
-    pub(crate) fn key(&self, task: &Task) -> Result<Key, CutoverError> {
+    pub(crate) fn key(&self, task: &Task<'_>) -> Result<Key, CutoverError> {
         let wave = task.id.wave();
         self.ports.keys.key(wave).map_err(|reason| CutoverError::Key { wave: wave.clone(), reason })
     }
 
-    pub(crate) fn stand(&self, task: &Task, subject: Option<&SubjectId>) -> CellStand {
+    pub(crate) fn stand(&self, task: &Task<'_>, subject: Option<&SubjectId>) -> CellStand {
         self.recorder.look(|state| cell_stand(state, &task.id, subject))
     }
 
     /// Whether the subject is still worked on: another operation of its batch may have failed meanwhile, and parked it. Nothing may
     /// be awaited between asking and recording.
-    pub(crate) fn is_worked_on(&self, task: &Task, subject: Option<&SubjectId>) -> bool {
+    pub(crate) fn is_worked_on(&self, task: &Task<'_>, subject: Option<&SubjectId>) -> bool {
         self.recorder.look(|state| {
             let Some(id) = subject.filter(|_| state.batches().contains_key(&task.id.batch)) else { return true };
             state.subjects().get(id).is_some_and(|s| s.batch == task.id.batch && s.parked.is_none())
@@ -157,24 +269,29 @@ impl Executor {
     }
 
     /// An answer to a question: an unreachable or silent store stops the run, it never looks like an outcome.
-    pub(crate) fn answered<T>(&self, task: &Task, answer: Answer<T>) -> Result<T, CutoverError> {
+    pub(crate) fn answered<T>(&self, task: &Task<'_>, answer: Answer<T>) -> Result<T, CutoverError> {
         answer.map_err(|source| CutoverError::Store { op: task.id.clone(), source })
     }
 
-    /// Sends a change and measures it.
-    pub(crate) async fn timed<T>(&self, task: &Task, work: impl Future<Output = Answer<T>>) -> Answer<T> {
+    /// Sends a change, and tells the throttle what became of it.
+    pub(crate) async fn send_change(
+        &self,
+        task: &Task<'_>,
+        writer: &dyn Write,
+        change: &Change,
+        options: &WriteOptions,
+    ) -> Answer<Written> {
         let throttle = self.throttle(task.op.store);
-        let began = self.ports.time.mono();
-        let answer = work.await;
+        let answer = writer.apply(change, options).await;
         match &answer {
             Err(e) if matches!(e.failure, Failure::Busy | Failure::Unknown) => throttle.busy(),
-            _ => throttle.took(self.ports.time.mono().saturating_sub(began)),
+            _ => throttle.answered(),
         }
         answer
     }
 
     /// What a failed write means. `tries` counts the attempts so far.
-    pub(crate) async fn after_failure(&self, task: &Task, error: DirectoryError, tries: u32) -> Result<After, CutoverError> {
+    pub(crate) async fn after_failure(&self, task: &Task<'_>, error: DirectoryError, tries: u32) -> Result<After, CutoverError> {
         match error.failure {
             Failure::Refused | Failure::Invalid => Ok(After::Settled(Ending::refused(&error))),
             Failure::ConditionFailed | Failure::NoSuchObject if tries < TRIES => Ok(After::Again),
@@ -198,7 +315,7 @@ impl Executor {
 
     /// Puts an operation off that was not begun: the entry at its other end is not there. What is recorded already is not recorded
     /// again.
-    pub(crate) async fn defer(&self, task: &Task, why: &str) -> Result<(), CutoverError> {
+    pub(crate) async fn defer(&self, task: &Task<'_>, why: &str) -> Result<(), CutoverError> {
         let subjects: Vec<SubjectId> = self.recorder.look(|state| {
             let said = |subject: &&SubjectId| {
                 let cell = state.cell(&task.id, Some(subject));
@@ -219,7 +336,7 @@ impl Executor {
     /// Records one outcome for all of these subjects.
     pub(crate) async fn record_outcome(
         &self,
-        task: &Task,
+        task: &Task<'_>,
         started: Option<u64>,
         subjects: &[SubjectId],
         result: Ending,

@@ -75,7 +75,7 @@ impl Executor {
         let Some(dn) = &subject.independent_dn else {
             return Ok((Verdict::Unknown, "the account in the independent directory is not known".to_owned(), "none"));
         };
-        Ok(match self.ports.stores.get(Side::Independent).matches(dn, filter).await? {
+        Ok(match self.matches_together(Side::Independent, dn, filter).await? {
             Some(true) => (Verdict::Pass, "an acceptable factor is enrolled".to_owned(), "ldap-filter"),
             Some(false) => (Verdict::Hold, "no acceptable factor is enrolled yet".to_owned(), "ldap-filter"),
             None => (Verdict::Unknown, "the account was not found".to_owned(), "ldap-filter"),
@@ -90,12 +90,11 @@ impl Executor {
         let Some(dn) = &subject.independent_dn else {
             return Ok((Verdict::Hold, "there is no account in the independent directory".to_owned(), "none"));
         };
-        let store = self.ports.stores.get(Side::Independent);
         let attrs = ["userPassword", "pwdLastSuccess"].map(AttrName::new);
-        let Some(entry) = store.reader().read(dn, &attrs).await? else {
+        let Some(entry) = self.read_together(Side::Independent, dn, &attrs).await? else {
             return Ok((Verdict::Hold, "the account in the independent directory was not found".to_owned(), "ldap"));
         };
-        match store.reader().usability(dn).await? {
+        match self.usability_together(Side::Independent, dn).await? {
             Usability::Available => {}
             Usability::Unavailable => {
                 let expired = self.recorder.look(|state| state.expired(&subject.id).is_some());

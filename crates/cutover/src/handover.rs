@@ -376,7 +376,7 @@ impl Engine {
             if !left || *options.stop.borrow() != Stop::No {
                 return Ok(());
             }
-            let worked = self.executor.run(&Task { id, op: op.clone(), subjects: op.subjects.clone() }).await;
+            let worked = self.executor.run(&Task { id, op, subjects: op.subjects.clone() }).await;
             self.tell_rate(op.store);
             worked
         });

@@ -11,6 +11,7 @@ pub mod gates;
 pub mod handover;
 pub mod image;
 pub mod order;
+mod pace;
 pub mod ports;
 pub mod recorder;
 pub mod secret;
@@ -25,5 +26,5 @@ pub use ports::{
     Handover, Hook, Journal, Keyring, LedgerView, PersonNow, Place, Ports, Receipt, Refusal, Roster, RosterNow, RosterTrouble,
     SecretPolicy, Store, Stores, Time, Way,
 };
-pub use recorder::Recorder;
+pub use recorder::{Listener, Recorder};
 pub use throttle::Throttle;

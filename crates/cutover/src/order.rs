@@ -71,7 +71,7 @@ impl Engine {
         if have.len() < usize::from(order.approvals_needed) {
             return Ok(Forced::Unapproved { have, needed: order.approvals_needed });
         }
-        let task = Task { id: wave.op_id(op), op: op.clone(), subjects: op.subjects.clone() };
+        let task = Task { id: wave.op_id(op), op, subjects: op.subjects.clone() };
         self.executor.run(&task).await?;
         let (mut settled, mut failed) = (Vec::new(), Vec::new());
         for subject in &op.subjects {
@@ -246,7 +246,7 @@ impl Engine {
             if subjects.is_empty() && !op.subjects.is_empty() || *options.stop.borrow() != Stop::No {
                 return Ok((id, subjects));
             }
-            let task = Task { id: id.clone(), op: (*op).clone(), subjects: subjects.clone() };
+            let task = Task { id: id.clone(), op, subjects: subjects.clone() };
             let worked = self.executor.run(&task).await;
             self.tell_rate(op.store);
             worked.map(|()| (id, subjects))

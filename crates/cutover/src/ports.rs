@@ -8,11 +8,12 @@ use jiff::Timestamp;
 use untether_directory::{Outcome, Read, Write};
 use untether_ledger::Key;
 use untether_model::digest::Digest;
-use untether_model::event::Event;
 use untether_model::policy::HashScheme;
 use untether_model::roster::Presence;
-use untether_model::run::{Change, Record, RunState, Sealed, Started};
+use untether_model::run::{Change, Record, Sealed, Started};
 use untether_model::{BatchId, Dn, EntityId, Side, SubjectId, WaveId};
+
+use crate::recorder::Recorder;
 
 /// Resolves when the record is durable; an error is fatal to the run.
 pub type Receipt = BoxFuture<'static, Result<(), String>>;
@@ -86,8 +87,14 @@ pub trait Store: Send + Sync {
     /// wrong password where the server says "locked").
     async fn refuses(&self, dn: &Dn) -> Outcome<Refusal>;
 
-    /// Whether an entry matches an RFC 4515 filter, asked of the server.
-    async fn matches(&self, dn: &Dn, filter: &str) -> Outcome<Option<bool>>;
+    /// [`Store::refuses`] for several accounts, in their order.
+    async fn refuses_all(&self, names: &[Dn]) -> Outcome<Vec<Refusal>> {
+        let mut said = Vec::with_capacity(names.len());
+        for dn in names {
+            said.push(self.refuses(dn).await?);
+        }
+        Ok(said)
+    }
 }
 
 /// Both stores.
@@ -228,8 +235,8 @@ pub type Blobs = Arc<dyn Fn(&WaveId, &Digest) -> Result<Vec<u8>, String> + Send 
 /// Everything that cutover is handed.
 #[derive(Clone)]
 pub struct Ports {
-    /// Takes records.
-    pub journal: Arc<dyn Journal>,
+    /// Takes records and keeps the state.
+    pub recorder: Arc<Recorder>,
     /// Looks into the ledger.
     pub ledger: Arc<dyn LedgerView>,
     /// Keys.
@@ -246,10 +253,6 @@ pub struct Ports {
     pub hook: Arc<dyn Hook>,
     /// One-time secrets.
     pub secrets: SecretPolicy,
-    /// Where events go; must not block.
-    pub events: Arc<dyn Fn(Event) + Send + Sync>,
     /// Blobs of a wave by digest.
     pub blobs: Blobs,
-    /// Where the state stands when the run begins.
-    pub initial: RunState,
 }

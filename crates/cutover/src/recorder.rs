@@ -10,18 +10,26 @@ use untether_model::run::{Record, RunState, apply};
 use crate::error::CutoverError;
 use crate::ports::Journal;
 
-/// Linearizes all records of a run.
+/// Takes events.
+pub type Listener = Arc<dyn Fn(Event) + Send + Sync>;
+
+/// Linearizes all records of a process, whoever makes them: there is one state.
 pub struct Recorder {
     journal: Arc<dyn Journal>,
-    events: Arc<dyn Fn(Event) + Send + Sync>,
+    listener: Mutex<Option<Listener>>,
     state: Mutex<RunState>,
     moved: watch::Sender<u64>,
 }
 
 impl Recorder {
     /// A recorder that goes on from this state.
-    pub fn new(journal: Arc<dyn Journal>, events: Arc<dyn Fn(Event) + Send + Sync>, state: RunState) -> Self {
-        Self { journal, events, state: Mutex::new(state), moved: watch::Sender::new(0) }
+    pub fn new(journal: Arc<dyn Journal>, state: RunState) -> Self {
+        Self { journal, listener: Mutex::new(None), state: Mutex::new(state), moved: watch::Sender::new(0) }
+    }
+
+    /// From now on this one is told what happens; it must not block.
+    pub fn listen(&self, listener: Listener) {
+        *self.listener.lock().unwrap_or_else(PoisonError::into_inner) = Some(listener);
     }
 
     fn lock(&self) -> MutexGuard<'_, RunState> {
@@ -45,23 +53,34 @@ impl Recorder {
             (seq, at, receipt)
         };
         receipt.await.map_err(CutoverError::Journal)?;
-        (self.events)(Event::Step { seq, at, record: Box::new(record) });
-        self.moved.send_modify(|n| *n = n.wrapping_add(1));
+        let moves = moves_batches(&record);
+        self.tell(Event::Step { seq, at, record: Box::new(record) });
+        if moves {
+            self.nudge();
+        }
         Ok(seq)
     }
 
-    /// Tells progress that may be dropped.
+    /// Tells what happens to whoever listens.
     pub fn tell(&self, event: Event) {
-        (self.events)(event);
+        let listener = self.listener.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(listener) = listener {
+            listener(event);
+        }
     }
 
-    /// Changes whenever a record has become durable.
+    /// Changes whenever a record has become durable by which another batch may go on.
     pub fn moved(&self) -> watch::Receiver<u64> {
         self.moved.subscribe()
     }
 
-    /// Wakes whoever waits for a record, for instance because the run is to stop.
+    /// Wakes whoever waits for another batch, for instance because that one came to its end.
     pub fn nudge(&self) {
         self.moved.send_modify(|n| *n = n.wrapping_add(1));
     }
+}
+
+/// Whether other batches may wait for a record of this kind. Those of single operations, by far the most, wake nobody.
+fn moves_batches(record: &Record) -> bool {
+    !matches!(record, Record::Started { .. } | Record::Outcome { .. } | Record::Observed { .. } | Record::RosterRead { .. })
 }

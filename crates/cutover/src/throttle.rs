@@ -1,60 +1,38 @@
-//! How many operations may be in flight in a store: additive increase, multiplicative decrease.
-//!
-//! The limit grows by one per window in which latency stays near the best that was seen, and is halved when the server is busy
-//! or latency has doubled. An operator's `throttle` is an upper bound. Knows nothing of what the operations are.
+//! How many operations may be in flight in a store. [`window`] decides how many; here they wait for their turn, first come first
+//! served. An operator's `throttle` is an upper bound. Knows nothing of what the operations are.
+
+mod window;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::Semaphore;
 
-/// Why the limit is what it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
-    /// Still growing.
-    Probing,
-    /// Latency went up.
-    Latency,
-    /// The server said busy, or timed out.
-    Busy,
-    /// An operator's bound.
-    Throttled,
-    /// The configured bound.
-    Ceiling,
-}
-
-impl Why {
-    /// In words, for the progress line.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Probing => "probing",
-            Self::Latency => "latency",
-            Self::Busy => "busy",
-            Self::Throttled => "throttled",
-            Self::Ceiling => "limit",
-        }
-    }
-}
+use self::window::Window;
+pub use self::window::{Kind, Why};
 
 #[derive(Debug)]
 struct Inner {
-    limit: f64,
+    window: Window,
     in_flight: u32,
+    /// Permits that are held or can be had at once; follows the limit.
+    granted: u32,
     ended: u64,
-    best: Option<Duration>,
-    recent: Option<Duration>,
-    /// Operations that must end before the limit is cut again: one cut per window.
-    calm: u32,
     operator: Option<u32>,
-    why: Why,
+}
+
+impl Inner {
+    fn allowed(&self) -> u32 {
+        self.window.limit().min(self.operator.unwrap_or(u32::MAX).max(1))
+    }
 }
 
 /// The throttle of one store.
 #[derive(Debug)]
 pub struct Throttle {
     inner: Mutex<Inner>,
-    freed: Notify,
-    ceiling: u32,
+    /// Wakes one waiting operation for each permit, the one that has waited longest.
+    turns: Semaphore,
 }
 
 /// What the progress line shows.
@@ -64,7 +42,7 @@ pub struct Gauge {
     pub in_flight: u32,
     /// How many may be.
     pub limit: u32,
-    /// Operations that ended.
+    /// Writes that were answered.
     pub ended: u64,
     /// Why the limit is what it is.
     pub why: Why,
@@ -77,99 +55,72 @@ pub struct Permit<'a>(&'a Throttle);
 impl Throttle {
     /// Starts at a few operations and may grow to `ceiling`.
     pub fn new(ceiling: u32) -> Self {
-        let ceiling = ceiling.max(1);
-        Self {
-            inner: Mutex::new(Inner {
-                limit: f64::from(ceiling.min(8)),
-                in_flight: 0,
-                ended: 0,
-                best: None,
-                recent: None,
-                calm: 0,
-                operator: None,
-                why: Why::Probing,
-            }),
-            freed: Notify::new(),
-            ceiling,
-        }
+        let window = Window::new(ceiling);
+        let granted = window.limit();
+        let inner = Inner { window, in_flight: 0, granted, ended: 0, operator: None };
+        Self { inner: Mutex::new(inner), turns: Semaphore::new(granted as usize) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn allowed(&self, inner: &Inner) -> u32 {
-        // The limit is between 1 and the ceiling, so the conversion is exact enough.
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounded by 1 and the ceiling")]
-        let own = inner.limit as u32;
-        own.clamp(1, self.ceiling).min(inner.operator.unwrap_or(u32::MAX).max(1))
+    /// Lets as many permits be had as the limit allows now. What is held beyond it is taken back when it is given back.
+    fn follow(&self, inner: &mut Inner) {
+        let allowed = inner.allowed();
+        if inner.granted < allowed {
+            self.turns.add_permits((allowed - inner.granted) as usize);
+            inner.granted = allowed;
+        } else if inner.granted > allowed {
+            let taken = self.turns.forget_permits((inner.granted - allowed) as usize);
+            inner.granted -= u32::try_from(taken).unwrap_or(0);
+        }
     }
 
     /// Sets or lifts the operator's bound.
     pub fn set_operator(&self, bound: Option<u32>) {
-        self.lock().operator = bound;
-        self.freed.notify_waiters();
+        let mut inner = self.lock();
+        inner.operator = bound;
+        self.follow(&mut inner);
     }
 
     /// Waits until one more may be in flight.
     pub async fn permit(&self) -> Permit<'_> {
-        loop {
-            let freed = self.freed.notified();
-            tokio::pin!(freed);
-            freed.as_mut().enable();
-            {
-                let mut inner = self.lock();
-                if inner.in_flight < self.allowed(&inner) {
-                    inner.in_flight += 1;
-                    return Permit(self);
-                }
-            }
-            freed.await;
+        // The semaphore lives as long as this and is never closed.
+        if let Ok(turn) = self.turns.acquire().await {
+            turn.forget();
         }
+        let mut inner = self.lock();
+        inner.in_flight += 1;
+        let in_flight = inner.in_flight;
+        inner.window.used(in_flight);
+        Permit(self)
     }
 
-    /// A server round trip took this long.
-    pub fn took(&self, latency: Duration) {
+    /// An operation of this kind took this time, from its permit to its outcome.
+    pub fn took(&self, kind: Kind, time: Duration) {
         let mut inner = self.lock();
-        inner.ended += 1;
-        let best = inner.best.map_or(latency, |best| best.min(latency));
-        inner.best = Some(best);
-        let recent = inner.recent.map_or(latency, |recent| (recent * 7 + latency) / 8);
-        inner.recent = Some(recent);
-        inner.calm = inner.calm.saturating_sub(1);
-        // Queueing inside the server is expected to stretch latency with the work in flight; only what exceeds that counts.
-        let tolerated = best.mul_f64(2.0 + inner.limit).max(Duration::from_millis(20));
-        if recent > tolerated && inner.calm == 0 {
-            self.cut(&mut inner, Why::Latency, 0.7);
-        } else if inner.limit < f64::from(self.ceiling) {
-            inner.limit = (inner.limit + 1.0 / inner.limit).min(f64::from(self.ceiling));
-            if inner.calm == 0 {
-                inner.why = Why::Probing;
-            }
-        } else if inner.calm == 0 {
-            inner.why = Why::Ceiling;
-        }
+        inner.window.took(kind, time);
+        self.follow(&mut inner);
+    }
+
+    /// A write was answered.
+    pub fn answered(&self) {
+        self.lock().ended += 1;
     }
 
     /// The server said busy or did not answer in time.
     pub fn busy(&self) {
         let mut inner = self.lock();
-        if inner.calm == 0 {
-            self.cut(&mut inner, Why::Busy, 0.5);
-        }
-    }
-
-    fn cut(&self, inner: &mut Inner, why: Why, factor: f64) {
-        inner.limit = (inner.limit * factor).max(1.0);
-        inner.why = why;
-        inner.calm = self.allowed(inner).max(4);
+        inner.window.busy();
+        self.follow(&mut inner);
     }
 
     /// What the progress line shows.
     pub fn gauge(&self) -> Gauge {
         let inner = self.lock();
-        let limit = self.allowed(&inner);
-        let why = if inner.operator.is_some_and(|o| o <= limit) { Why::Throttled } else { inner.why };
+        let limit = inner.allowed();
+        let why = if inner.operator.is_some_and(|o| o <= limit) { Why::Throttled } else { inner.window.why() };
         Gauge { in_flight: inner.in_flight, limit, ended: inner.ended, why }
     }
 }
@@ -178,46 +129,17 @@ impl Drop for Permit<'_> {
     fn drop(&mut self) {
         let mut inner = self.0.lock();
         inner.in_flight = inner.in_flight.saturating_sub(1);
-        drop(inner);
-        self.0.freed.notify_waiters();
+        if inner.granted > inner.allowed() {
+            inner.granted -= 1;
+        } else {
+            self.0.turns.add_permits(1);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn busy_halves_the_limit_once_per_window_and_calm_grows_it_again() {
-        let throttle = Throttle::new(64);
-        for _ in 0..200 {
-            throttle.took(Duration::from_millis(2));
-        }
-        let before = throttle.gauge().limit;
-        assert!(before > 8);
-        throttle.busy();
-        throttle.busy();
-        let after = throttle.gauge();
-        assert!(after.limit <= before / 2 + 1 && after.limit >= before / 2 - 1, "{before} {after:?}");
-        assert_eq!(after.why, Why::Busy);
-        for _ in 0..500 {
-            throttle.took(Duration::from_millis(2));
-        }
-        assert!(throttle.gauge().limit > after.limit);
-    }
-
-    #[test]
-    fn rising_latency_cuts_and_an_operator_bound_holds() {
-        let throttle = Throttle::new(16);
-        throttle.took(Duration::from_millis(1));
-        for _ in 0..100 {
-            throttle.took(Duration::from_millis(400));
-        }
-        assert!(throttle.gauge().limit < 8, "{:?}", throttle.gauge());
-        throttle.set_operator(Some(2));
-        assert!(throttle.gauge().limit <= 2);
-        assert_eq!(throttle.gauge().why, Why::Throttled);
-    }
 
     #[tokio::test]
     async fn permits_are_given_back() {
@@ -227,5 +149,44 @@ mod tests {
         drop(first);
         let _second = throttle.permit().await;
         assert_eq!(throttle.gauge().in_flight, 1);
+    }
+
+    #[tokio::test]
+    async fn a_lowered_limit_counts_at_once_and_a_raised_one_lets_more_in() {
+        let throttle = Throttle::new(8);
+        let mut held = Vec::new();
+        for _ in 0..throttle.gauge().limit {
+            held.push(throttle.permit().await);
+        }
+        throttle.set_operator(Some(2));
+        assert_eq!((throttle.gauge().limit, throttle.gauge().why), (2, Why::Throttled));
+        let in_flight = u32::try_from(held.len()).unwrap();
+        // Nobody gets in until fewer are in flight than are allowed now.
+        for left in (1..in_flight).rev() {
+            drop(held.pop());
+            assert_eq!(throttle.turns.available_permits(), usize::from(left < 2), "{left}");
+        }
+        throttle.set_operator(None);
+        assert_eq!(throttle.turns.available_permits(), throttle.gauge().limit as usize - 1);
+    }
+
+    #[tokio::test]
+    async fn who_waited_longest_goes_first() {
+        let throttle = std::sync::Arc::new(Throttle::new(1));
+        let order = std::sync::Arc::new(Mutex::new(Vec::new()));
+        let held = throttle.permit().await;
+        let tasks: Vec<_> = (0..20)
+            .map(|n| {
+                let (throttle, order) = (throttle.clone(), order.clone());
+                async move {
+                    let _permit = throttle.permit().await;
+                    order.lock().unwrap().push(n);
+                    tokio::task::yield_now().await;
+                }
+            })
+            .collect();
+        let all = futures::future::join_all(tasks);
+        let (_, ()) = tokio::join!(all, async move { drop(held) });
+        assert_eq!(*order.lock().unwrap(), (0..20).collect::<Vec<_>>());
     }
 }

@@ -1,8 +1,9 @@
 //! What is handed to the journal.
 
-use std::borrow::Cow;
+use untether_ledger::NewFrame;
+use untether_model::run::{Change, Part};
 
-/// A part of the state as it is from now on.
+/// A part of the state as it is from now on, as bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Put {
     /// The part's key.
@@ -23,13 +24,40 @@ impl Put {
     }
 }
 
-/// A record, and what it changes.
+/// What is stored of a change. A part of the run's state becomes bytes only when the database is written, which is later and in
+/// another thread (see [`crate::layout`]).
 #[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stored {
+    /// Bytes under a key.
+    Put(Put),
+    /// A part of the run's state.
+    Part(Box<Part>),
+}
+
+impl From<Put> for Stored {
+    fn from(put: Put) -> Self {
+        Self::Put(put)
+    }
+}
+
+impl From<Part> for Stored {
+    fn from(part: Part) -> Self {
+        Self::Part(Box::new(part))
+    }
+}
+
+impl Stored {
+    /// What a change of the run's state stores.
+    pub fn of(change: &Change) -> Vec<Self> {
+        change.parts.iter().cloned().map(Self::from).collect()
+    }
+}
+
+/// A record, and what it changes.
+#[derive(Clone, Debug)]
 pub struct Entry {
-    /// The record's kind.
-    pub kind: Cow<'static, str>,
-    /// Its body as JSON.
-    pub body_json: String,
+    /// The record.
+    pub frame: NewFrame,
     /// The parts of the state that it changes.
-    pub puts: Vec<Put>,
+    pub parts: Vec<Stored>,
 }

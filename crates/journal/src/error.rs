@@ -22,6 +22,14 @@ pub enum JournalError {
         #[source]
         source: Arc<dyn std::error::Error + Send + Sync>,
     },
+    /// A part of the state cannot be put into its stored form, or what is stored is no such part.
+    #[error("the state database holds what does not fit: {0}; `untether state rebuild` makes it again from the ledger")]
+    Layout(String),
+    /// The database lacks records, or has older ones, or does not give back what was written to it.
+    #[error(
+        "the state database has lost some of what was written to it; run the same command again: it is made again from the ledger"
+    )]
+    Lost,
     /// Records of the ledger have not been folded yet.
     #[error("{0} records of the ledger have to be replayed before the journal can start")]
     Lagging(u64),
@@ -38,6 +46,7 @@ impl JournalError {
     pub fn is_state(&self) -> bool {
         match self {
             Self::Ledger(error) => error.is_state(),
+            Self::Layout(_) | Self::Lost => true,
             Self::Database { .. } | Self::Lagging(_) | Self::Overloaded(_) | Self::Stopped => false,
         }
     }

@@ -10,12 +10,14 @@ use std::thread::JoinHandle;
 
 use jiff::Timestamp;
 use tokio::sync::oneshot;
-use untether_ledger::{Chain, ClockPolicy, Frame, Head, Index, Location, NewFrame, StateDir, StateLock};
+use untether_ledger::{Appender, Chain, ClockPolicy, Frame, Head, Index, Location, StateDir, StateLock};
 
+use crate::applier::{Applier, Parts};
+use crate::database::Mark;
 use crate::entry::Entry;
 use crate::error::JournalError;
 use crate::recovery::{Started, log_skew};
-use crate::writer::{Message, Parts, Submission, Writer, run};
+use crate::writer::{Following, Message, Submission, Writer, run};
 
 /// Submissions that may wait to become durable. Callers wait for their receipts, so that this is only met when they do not.
 const MAX_WAITING: usize = 65_536;
@@ -40,6 +42,14 @@ struct Front {
     skewed: bool,
 }
 
+/// What a writer is made from.
+pub(crate) struct WriterParts {
+    pub(crate) appender: Appender,
+    pub(crate) applier: Applier,
+    /// Where the ledger, and the database with it, stands.
+    pub(crate) mark: Mark,
+}
+
 enum Backend {
     Thread(Sender<Message>, JoinHandle<()>),
     Inside(Mutex<Writer>),
@@ -52,24 +62,28 @@ impl std::fmt::Debug for Journal {
 }
 
 impl Journal {
-    pub(crate) fn in_thread(writer: Writer, started: Started) -> Result<Self, JournalError> {
+    pub(crate) fn in_thread(parts: WriterParts, started: Started) -> Result<Self, JournalError> {
         let (sender, inbox) = channel();
-        let failure = Arc::new(OnceLock::new());
-        let told = Arc::clone(&failure);
+        let failure: Arc<OnceLock<JournalError>> = Arc::default();
+        // The first error is the cause of all others.
+        let tell = |failure: &Arc<OnceLock<JournalError>>| {
+            let told = Arc::clone(failure);
+            move |error| drop(told.set(error))
+        };
         let path = started.state.root().to_path_buf();
-        let spawned = std::thread::Builder::new().name("journal".to_owned()).spawn(move || {
-            // The first error is the cause of all others.
-            run(writer, &inbox, |error| drop(told.set(error)));
+        let no_thread = |source| JournalError::Database { operation: "start the writer of", path, source: Arc::new(source) };
+        let (WriterParts { appender, applier, mark }, told) = (parts, tell(&failure));
+        let spawned = Following::start(applier, tell(&failure)).and_then(|following| {
+            let writer = Writer::new(appender, following, mark);
+            std::thread::Builder::new().name("journal".to_owned()).spawn(move || run(writer, &inbox, told))
         });
-        let thread = spawned.map_err(|source| JournalError::Database {
-            operation: "start the writer of",
-            path,
-            source: Arc::new(source),
-        })?;
+        let thread = spawned.map_err(no_thread)?;
         Ok(Self::new(started, failure, Backend::Thread(sender, thread)))
     }
 
-    pub(crate) fn inside(writer: Writer, started: Started) -> Self {
+    pub(crate) fn inside(parts: WriterParts, started: Started) -> Self {
+        let WriterParts { appender, applier, mark } = parts;
+        let writer = Writer::new(appender, Following::Inside(Box::new(applier)), mark);
         Self::new(started, Arc::new(OnceLock::new()), Backend::Inside(Mutex::new(writer)))
     }
 
@@ -107,10 +121,10 @@ impl Journal {
     /// or from a receipt, nothing more is taken.
     pub fn submit(&self, entries: Vec<Entry>) -> Result<Receipt, JournalError> {
         let mut frames = Vec::with_capacity(entries.len());
-        let mut puts = Vec::new();
+        let mut parts = Vec::new();
         for entry in entries {
-            frames.push(NewFrame::from_json(entry.kind, entry.body_json)?);
-            puts.extend(entry.puts);
+            frames.push(entry.frame);
+            parts.extend(entry.parts);
         }
         let mut front = self.front();
         if let Some(error) = self.failure.get() {
@@ -126,7 +140,7 @@ impl Journal {
         let submission = Submission {
             records: frames.len(),
             pieces,
-            puts,
+            parts,
             places,
             head: front.chain.head(),
             location: front.chain.head_location(),
@@ -171,7 +185,11 @@ impl Journal {
                 sender.send(Message::Parts(prefix.to_vec(), reply)).map_err(|_| self.stopped())?;
                 answer.await.map_err(|_| self.stopped())?
             }
-            Some(Backend::Inside(writer)) => writer.lock().unwrap_or_else(PoisonError::into_inner).parts(prefix),
+            Some(Backend::Inside(writer)) => {
+                let (reply, answer) = oneshot::channel();
+                writer.lock().unwrap_or_else(PoisonError::into_inner).parts(prefix.to_vec(), reply);
+                answer.await.map_err(|_| self.stopped())?
+            }
             None => Err(self.stopped()),
         }
     }

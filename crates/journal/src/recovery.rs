@@ -1,5 +1,6 @@
 //! Opening: ledger and database are compared, and the database is brought up to the ledger, or made again from it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,13 +10,15 @@ use untether_ledger::log::{Loss, Witness};
 use untether_ledger::{
     Clock, ClockPolicy, Frame, Head, Index, LedgerError, Location, Log, OpenLog, Reader, StateDir, StateLock, StorageError, Torn,
 };
-use untether_model::StateId;
+use untether_model::run::{Part, PartKey};
+use untether_model::{BatchId, StateId, SubjectId};
 
-use crate::database::{Batch, Database, EachPart, Mark, MemoryDatabase, Opening, SledDatabase};
-use crate::entry::Put;
+use crate::applier::{Applied, Applier};
+use crate::database::{Database, EachPart, Mark, MemoryDatabase, Opening, RECORDS, SledDatabase, Sum};
+use crate::entry::Stored;
 use crate::error::{JournalError, ReplayError};
-use crate::journal::Journal;
-use crate::writer::{GROUP_RECORDS, Writer};
+use crate::journal::{Journal, WriterParts};
+use crate::layout;
 
 /// How to open a journal.
 pub struct OpenJournal<'a> {
@@ -33,6 +36,8 @@ pub struct OpenJournal<'a> {
     pub accept_loss: bool,
     /// Version of the parts' keys and values: a database with another one is made again.
     pub parts_version: u32,
+    /// The database was found to have lost something: it is made again.
+    pub distrust: bool,
 }
 
 /// Why the database is made again from the ledger.
@@ -77,11 +82,26 @@ pub struct OpenReport {
     pub lag: u64,
 }
 
+/// The records of single subjects, as they were before what is being replayed.
+#[derive(Clone, Copy)]
+pub struct Records<'a>(&'a dyn Database);
+
+impl Records<'_> {
+    /// Hands over the parts of one subject.
+    pub fn each_part_of(&self, id: &SubjectId, each: &mut dyn FnMut(Part)) -> Result<(), JournalError> {
+        let key = layout::record_key(id);
+        match self.0.part(&key)? {
+            Some(bytes) => layout::read(&key, &bytes, each).map(drop).map_err(JournalError::Layout),
+            None => Ok(()),
+        }
+    }
+}
+
 /// A journal whose ledger and database are open. To be brought up to the ledger's head with [`Opened::replay`] and then started.
 pub struct Opened {
     state: StateDir,
     log: Log,
-    database: Box<dyn Database>,
+    applier: Applier,
     mark: Option<Mark>,
     index: Index,
     parts_version: u32,
@@ -107,6 +127,7 @@ impl Opened {
         let path = how.state.database();
         let existed = path.join("db").exists();
         let (mut database, unreadable) = match SledDatabase::open(&path)? {
+            Opening::Open(_) if how.distrust => (None, Some(Rebuilt::Unreadable(JournalError::Lost.to_string()))),
             Opening::Open(database) => (Some(database), None),
             Opening::InUse => return Err(in_use()),
             Opening::Unreadable(reason) => (None, Some(Rebuilt::Unreadable(reason))),
@@ -133,7 +154,7 @@ impl Opened {
         Ok(Self {
             state: how.state,
             log,
-            database: Box::new(database),
+            applier: Applier::new(Box::new(database)),
             mark,
             index,
             parts_version: how.parts_version,
@@ -155,7 +176,7 @@ impl Opened {
         Ok(Self {
             state: how.state,
             log,
-            database: Box::new(database.clone()),
+            applier: Applier::new(Box::new(database.clone())),
             mark,
             index,
             parts_version: how.parts_version,
@@ -171,44 +192,108 @@ impl Opened {
 
     /// Hands over the parts whose keys begin so, in the order of their keys, as they are applied so far.
     pub fn each_part(&self, prefix: &[u8], each: EachPart<'_>) -> Result<(), JournalError> {
-        self.database.each_part(prefix, each)
+        self.applier.database().each_part(prefix, each)
+    }
+
+    /// Hands over the parts of the run's state, as they are applied so far, but those of single subjects.
+    pub fn each_common_part(&self, each: &mut dyn FnMut(Part)) -> Result<(), JournalError> {
+        let database = self.applier.database();
+        let mut bad = None;
+        let mut read = |key: &[u8], bytes: Vec<u8>| {
+            if !key.starts_with(RECORDS)
+                && let Err(reason) = layout::read(key, &bytes, each)
+            {
+                bad = Some(reason);
+            }
+        };
+        // A database of parts is scanned by the letters that their keys begin with, so that its records are not read.
+        for letter in PartKey::COMMON {
+            database.each_part(&[*letter, b'/'], &mut read)?;
+        }
+        database.each_part(b"g", &mut read)?;
+        bad.map_or(Ok(()), |reason| Err(JournalError::Layout(reason)))
+    }
+
+    /// Hands over the parts of all subjects.
+    ///
+    /// # Errors
+    /// [`JournalError::Lost`] where they are not what was written; the database is to be made again then.
+    pub fn each_subject_part(&self, each: &mut dyn FnMut(Part)) -> Result<(), JournalError> {
+        let database = self.applier.database();
+        let mut sums: BTreeMap<String, Sum> = BTreeMap::new();
+        let mut bad = None;
+        database.each_part(RECORDS, &mut |key, bytes| match layout::read(key, &bytes, each) {
+            Ok(shard) => sums.entry(shard.unwrap_or_default()).or_default().add(key, &bytes),
+            Err(reason) => bad = Some(reason),
+        })?;
+        if let Some(reason) = bad {
+            return Err(JournalError::Layout(reason));
+        }
+        let Some(mut expected) = database.shards()? else { return Ok(()) };
+        expected.retain(|_, sum| *sum != Sum::default());
+        if sums == expected { Ok(()) } else { Err(JournalError::Lost) }
+    }
+
+    /// Hands over the parts of the subjects that these batches hold, or held last; with each batch the subjects that it began with.
+    ///
+    /// # Errors
+    /// As [`Opened::each_subject_part`].
+    pub fn each_part_of_batches<'a>(
+        &self,
+        batches: impl IntoIterator<Item = (&'a BatchId, &'a [SubjectId])>,
+        each: &mut dyn FnMut(Part),
+    ) -> Result<(), JournalError> {
+        let expected = self.applier.database().shards()?;
+        for (batch, listed) in batches {
+            let shard = layout::shard_of(Some(batch));
+            let mut sum = Sum::default();
+            for id in listed {
+                let key = layout::record_key(id);
+                let Some(bytes) = self.applier.database().part(&key)? else { continue };
+                if layout::read(&key, &bytes, each).map_err(JournalError::Layout)?.as_deref() == Some(shard.as_str()) {
+                    sum.add(&key, &bytes);
+                }
+            }
+            let wanted = expected.as_ref().map(|expected| expected.get(&shard).copied().unwrap_or_default());
+            if wanted.is_some_and(|wanted| wanted != sum) {
+                return Err(JournalError::Lost);
+            }
+        }
+        Ok(())
+    }
+
+    /// The records of single subjects.
+    pub fn records(&self) -> Records<'_> {
+        Records(self.applier.database())
     }
 
     /// Folds the frames that are not applied yet, in order, and stores the parts that `fold` gives back for each. Gives how many
     /// records that were.
     pub fn replay<E: std::error::Error + 'static>(
         &mut self,
-        mut fold: impl FnMut(&Frame) -> Result<Vec<Put>, E>,
+        mut fold: impl FnMut(&Frame, Records<'_>) -> Result<Vec<Stored>, E>,
     ) -> Result<u64, ReplayError<E>> {
         if self.report.lag == 0 {
             return Ok(0);
         }
         let mut reader = self.unapplied().map_err(JournalError::from)?;
-        let mut batch = Batch::default();
         let mut records = 0;
-        let mut gathered = 0;
-        let mut last: Option<(Location, Head)> = None;
+        self.applier.keep_in_mind();
         while let Some(frame) = reader.next_frame().map_err(JournalError::from)? {
+            let mut parts = Vec::new();
             if !frame.is_seam() {
-                let folded = fold(&frame);
-                batch.puts.extend(folded.map_err(|source| ReplayError::Fold {
-                    seq: frame.seq(),
-                    kind: frame.kind.clone(),
-                    source,
-                })?);
+                let folded = fold(&frame, Records(self.applier.database()));
+                parts = folded.map_err(|source| ReplayError::Fold { seq: frame.seq(), kind: frame.kind.clone(), source })?;
                 records += 1;
             }
-            batch.places.extend(Some(frame.location).filter(|place| self.index.note(*place)));
-            last = Some((frame.location, Head { seq: frame.seq(), hash: frame.hash }));
-            gathered += 1;
-            if gathered >= GROUP_RECORDS {
-                self.apply(std::mem::take(&mut batch), last.take())?;
-                gathered = 0;
-            }
+            let places = Some(frame.location).filter(|place| self.index.note(*place)).into_iter().collect();
+            let mark = self.mark_at(frame.location, Head { seq: frame.seq(), hash: frame.hash });
+            self.applier.gather(Applied { records: 1, parts, places, mark: mark.clone() });
+            self.mark = Some(mark);
+            self.applier.write_if_due()?;
         }
-        self.apply(batch, last)?;
-        self.database.sync()?;
-        self.database.verify()?;
+        self.applier.close()?;
+        self.applier.verify()?;
         self.report.lag = lag(&self.log, self.mark.as_ref());
         Ok(records)
     }
@@ -223,14 +308,6 @@ impl Opened {
                 Ok(reader)
             }
         }
-    }
-
-    fn apply(&mut self, batch: Batch, last: Option<(Location, Head)>) -> Result<(), JournalError> {
-        let Some((location, head)) = last else { return Ok(()) };
-        let mark = self.mark_at(location, head);
-        self.database.write(batch, &mark)?;
-        self.mark = Some(mark);
-        Ok(())
     }
 
     fn mark_at(&self, location: Location, head: Head) -> Mark {
@@ -253,13 +330,13 @@ impl Opened {
         Ok(Journal::inside(writer, rest))
     }
 
-    fn into_writer(self) -> Result<(Writer, Started), JournalError> {
+    fn into_writer(self) -> Result<(WriterParts, Started), JournalError> {
         if self.report.lag > 0 {
             return Err(JournalError::Lagging(self.report.lag));
         }
         let mark = self.mark_at(self.log.head_location(), self.log.head());
         let (chain, appender) = self.log.into_parts();
-        let writer = Writer::new(appender, self.database, mark);
+        let writer = WriterParts { appender, applier: self.applier, mark };
         Ok((writer, Started { chain, index: self.index, state: self.state, lock: self.lock }))
     }
 }

@@ -1,14 +1,16 @@
-//! The one writer: takes what was handed over in groups, makes a group durable in the ledger, applies it to the database, and only
-//! then acknowledges it.
+//! The one writer: takes what was handed over in groups, makes a group durable in the ledger, acknowledges it, and passes on what it
+//! changes to the database, which follows at its own pace.
 
-use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 use untether_ledger::{Appender, Head, Location, Piece};
 
-use crate::database::{Batch, Database, Mark};
-use crate::entry::Put;
+use crate::applier::{self, Applied, Applier, Parts, Request};
+use crate::database::Mark;
+use crate::entry::Stored;
 use crate::error::JournalError;
 
 /// Upper bound of a group.
@@ -20,11 +22,8 @@ const GROUP_TIME: Duration = Duration::from_millis(2);
 /// The second witness is written at least every so many records.
 const RECORDS_A_WITNESS: u64 = 10_000;
 
-/// The database is made durable after so long without work…
-const IDLE: Duration = Duration::from_millis(500);
-
-/// …or after so many records.
-const RECORDS_A_SYNC: u64 = 50_000;
+/// Groups that may wait for the database.
+const WAITING_GROUPS: usize = 4_096;
 
 /// Tells how what was submitted ended.
 pub(crate) type Ack = oneshot::Sender<Result<(), JournalError>>;
@@ -33,7 +32,7 @@ pub(crate) type Ack = oneshot::Sender<Result<(), JournalError>>;
 pub(crate) struct Submission {
     pub(crate) records: usize,
     pub(crate) pieces: Vec<Piece>,
-    pub(crate) puts: Vec<Put>,
+    pub(crate) parts: Vec<Stored>,
     pub(crate) places: Vec<Location>,
     /// The last frame, and where it is.
     pub(crate) head: Head,
@@ -50,27 +49,62 @@ pub(crate) enum Message {
     Close(Ack),
 }
 
-/// Parts with their keys.
-pub(crate) type Parts = Vec<(Vec<u8>, Vec<u8>)>;
-
 pub(crate) struct Writer {
     appender: Appender,
-    database: Box<dyn Database>,
+    database: Following,
     mark: Mark,
     unwitnessed: u64,
-    unsynced: u64,
+}
+
+/// The database behind the ledger.
+pub(crate) enum Following {
+    /// Written with each group, for simulations.
+    Inside(Box<Applier>),
+    /// In a thread of its own.
+    Thread(SyncSender<Request>, JoinHandle<()>),
+}
+
+impl Following {
+    /// Starts the database's thread; `failed` is told of the error that ends it.
+    pub(crate) fn start(applier: Applier, failed: impl Fn(JournalError) + Send + 'static) -> std::io::Result<Self> {
+        let (sender, inbox) = sync_channel(WAITING_GROUPS);
+        let spawned =
+            std::thread::Builder::new().name("journal-state".to_owned()).spawn(move || applier::run(applier, &inbox, failed));
+        Ok(Self::Thread(sender, spawned?))
+    }
+
+    fn apply(&mut self, applied: Applied) -> Result<(), JournalError> {
+        match self {
+            Self::Inside(applier) => {
+                applier.gather(applied);
+                applier.write()
+            }
+            // Whoever ended has told why.
+            Self::Thread(sender, _) => sender.send(Request::Apply(applied)).map_err(|_| JournalError::Stopped),
+        }
+    }
+
+    fn close(&mut self) -> Result<(), JournalError> {
+        match self {
+            Self::Inside(applier) => applier.close(),
+            Self::Thread(sender, _) => {
+                let (reply, answer) = oneshot::channel();
+                sender.send(Request::Close(reply)).map_err(|_| JournalError::Stopped)?;
+                answer.blocking_recv().map_err(|_| JournalError::Stopped)?
+            }
+        }
+    }
 }
 
 impl Writer {
-    pub(crate) fn new(appender: Appender, database: Box<dyn Database>, mark: Mark) -> Self {
-        Self { appender, database, mark, unwitnessed: 0, unsynced: 0 }
+    pub(crate) fn new(appender: Appender, database: Following, mark: Mark) -> Self {
+        Self { appender, database, mark, unwitnessed: 0 }
     }
 
-    /// Makes a group durable and applies it.
-    pub(crate) fn put(&mut self, group: Vec<Submission>) -> Result<(), JournalError> {
+    /// Makes a group durable, and gives what it changes in the database.
+    fn make_durable(&mut self, group: Vec<Submission>) -> Result<Applied, JournalError> {
         let mut pieces: Vec<Piece> = Vec::new();
-        let mut batch = Batch::default();
-        let mut records = 0;
+        let mut applied = Applied { records: 0, parts: Vec::new(), places: Vec::new(), mark: self.mark.clone() };
         for submission in group {
             for piece in submission.pieces {
                 match pieces.last_mut() {
@@ -78,24 +112,32 @@ impl Writer {
                     _ => pieces.push(piece),
                 }
             }
-            batch.puts.extend(submission.puts);
-            batch.places.extend(submission.places);
-            self.mark.location = submission.location;
-            self.mark.hash = submission.head.hash;
-            records += submission.records as u64;
+            applied.parts.extend(submission.parts);
+            applied.places.extend(submission.places);
+            applied.mark.location = submission.location;
+            applied.mark.hash = submission.head.hash;
+            applied.records += submission.records as u64;
         }
         self.appender.write(&pieces)?;
         self.appender.sync()?;
-        self.database.write(batch, &self.mark)?;
-        self.unwitnessed += records;
-        self.unsynced += records;
+        self.mark = applied.mark.clone();
+        self.unwitnessed += applied.records;
+        Ok(applied)
+    }
+
+    /// What is done with a group after it is durable.
+    fn follow(&mut self, applied: Applied) -> Result<(), JournalError> {
+        self.database.apply(applied)?;
         if self.unwitnessed >= RECORDS_A_WITNESS {
             self.witness()?;
         }
-        if self.unsynced >= RECORDS_A_SYNC {
-            self.sync_database()?;
-        }
         Ok(())
+    }
+
+    /// Makes a group durable and applies it.
+    pub(crate) fn put(&mut self, group: Vec<Submission>) -> Result<(), JournalError> {
+        let applied = self.make_durable(group)?;
+        self.follow(applied)
     }
 
     /// Writes the second witness of all that is durable.
@@ -106,49 +148,50 @@ impl Writer {
         Ok(head)
     }
 
-    pub(crate) fn parts(&self, prefix: &[u8]) -> Result<Parts, JournalError> {
-        let mut parts = Parts::new();
-        self.database.each_part(prefix, &mut |key, value| parts.push((key.to_vec(), value)))?;
-        Ok(parts)
+    /// Sends the parts whose keys begin so.
+    pub(crate) fn parts(&mut self, prefix: Vec<u8>, reply: oneshot::Sender<Result<Parts, JournalError>>) {
+        match &mut self.database {
+            Following::Inside(applier) => drop(reply.send(applier.parts(&prefix))),
+            // A thread that has ended drops the question, which answers it.
+            Following::Thread(sender, _) => drop(sender.send(Request::Parts(prefix, reply))),
+        }
     }
 
     /// Leaves everything durable.
     pub(crate) fn close(&mut self) -> Result<(), JournalError> {
         self.witness()?;
-        self.sync_database()
+        self.database.close()
     }
 
-    fn sync_database(&mut self) -> Result<(), JournalError> {
-        self.database.sync()?;
-        self.unsynced = 0;
-        Ok(())
+    /// Ends the database's thread and waits for it.
+    fn end(self) {
+        if let Following::Thread(sender, thread) = self.database {
+            drop(sender);
+            // A thread that panicked has told everybody by closing its channel.
+            drop(thread.join());
+        }
     }
 }
 
 /// The thread's work. Ends when it is closed, when nobody can hand over anything any more, and at the first error; whoever still
 /// waits then finds its channel closed.
 pub(crate) fn run(mut writer: Writer, inbox: &Receiver<Message>, failed: impl Fn(JournalError)) {
+    let done = serve(&mut writer, inbox);
+    writer.end();
+    if let Err(error) = done {
+        failed(error);
+    }
+}
+
+fn serve(writer: &mut Writer, inbox: &Receiver<Message>) -> Result<(), JournalError> {
     let mut next = None;
     let mut submissions_before = 1;
     loop {
         let message = match next.take() {
             Some(message) => message,
-            None => match inbox.recv_timeout(IDLE) {
+            None => match inbox.recv() {
                 Ok(message) => message,
-                Err(RecvTimeoutError::Timeout) => {
-                    if writer.unsynced > 0
-                        && let Err(error) = writer.sync_database()
-                    {
-                        return failed(error);
-                    }
-                    continue;
-                }
-                Err(RecvTimeoutError::Disconnected) => {
-                    if let Err(error) = writer.close() {
-                        failed(error);
-                    }
-                    return;
-                }
+                Err(_) => return writer.close(),
             },
         };
         match message {
@@ -156,29 +199,24 @@ pub(crate) fn run(mut writer: Writer, inbox: &Receiver<Message>, failed: impl Fn
                 let (group, acks, other) = gather(first, ack, inbox, submissions_before);
                 submissions_before = acks.len();
                 next = other;
-                let done = writer.put(group);
-                if let Err(error) = &done {
-                    failed(error.clone());
-                }
-                let stop = done.is_err();
+                let durable = writer.make_durable(group);
+                let told = durable.as_ref().map(|_| ()).map_err(Clone::clone);
                 // Somebody who no longer waits needs no answer.
-                acks.into_iter().for_each(|ack| drop(ack.send(done.clone())));
-                if stop {
-                    return;
-                }
+                acks.into_iter().for_each(|ack| drop(ack.send(told.clone())));
+                writer.follow(durable?)?;
             }
-            Message::Parts(prefix, reply) => drop(reply.send(writer.parts(&prefix))),
+            Message::Parts(prefix, reply) => writer.parts(prefix, reply),
             Message::Witness(reply) => {
                 let done = writer.witness();
                 let error = done.as_ref().err().cloned();
                 drop(reply.send(done));
                 if let Some(error) = error {
-                    return failed(error);
+                    return Err(error);
                 }
             }
             Message::Close(reply) => {
                 drop(reply.send(writer.close()));
-                return;
+                return Ok(());
             }
         }
     }

@@ -12,6 +12,7 @@
 //! nothing of what kinds and bodies mean.
 
 use std::borrow::Cow;
+use std::io::Write as _;
 use std::sync::LazyLock;
 
 use jiff::Timestamp;
@@ -52,30 +53,60 @@ pub struct Location {
     pub offset: u64,
 }
 
-/// A record to be appended.
+/// A record to be appended: its kind and its body as JSON, serialized once.
 #[derive(Clone, Debug)]
 pub struct NewFrame {
     kind: Cow<'static, str>,
-    body: Box<RawValue>,
+    /// `"kind":"…","body":…}`: the end of the frame's JSON.
+    tail: String,
+    /// Where the body begins in it.
+    body: usize,
 }
+
+/// What comes before the kind, and between kind and body, in a record's own JSON and in that of its frame.
+const KIND_BEGINS: &str = r#""kind":""#;
+const BODY_BEGINS: &str = r#"","body":"#;
 
 impl NewFrame {
     /// A record whose body is serialized now.
     pub fn new(kind: impl Into<Cow<'static, str>>, body: &impl Serialize) -> Result<Self, LedgerError> {
         let kind = kind.into();
-        match serde_json::value::to_raw_value(body) {
-            Ok(body) => Ok(Self { kind, body }),
+        match serde_json::to_string(body) {
+            Ok(body) => Self::put_together(kind, &body),
             Err(source) => Err(LedgerError::Encode { kind: kind.into_owned(), source }),
         }
     }
 
+    /// A record that serializes as `{"kind":"…","body":…}` (an enumeration that serde tags adjacently).
+    pub fn of(record: &impl Serialize) -> Result<Self, LedgerError> {
+        let failed = |source| LedgerError::Encode { kind: "unknown".to_owned(), source };
+        let mut tail = serde_json::to_string(record).map_err(failed)?;
+        let form = || failed(serde::ser::Error::custom("the record is not of the form {kind, body}"));
+        let rest = tail.strip_prefix('{').and_then(|rest| rest.strip_prefix(KIND_BEGINS)).ok_or_else(form)?;
+        let (kind, _) = rest.split_once(BODY_BEGINS).ok_or_else(form)?;
+        let kind = kind.to_owned();
+        let body = KIND_BEGINS.len() + kind.len() + BODY_BEGINS.len();
+        tail.remove(0);
+        Ok(Self { kind: kind.into(), tail, body })
+    }
+
     /// A record whose body is JSON already.
-    pub fn from_json(kind: impl Into<Cow<'static, str>>, body: String) -> Result<Self, LedgerError> {
+    pub fn from_json(kind: impl Into<Cow<'static, str>>, body: &str) -> Result<Self, LedgerError> {
         let kind = kind.into();
-        match RawValue::from_string(body) {
-            Ok(body) => Ok(Self { kind, body }),
+        match serde_json::from_str::<&RawValue>(body) {
+            Ok(body) => Self::put_together(kind, body.get()),
             Err(source) => Err(LedgerError::Encode { kind: kind.into_owned(), source }),
         }
+    }
+
+    fn put_together(kind: Cow<'static, str>, body: &str) -> Result<Self, LedgerError> {
+        let written = match serde_json::to_string(&kind) {
+            Ok(written) => written,
+            Err(source) => return Err(LedgerError::Encode { kind: kind.into_owned(), source }),
+        };
+        let tail = format!(r#""kind":{written},"body":{body}}}"#);
+        let body = tail.len() - body.len() - 1;
+        Ok(Self { kind, tail, body })
     }
 
     /// The kind.
@@ -85,7 +116,7 @@ impl NewFrame {
 
     /// The body as JSON.
     pub fn body(&self) -> &str {
-        self.body.get()
+        self.tail.get(self.body..self.tail.len().saturating_sub(1)).unwrap_or_default()
     }
 }
 
@@ -170,7 +201,7 @@ pub struct Stamp<'a> {
     pub boot: &'a str,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct Wire<'a> {
     v: u32,
     seq: u64,
@@ -195,17 +226,8 @@ struct OnlyVersion {
 pub fn encode(stamp: &Stamp<'_>, record: &NewFrame, out: &mut Vec<u8>) -> Result<Digest, LedgerError> {
     let begin = out.len();
     out.extend_from_slice(&[0; HEADER_BYTES]);
-    let wire = Wire {
-        v: VERSION,
-        seq: stamp.seq,
-        prev: stamp.prev,
-        wall: format!("{:.3}", stamp.wall).into(),
-        mono: stamp.mono_us,
-        boot: stamp.boot.into(),
-        kind: record.kind().into(),
-        body: &record.body,
-    };
-    let written = serde_json::to_writer(&mut *out, &wire);
+    let written = put_stamp(stamp, out);
+    out.extend_from_slice(record.tail.as_bytes());
     let json = out.get(begin + HEADER_BYTES..).unwrap_or_default();
     let refused = match (written, u32::try_from(json.len())) {
         (Err(source), _) => Some(LedgerError::Encode { kind: record.kind().to_owned(), source }),
@@ -224,6 +246,16 @@ pub fn encode(stamp: &Stamp<'_>, record: &NewFrame, out: &mut Vec<u8>) -> Result
         }
         None => Ok(Digest::of(out.get(begin..).unwrap_or_default())),
     }
+}
+
+/// The keys before the kind.
+fn put_stamp(stamp: &Stamp<'_>, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
+    let Stamp { seq, prev, wall, mono_us, boot } = stamp;
+    // Writing to memory does not fail.
+    let _ = write!(out, r#"{{"v":{VERSION},"seq":{seq},"prev":"{prev}","wall":"{wall:.3}","mono":{mono_us},"boot":"#);
+    serde_json::to_writer(&mut *out, boot)?;
+    out.push(b',');
+    Ok(())
 }
 
 /// The length and the CRC at the beginning of these bytes; `None` where there are fewer than eight.
@@ -283,7 +315,7 @@ mod tests {
     use super::*;
 
     fn one() -> (Vec<u8>, Digest) {
-        let record = NewFrame::from_json("paused", r#"{"by":"山田 \"花子\"","reason":"x"}"#.to_owned()).unwrap();
+        let record = NewFrame::from_json("paused", r#"{"by":"山田 \"花子\"","reason":"x"}"#).unwrap();
         let stamp = Stamp {
             seq: 7,
             prev: Digest::of(b"before"),
@@ -310,6 +342,21 @@ mod tests {
         assert_eq!(frame.hash, hash);
         assert_eq!(frame.hash, Digest::of(&bytes), "the hash is over the whole frame, header included");
         assert_eq!(frame.body(), r#"{"by":"山田 \"花子\"","reason":"x"}"#);
+    }
+
+    #[test]
+    fn a_tagged_record_is_taken_apart_and_anything_else_refused() {
+        #[derive(Serialize)]
+        #[serde(tag = "kind", content = "body", rename_all = "kebab-case")]
+        enum Tagged {
+            OfThisKind { body: &'static str },
+        }
+        let frame = NewFrame::of(&Tagged::OfThisKind { body: "\",\"body\":" }).unwrap();
+        assert_eq!(frame.kind(), "of-this-kind");
+        assert_eq!(frame.body(), r#"{"body":"\",\"body\":"}"#);
+        assert!(NewFrame::of(&"text").is_err());
+        assert_eq!(NewFrame::new("no\"kind", &1).unwrap().body(), "1");
+        assert!(NewFrame::from_json("kind", "{").is_err());
     }
 
     #[test]

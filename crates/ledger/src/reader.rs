@@ -92,12 +92,18 @@ impl Reader {
         Ok(Self { disk: disk.clone(), dir: dir.to_path_buf(), walk, segment: at.segment, last: None, torn: None })
     }
 
-    /// The frame at this place.
+    /// The frame at this place, which is checked to be the one with this sequence number.
     pub fn read_at(disk: &Disk, ledger_dir: &Path, location: Location) -> Result<Frame, LedgerError> {
-        let mut reader = Self::open_at(disk, ledger_dir, location)?;
-        match reader.next_frame()? {
-            Some(frame) => Ok(frame),
-            None => Err(reader.damaged(location.offset, Damage::Incomplete)),
+        let damaged = |damage| {
+            Err(LedgerError::Damaged { path: segment::path(ledger_dir, location.segment), offset: location.offset, damage })
+        };
+        let mut walk = Walk::open(disk, ledger_dir, location.segment)?.for_one_frame();
+        walk.rewind(location.offset);
+        match walk.step()? {
+            Step::Frame(frame) if frame.seq() == location.seq => Ok(frame),
+            Step::Frame(frame) => damaged(Damage::Sequence { expected: location.seq, found: frame.seq() }),
+            Step::End | Step::Bad(_) => damaged(Damage::Incomplete),
+            Step::Newer(version) => Err(newer(version)),
         }
     }
 

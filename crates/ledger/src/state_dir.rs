@@ -112,7 +112,7 @@ impl StateDir {
     /// Replaces the summary: whoever reads sees the old one or the new one. It can be made again from the ledger, so that a crash
     /// may lose it.
     pub fn write_summary(&self, content: &[u8]) -> Result<(), LedgerError> {
-        Ok(self.disk.replace(&self.summary(), content)?)
+        Ok(self.disk.show(&self.summary(), content)?)
     }
 
     /// The summary; `None` where there is none yet.

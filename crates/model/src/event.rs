@@ -33,13 +33,16 @@ pub enum Event {
     Rate {
         /// The store.
         store: Side,
+        /// Writes that were answered, a second, over the last few seconds.
+        per_second: f64,
         /// Operations in flight.
         in_flight: u32,
         /// How many may be in flight now.
         limit: u32,
-        /// Operations that ended since the run began.
+        /// Writes that were answered since the run began.
         ended: u64,
-        /// Why the limit is what it is: `probing`, `latency`, `busy`, `throttled`.
+        /// Why the limit is what it is: `starting`, `trying more`, `steady`, `little to do`, `latency rose`, `server busy`,
+        /// `throttled`, `configured`.
         reason: String,
     },
     /// A batch waits, for this.

@@ -3,28 +3,34 @@
 use std::collections::BTreeMap;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use jiff::Timestamp;
-use untether_model::BatchId;
+use jiff::{SignedDuration, Timestamp};
 use untether_model::event::Event;
+use untether_model::run::Record;
+use untether_model::{BatchId, Side};
 
 use crate::view::View;
 
-/// Bars on a terminal: one line a wave, one a running batch, one for the speed.
+/// A person sees no more than so many changes a second; operations are more than that.
+const REDRAWN: SignedDuration = SignedDuration::from_millis(100);
+
+/// Bars on a terminal: one line a wave, one a running batch, one for the speed of each store.
 pub struct Bars {
     view: View,
     multi: MultiProgress,
     waves: BTreeMap<String, ProgressBar>,
     batches: BTreeMap<BatchId, ProgressBar>,
-    speed: ProgressBar,
+    speeds: BTreeMap<Side, ProgressBar>,
+    more: ProgressBar,
+    drawn: Option<Timestamp>,
 }
 
 impl Bars {
     /// Draws on this target.
     pub fn new(view: View, target: ProgressDrawTarget) -> Self {
         let multi = MultiProgress::with_draw_target(target);
-        let speed = multi.add(ProgressBar::new_spinner());
-        speed.set_style(style("{spinner} {msg}"));
-        Self { view, multi, waves: BTreeMap::new(), batches: BTreeMap::new(), speed }
+        let more = multi.add(ProgressBar::new_spinner());
+        more.set_style(style("{spinner} {msg}"));
+        Self { view, multi, waves: BTreeMap::new(), batches: BTreeMap::new(), speeds: BTreeMap::new(), more, drawn: None }
     }
 
     /// Bars on standard error, where the bars of a command belong.
@@ -35,6 +41,10 @@ impl Bars {
     /// Takes an event in and redraws.
     pub fn event(&mut self, event: &Event, now: Timestamp) {
         self.view.event(event, now);
+        if is_frequent(event) && self.drawn.is_some_and(|at| now.duration_since(at).abs() < REDRAWN) {
+            return;
+        }
+        self.drawn = Some(now);
         for line in self.view.waves() {
             let bar = self.waves.entry(line.wave.to_string()).or_insert_with(|| {
                 let bar = self.multi.insert(0, ProgressBar::new(line.total));
@@ -58,7 +68,7 @@ impl Bars {
         });
         for line in lines {
             let bar = self.batches.entry(line.batch.clone()).or_insert_with(|| {
-                let bar = self.multi.insert_before(&self.speed, ProgressBar::new(line.total));
+                let bar = self.multi.insert_before(&self.more, ProgressBar::new(line.total));
                 bar.set_style(style("  {prefix:<24!} [{bar:16}] {pos}/{len} eta {eta} {wide_msg}"));
                 bar
             });
@@ -72,29 +82,44 @@ impl Bars {
             bar.set_position(line.done);
             bar.set_message(line.remarks);
         }
-        self.speed.set_message(speed_line(&self.view, more));
-        self.speed.tick();
+        let speeds: BTreeMap<Side, String> = self.view.speeds().map(|(side, speed)| (side, speed.line(side))).collect();
+        self.speeds.retain(|side, bar| {
+            let keep = speeds.contains_key(side);
+            if !keep {
+                bar.finish_and_clear();
+                self.multi.remove(bar);
+            }
+            keep
+        });
+        for (side, line) in speeds {
+            let bar = self.speeds.entry(side).or_insert_with(|| {
+                let bar = self.multi.insert_before(&self.more, ProgressBar::new_spinner());
+                bar.set_style(style("  {wide_msg}"));
+                bar
+            });
+            bar.set_message(line);
+        }
+        self.more.set_message(if more > 0 { format!("and {more} more batches") } else { String::new() });
+        self.more.tick();
     }
 
     /// Takes the bars away.
     pub fn finish(&mut self) {
-        for bar in self.waves.values().chain(self.batches.values()).chain([&self.speed]) {
+        for bar in self.waves.values().chain(self.batches.values()).chain(self.speeds.values()).chain([&self.more]) {
             bar.finish_and_clear();
         }
     }
 }
 
-/// The speed of each store with the reason, and how many batches have no line.
-pub(crate) fn speed_line(view: &View, more: usize) -> String {
-    let mut parts: Vec<String> = view
-        .speeds()
-        .into_iter()
-        .map(|(side, s)| format!("{side}: {:.0} op/s, {}/{} in flight ({})", s.per_second, s.in_flight, s.limit, s.why))
-        .collect();
-    if more > 0 {
-        parts.push(format!("and {more} more batches"));
+/// Whether events of this kind come by the thousand, so that the next one draws what this one changed.
+fn is_frequent(event: &Event) -> bool {
+    match event {
+        Event::Step { record, .. } => {
+            matches!(**record, Record::Started { .. } | Record::Outcome { .. } | Record::Observed { .. })
+        }
+        Event::Rate { .. } | Event::Collected { .. } => true,
+        Event::Witness { .. } | Event::Waiting { .. } => false,
     }
-    parts.join("  ")
 }
 
 fn style(template: &str) -> ProgressStyle {
@@ -106,7 +131,7 @@ fn style(template: &str) -> ProgressStyle {
 mod tests {
     use indicatif::InMemoryTerm;
     use untether_model::operation::Stage;
-    use untether_model::run::{Record, WaveClaim};
+    use untether_model::run::WaveClaim;
     use untether_model::{PlanId, Round, WaveId};
 
     use super::*;
@@ -127,7 +152,11 @@ mod tests {
             let at = Timestamp::UNIX_EPOCH;
             bars.event(&Event::Step { seq, at, record: Box::new(record) }, at);
         }
+        let reason = "latency rose".to_owned();
+        let rate = Event::Rate { store: Side::Independent, per_second: 412.0, in_flight: 24, limit: 32, ended: 1, reason };
+        bars.event(&rate, Timestamp::from_second(1).unwrap());
         let drawn = terminal.contents();
+        assert!(drawn.contains("independent: 412/s, 24 in flight, limit 32 (latency rose)"), "{drawn}");
         assert!(drawn.contains("b01 disable") && drawn.contains("0/40"), "{drawn}");
         assert!(drawn.lines().all(|line| line.chars().count() <= 80), "{drawn}");
         bars.finish();

@@ -2,30 +2,42 @@
 
 use std::io::Write;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use untether_model::event::Event;
 use untether_model::run::{OutcomeKind, Record};
 
 use crate::view::View;
 
-/// One line for whatever an operator would want to find in a log later.
+/// Between two lines about the speed at least.
+const SPEED: SignedDuration = SignedDuration::from_secs(10);
+
+/// One line for whatever an operator would want to find in a log later, and now and then how fast it goes.
 pub struct Lines<W> {
     view: View,
     out: W,
+    speed: Option<Timestamp>,
 }
 
 impl<W: Write> Lines<W> {
     /// Writes here.
     pub fn new(view: View, out: W) -> Self {
-        Self { view, out }
+        Self { view, out, speed: None }
     }
 
     /// Takes an event in; a display error never stops a run, so it is dropped.
     pub fn event(&mut self, event: &Event, now: Timestamp) {
         self.view.event(event, now);
-        let Some(line) = self.line(event) else { return };
         // Whole seconds: lines are read by people; the ledger has the exact times.
-        let _ = writeln!(self.out, "{now:.0} {line}");
+        if let Some(line) = self.line(event) {
+            let _ = writeln!(self.out, "{now:.0} {line}");
+        }
+        let first = *self.speed.get_or_insert(now);
+        if matches!(event, Event::Rate { .. }) && now.duration_since(first) >= SPEED {
+            self.speed = Some(now);
+            for (side, speed) in self.view.speeds() {
+                let _ = writeln!(self.out, "{now:.0} {}", speed.line(side));
+            }
+        }
     }
 
     fn line(&self, event: &Event) -> Option<String> {
@@ -38,11 +50,7 @@ impl<W: Write> Lines<W> {
                 Record::StageStarted { batch, stage, round, operations } => {
                     Some(format!("batch {batch} begins {stage}, round {round}: {operations} operations"))
                 }
-                Record::StageEnded { batch, stage, .. } => {
-                    let speed = crate::bars::speed_line(&self.view, 0);
-                    let speed = if speed.is_empty() { speed } else { format!(" ({speed})") };
-                    Some(format!("batch {batch} ended {stage}{speed}"))
-                }
+                Record::StageEnded { batch, stage, .. } => Some(format!("batch {batch} ended {stage}")),
                 Record::Outcome { outcome } if outcome.cells.iter().any(|c| c.kind == OutcomeKind::Deferred) => {
                     Some(format!("deferred {}: {}", outcome.op, outcome.message))
                 }

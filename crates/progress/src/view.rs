@@ -43,7 +43,7 @@ pub struct WaveLine {
 /// How fast a store is written to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Speed {
-    /// Operations a second, over the last ten seconds or less.
+    /// Writes a second, over the last few seconds.
     pub per_second: f64,
     /// Operations in flight.
     pub in_flight: u32,
@@ -53,22 +53,24 @@ pub struct Speed {
     pub why: String,
 }
 
-/// What was told of a store's rate within the last seconds.
-#[derive(Clone, Debug, Default)]
-struct Rate {
-    /// When, and how many operations had ended by then.
-    seen: Vec<(Timestamp, u64)>,
-    in_flight: u32,
-    limit: u32,
-    why: String,
+impl Speed {
+    /// One line for a store, within 80 columns also after a time.
+    pub fn line(&self, side: Side) -> String {
+        let Self { per_second, in_flight, limit, why } = self;
+        format!("{side}: {per_second:.0}/s, {in_flight} in flight, limit {limit} ({why})")
+    }
 }
+
+/// A speed that was told longer ago is shown no more: nothing is written there now.
+const TOLD: SignedDuration = SignedDuration::from_secs(10);
 
 /// What a display knows.
 #[derive(Clone, Debug, Default)]
 pub struct View {
     summary: Summary,
     waiting: BTreeMap<BatchId, String>,
-    rates: BTreeMap<Side, Rate>,
+    speeds: BTreeMap<Side, (Timestamp, Speed)>,
+    now: Option<Timestamp>,
     only: Option<WaveId>,
 }
 
@@ -80,6 +82,7 @@ impl View {
 
     /// Takes an event in, seen at `now`.
     pub fn event(&mut self, event: &Event, now: Timestamp) {
+        self.now = Some(now);
         match event {
             Event::Step { seq, at, record } => {
                 self.summary.fold(*seq, *at, record);
@@ -92,11 +95,9 @@ impl View {
                     _ => {}
                 }
             }
-            Event::Rate { store, in_flight, limit, ended, reason } => {
-                let rate = self.rates.entry(*store).or_default();
-                rate.seen.push((now, *ended));
-                rate.seen.retain(|(at, _)| now.duration_since(*at) <= SignedDuration::from_secs(10));
-                (rate.in_flight, rate.limit, rate.why) = (*in_flight, *limit, reason.clone());
+            Event::Rate { store, per_second, in_flight, limit, reason, .. } => {
+                let speed = Speed { per_second: *per_second, in_flight: *in_flight, limit: *limit, why: reason.clone() };
+                self.speeds.insert(*store, (now, speed));
             }
             Event::Witness { .. } => {}
             Event::Waiting { batch, reason, .. } => drop(self.waiting.insert(batch.clone(), reason.clone())),
@@ -169,25 +170,10 @@ impl View {
         remarks.join(", ")
     }
 
-    /// How fast each store is written to.
-    pub fn speeds(&self) -> Vec<(Side, Speed)> {
-        self.rates
-            .iter()
-            .map(|(side, rate)| {
-                let per_second = match (rate.seen.first(), rate.seen.last()) {
-                    (Some((from, first)), Some((to, last))) => {
-                        let seconds = to.duration_since(*from).as_secs_f64();
-                        let count = last.saturating_sub(*first);
-                        // Counts within ten seconds are far below 2^52.
-                        #[expect(clippy::cast_precision_loss, reason = "counts within ten seconds are small")]
-                        let count = count as f64;
-                        if seconds > 0.0 { count / seconds } else { 0.0 }
-                    }
-                    _ => 0.0,
-                };
-                (*side, Speed { per_second, in_flight: rate.in_flight, limit: rate.limit, why: rate.why.clone() })
-            })
-            .collect()
+    /// How fast each store is written to that is.
+    pub fn speeds(&self) -> impl Iterator<Item = (Side, &Speed)> {
+        let told = |at: Timestamp| self.now.is_none_or(|now| now.duration_since(at) <= TOLD);
+        self.speeds.iter().filter(move |(_, (at, _))| told(*at)).map(|(side, (_, speed))| (*side, speed))
     }
 }
 
@@ -231,16 +217,20 @@ mod tests {
     }
 
     #[test]
-    fn the_rate_is_counted_over_the_last_seconds() {
+    fn a_store_that_is_written_to_has_a_line_with_its_pace_and_the_reason() {
         let mut view = View::default();
-        for second in 0..30i64 {
-            let now = Timestamp::from_second(second).unwrap();
-            let ended = u64::try_from(second).unwrap() * 100;
-            let rate = Event::Rate { store: Side::Shared, in_flight: 3, limit: 8, ended, reason: "probing".into() };
-            view.event(&rate, now);
-        }
-        let speeds = view.speeds();
-        let (_, speed) = speeds.first().unwrap();
-        assert!((speed.per_second - 100.0).abs() < 1.0, "{speed:?}");
+        let rate = |store, limit| Event::Rate {
+            store,
+            per_second: 1234.4,
+            in_flight: 24,
+            limit,
+            ended: 10_000,
+            reason: "latency rose".into(),
+        };
+        view.event(&rate(Side::Shared, 8), Timestamp::UNIX_EPOCH);
+        view.event(&rate(Side::Independent, 64), Timestamp::from_second(11).unwrap());
+        let lines: Vec<String> = view.speeds().map(|(side, speed)| speed.line(side)).collect();
+        assert_eq!(lines, ["independent: 1234/s, 24 in flight, limit 64 (latency rose)"], "the other store is at rest");
+        assert!(lines.iter().all(|line| line.len() + "2026-11-24T03:00:07Z ".len() <= 80));
     }
 }

@@ -68,7 +68,7 @@ pub async fn run(config: &Config, args: &RollbackArgs, output: &Output) -> Resul
         ));
         return Ok(Exit::Done);
     }
-    let header = load_header(&opened.dir, &opened.keys, &opened.state_now(), &id)?;
+    let header = opened.look(|state| load_header(&opened.dir, &opened.keys, state, &id))?;
     let name = header.waves.first().map(|w| w.name.clone()).unwrap_or_default();
     let wave = load_wave(&opened.dir, &opened.keys, &header, &WaveId::new(id.clone(), name))?;
     let display = opened.display(output);

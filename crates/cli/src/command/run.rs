@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::error::{CliError, Exit};
 use crate::output::Output;
 use crate::state::{Looked, Opened};
+use crate::wiring::opening::Run;
 use crate::wiring::planning::{last_plan, load_header, load_wave};
 
 /// `run`.
@@ -24,11 +25,9 @@ pub async fn run(config: &Config, args: &RunArgs, output: &Output) -> Result<Exi
     if !args.execute {
         return preview(config, args, through, output);
     }
-    let opened = Opened::open(config).await?;
-    let plan = opened.look(|state| last_plan(state, args.plan.as_deref()))?;
-    let id = WaveId::new(plan, args.wave.as_str());
-    let header = load_header(&opened.dir, &opened.keys, &opened.state_now(), &id.plan)?;
-    let wave = load_wave(&opened.dir, &opened.keys, &header, &id)?;
+    let which = Run { plan: args.plan.as_deref(), wave: &args.wave };
+    let (opened, header, wave) = Opened::open_for_run(config, which, &Output::new(false))?;
+    let id = wave.id.clone();
     let display = opened.display(output);
     let ports = opened.ports(config, display.sink())?;
     let engine = Engine::new(ports, config.run.in_flight);

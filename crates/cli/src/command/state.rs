@@ -260,6 +260,7 @@ fn set_aside(dir: StateDir, accept_loss: bool) -> Result<Option<u64>, CliError> 
         known_kind: &Record::knows,
         accept_loss,
         parts_version: NO_VERSION,
+        distrust: false,
     })
     .map_err(|error: JournalError| {
         let hint = if accept_loss {

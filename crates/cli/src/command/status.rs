@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use untether_model::neutral::terminal;
 use untether_model::policy::today;
-use untether_model::run::{ExceptionState, Summary, days_left, ends_soon};
+use untether_model::run::{ExceptionState, RateSummary, Summary, days_left, ends_soon};
+use untether_progress::Speed;
 
 use crate::config::Config;
 use crate::error::{CliError, Exit};
@@ -49,6 +51,7 @@ fn show(config: &Config, summary: &Summary, output: &Output) -> Result<(), CliEr
         return Ok(());
     }
     let at = summary.at.map(|at| format!(", last record {at:.0}")).unwrap_or_default();
+    let runs = holder.is_some();
     output.say(match holder {
         Some((pid, since)) => format!(
             "a command holds the state: process {} since {} (record {}{at})",
@@ -58,6 +61,10 @@ fn show(config: &Config, summary: &Summary, output: &Output) -> Result<(), CliEr
         ),
         None => format!("nothing runs (record {}{at})", summary.seq),
     });
+    for (side, rate) in summary.rates.iter().filter(|(_, rate)| runs && is_recent(rate, summary.at)) {
+        let RateSummary { per_second, in_flight, limit, why, .. } = rate.clone();
+        output.say(Speed { per_second, in_flight, limit, why }.line(*side));
+    }
     if let Some((by, reason)) = &summary.paused {
         output.say(format!("PAUSED by {by}: {reason}"));
     }
@@ -157,5 +164,13 @@ impl Exceptions {
             found.lines.insert(0, "exceptions that end within seven days, or have ended:".to_owned());
         }
         found
+    }
+}
+
+/// Whether a rate is one of now: of a store that is at rest nothing is said.
+fn is_recent(rate: &RateSummary, last: Option<Timestamp>) -> bool {
+    match (rate.at, last) {
+        (Some(at), Some(last)) => last.duration_since(at).as_secs() <= 10,
+        _ => false,
     }
 }

@@ -1,26 +1,18 @@
 //! The journal and the ledger as cutover asks for them.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use untether_cutover::{Journal, LedgerView, Receipt};
-use untether_journal::{Entry, Put};
-use untether_ledger::StateDir;
-use untether_model::BatchId;
+use untether_journal::{Entry, Stored};
+use untether_ledger::{Frame, NewFrame, StateDir};
 use untether_model::event::Event;
-use untether_model::run::{Change, Part, Record, RunState, Sealed, Started, Summary};
+use untether_model::run::{Change, Outcome, RateSummary, Record, RunState, Sealed, Started, Summary};
+use untether_model::{BatchId, Side};
 
 use crate::error::chain;
-
-/// The stored form of what a record changes.
-pub fn puts(change: &Change) -> Result<Vec<Put>, serde_json::Error> {
-    change.parts.iter().map(|part| Ok(Put::new(part.key().to_bytes(), serde_json::to_vec(part)?))).collect()
-}
-
-/// Reads a stored part back.
-pub fn part(bytes: &[u8]) -> Result<Part, serde_json::Error> {
-    serde_json::from_slice(bytes)
-}
 
 /// Takes records for a run, and keeps the summary that `status` reads.
 pub struct LiveJournal {
@@ -58,19 +50,29 @@ impl LiveJournal {
 
     /// Tells this from now on when the second witness is written.
     pub fn tell_witness(&self, tell: Tell) {
-        *self.witness.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(tell);
+        *self.witness.lock().unwrap_or_else(PoisonError::into_inner) = Some(tell);
     }
 
     /// Notes for `status` what a batch waits for.
     pub fn waits(&self, batch: &BatchId, reason: String) {
-        let mut kept = self.summary.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut kept = self.kept();
         kept.summary.waits(batch, reason);
         self.write(&kept.summary);
     }
 
+    /// Notes for `status` how fast a store is being written to; shown with the next writing.
+    pub fn goes_at(&self, side: Side, rate: RateSummary) {
+        self.kept().summary.rates.insert(side, rate);
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        // Nothing that runs under this lock panics halfway through a change.
+        self.summary.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Replaces the summary file.
     pub fn write_summary(&self) {
-        let kept = self.summary.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let kept = self.kept();
         self.write(&kept.summary);
     }
 
@@ -88,17 +90,16 @@ impl LiveJournal {
 impl Journal for LiveJournal {
     fn next(&self) -> (u64, Timestamp) {
         let next = self.journal.next();
-        *self.told.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = next;
+        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = next;
         next
     }
 
     fn submit(&self, record: &Record, change: &Change) -> Result<Receipt, String> {
-        let (seq, at) = *self.told.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let (kind, body_json) = record.to_parts().map_err(|e| format!("a record cannot be written: {e}"))?;
-        let puts = puts(change).map_err(|e| format!("a part cannot be written: {e}"))?;
-        let receipt = self.journal.submit(vec![Entry { kind: kind.into(), body_json, puts }]).map_err(|e| chain(&e))?;
+        let (seq, at) = *self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let frame = NewFrame::of(record).map_err(|e| chain(&e))?;
+        let receipt = self.journal.submit(vec![Entry { frame, parts: Stored::of(change) }]).map_err(|e| chain(&e))?;
         {
-            let mut kept = self.summary.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut kept = self.kept();
             kept.summary.fold(seq, at, record);
             let due = kept.written.is_none_or(|last| at.duration_since(last).as_secs() >= 1);
             if due {
@@ -109,7 +110,7 @@ impl Journal for LiveJournal {
         // What the summary tells may run ahead of what is durable by one group commit; `status` folds from the ledger itself.
         let due = matches!(record, Record::StageEnded { .. }) || seq.is_multiple_of(WITNESS_EVERY);
         let witness = due.then(|| {
-            let tell = self.witness.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+            let tell = self.witness.lock().unwrap_or_else(PoisonError::into_inner).clone();
             (self.journal.clone(), tell)
         });
         Ok(Box::pin(async move {
@@ -127,25 +128,33 @@ impl Journal for LiveJournal {
 
 impl LedgerView for LiveJournal {
     fn started(&self, seq: u64) -> Result<Started, String> {
-        match self.record(seq)? {
-            Record::Started { started } => Ok(started),
-            _ => Err(format!("record {seq} is no intent")),
+        /// The body of an intent.
+        #[derive(Deserialize)]
+        struct Body {
+            started: Started,
         }
+        self.body::<Body>(seq, "started").map(|body| body.started)
     }
 
     fn image(&self, outcome: u64) -> Result<Option<Sealed>, String> {
-        match self.record(outcome)? {
-            Record::Outcome { outcome } => Ok(outcome.image),
-            _ => Err(format!("record {outcome} is no outcome")),
+        /// The body of an outcome.
+        #[derive(Deserialize)]
+        struct Body {
+            outcome: Outcome,
         }
+        self.body::<Body>(outcome, "outcome").map(|body| body.outcome.image)
     }
 }
 
 impl LiveJournal {
-    fn record(&self, seq: u64) -> Result<Record, String> {
+    /// The body of a record of this kind.
+    fn body<T: DeserializeOwned>(&self, seq: u64, kind: &str) -> Result<T, String> {
         let frame = self.journal.frame(seq).map_err(|e| chain(&e))?;
         let frame = frame.ok_or_else(|| format!("the ledger has no record {seq}"))?;
-        Record::from_parts(&frame.kind, frame.body()).map_err(|e| format!("record {seq} cannot be read: {e}"))
+        if frame.kind != kind {
+            return Err(format!("record {seq} is of kind {}, not {kind}", frame.kind));
+        }
+        frame.read_body().map_err(|e| format!("record {seq} cannot be read: {e}"))
     }
 }
 
@@ -155,16 +164,16 @@ pub enum FoldError {
     /// A record cannot be read.
     #[error("it cannot be read: {0}")]
     Unreadable(#[from] serde_json::Error),
+    /// What the database holds of a subject cannot be read.
+    #[error(transparent)]
+    Journal(#[from] untether_journal::JournalError),
     /// A record is not allowed.
     #[error(transparent)]
     Illegal(#[from] untether_model::run::Illegal),
 }
 
-/// Folds one record into the state, and gives what it changes.
-pub fn fold(state: &mut RunState, seq: u64, at: Timestamp, kind: &str, body: &str) -> Result<Vec<Put>, FoldError> {
-    let record = Record::for_fold(kind, body)?;
-    let change = untether_model::run::apply(state, seq, at, &record)?;
-    let puts = puts(&change)?;
-    state.commit(change);
-    Ok(puts)
+/// What a record changes, to be committed.
+pub fn change_of(state: &RunState, frame: &Frame) -> Result<Change, FoldError> {
+    let record = Record::for_fold(&frame.kind, frame.body())?;
+    Ok(untether_model::run::apply(state, frame.seq(), frame.wall, &record)?)
 }

@@ -7,7 +7,6 @@ use untether_cutover::Keyring;
 use untether_ledger::{Area, Key, KeyStore, SealedReader, Shelf, StateDir};
 use untether_model::WaveId;
 use untether_model::digest::Digest;
-use untether_model::run::RunState;
 
 /// Opens wave keys with the state key, and remembers them while it lives.
 pub struct StateKeyring {
@@ -18,14 +17,8 @@ pub struct StateKeyring {
 }
 
 impl StateKeyring {
-    /// Knows the waves of all recorded orders.
-    pub fn new(dir: StateDir, keys: KeyStore, state: &RunState) -> Self {
-        let mut files = BTreeMap::new();
-        for (id, order) in state.orders() {
-            for wave in &order.waves {
-                files.insert(WaveId::new(id.clone(), wave.name.as_str()), wave.digest);
-            }
-        }
+    /// Knows the sealed files of these waves.
+    pub fn new(dir: StateDir, keys: KeyStore, files: BTreeMap<WaveId, Digest>) -> Self {
         Self { dir, keys, files, opened: Mutex::new(BTreeMap::new()) }
     }
 }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use untether_cutover::{Refusal, Store};
-use untether_directory::{Outcome, Probe, Read, Scope, Search, Secret, Usability, Write};
+use untether_directory::{Outcome, Probe, Read, Secret, Usability, Write};
 use untether_ldap::{Bind, Client, Limits, Settings, Timeouts, TlsSettings};
-use untether_model::{AttrName, Dn, Side};
+use untether_model::{Dn, Side};
 
 use crate::config::{BindConfig, Config, StoreConfig};
 use crate::error::CliError;
@@ -95,6 +95,36 @@ impl LiveStore {
     }
 }
 
+/// What account usability says of a refusal, where it says anything.
+fn told(usability: Usability) -> Option<Refusal> {
+    match usability {
+        Usability::Unavailable => Some(Refusal::Refused("account usability: not available".to_owned())),
+        Usability::Available => Some(Refusal::LetIn("account usability: available".to_owned())),
+        Usability::Unknown => None,
+    }
+}
+
+impl LiveStore {
+    /// Tries to bind: never with a person's password, but with a random wrong one, which tells something only where the server says
+    /// "locked".
+    async fn wrong_password(&self, dn: &Dn) -> Outcome<Refusal> {
+        let mut random = [0_u8; 24];
+        if getrandom::fill(&mut random).is_err() {
+            return Ok(Refusal::Unknown("the system gives no random bytes for a wrong password".to_owned()));
+        }
+        let wrong = data_encoding::BASE32_NOPAD.encode(&random);
+        let answer = match Secret::new(wrong.into_bytes()) {
+            Ok(secret) => Probe::bind(&self.prober, dn, secret.expose()).await?,
+            Err(_) => return Ok(Refusal::Unknown("no wrong password could be made".to_owned())),
+        };
+        Ok(match (answer.locked, answer.code) {
+            (true, _) => Refusal::Refused("bind: the server says that the account is locked".to_owned()),
+            (false, 0) => Refusal::LetIn("bind: a random password was let in".to_owned()),
+            (false, code) => Refusal::Unknown(format!("bind: result {code}, which alone tells nothing")),
+        })
+    }
+}
+
 #[async_trait]
 impl Store for LiveStore {
     fn reader(&self) -> &dyn Read {
@@ -114,45 +144,20 @@ impl Store for LiveStore {
     }
 
     async fn refuses(&self, dn: &Dn) -> Outcome<Refusal> {
-        match Read::usability(&self.prober, dn).await? {
-            Usability::Unavailable => return Ok(Refusal::Refused("account usability: not available".to_owned())),
-            Usability::Available => return Ok(Refusal::LetIn("account usability: available".to_owned())),
-            Usability::Unknown => {}
+        match told(Read::usability(&self.prober, dn).await?) {
+            Some(refusal) => Ok(refusal),
+            None => self.wrong_password(dn).await,
         }
-        // Never a person's password: a random wrong one, which tells something only where the server says "locked".
-        let mut random = [0_u8; 24];
-        if getrandom::fill(&mut random).is_err() {
-            return Ok(Refusal::Unknown("the system gives no random bytes for a wrong password".to_owned()));
-        }
-        let wrong = data_encoding::BASE32_NOPAD.encode(&random);
-        let answer = match Secret::new(wrong.into_bytes()) {
-            Ok(secret) => Probe::bind(&self.prober, dn, secret.expose()).await?,
-            Err(_) => return Ok(Refusal::Unknown("no wrong password could be made".to_owned())),
-        };
-        Ok(match (answer.locked, answer.code) {
-            (true, _) => Refusal::Refused("bind: the server says that the account is locked".to_owned()),
-            (false, 0) => Refusal::LetIn("bind: a random password was let in".to_owned()),
-            (false, code) => Refusal::Unknown(format!("bind: result {code}, which alone tells nothing")),
-        })
     }
 
-    async fn matches(&self, dn: &Dn, filter: &str) -> Outcome<Option<bool>> {
-        let search = |filter: &str| Search {
-            base: dn.clone(),
-            scope: Scope::Base,
-            filter: filter.to_owned(),
-            attrs: vec![AttrName::new("1.1")],
-            page_size: None,
-            manage_dsa_it: true,
-        };
-        if Read::read(&self.read, dn, &[AttrName::new("1.1")]).await?.is_none() {
-            return Ok(None);
+    async fn refuses_all(&self, names: &[Dn]) -> Outcome<Vec<Refusal>> {
+        let mut said = Vec::with_capacity(names.len());
+        for (dn, usability) in names.iter().zip(self.prober.usability_all(names).await?) {
+            said.push(match told(usability) {
+                Some(refusal) => refusal,
+                None => self.refuses(dn).await?,
+            });
         }
-        let mut stream = Read::search(&self.read, search(filter)).await?;
-        let mut found = false;
-        while let Some(page) = stream.next_page().await? {
-            found |= !page.entries.is_empty();
-        }
-        Ok(Some(found))
+        Ok(said)
     }
 }

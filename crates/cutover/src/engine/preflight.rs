@@ -4,7 +4,7 @@ use futures::StreamExt;
 use untether_model::operation::{Action, Operation, Stage, Target};
 use untether_model::plan::{PlanHeader, Wave};
 use untether_model::run::{ClaimedSubject, Decision, Record, WaveClaim, WaveStatus, apply, missing_approvals};
-use untether_model::{AttrName, Round, Side};
+use untether_model::{Round, Side};
 
 use super::{Engine, Standstill};
 use crate::act::STABLE_ID;
@@ -63,8 +63,8 @@ impl Engine {
         for (side, planned) in &header.stores {
             let Some(wanted) = &planned.identity.stable_id else { continue };
             let store = self.ports.stores.get(*side);
-            let base = store.reader().read(&planned.identity.suffix, &[AttrName::new(STABLE_ID)]).await?;
-            let found = base.as_ref().and_then(|e| e.text(STABLE_ID));
+            let base = store.reader().read(&planned.identity.suffix, &[STABLE_ID.clone()]).await?;
+            let found = base.as_ref().and_then(|e| e.text(STABLE_ID.as_str()));
             if !found.is_some_and(|found| found.eq_ignore_ascii_case(wanted.as_str())) {
                 return Ok(Some(format!(
                     "the {side} store is not the one that was audited: its base entry '{}' has the id {}, the plan expects {wanted}",
@@ -156,7 +156,7 @@ impl Engine {
     }
 
     async fn has_moved(&self, wave: &Wave, op: &Operation) -> Result<Option<String>, CutoverError> {
-        let task = Task { id: wave.op_id(op), op: op.clone(), subjects: op.subjects.clone() };
+        let task = Task { id: wave.op_id(op), op, subjects: op.subjects.clone() };
         Ok(self.executor.moved(&task).await?.map(|why| format!("{} ({why})", op.target.dn())))
     }
 }

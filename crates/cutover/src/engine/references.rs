@@ -109,7 +109,7 @@ impl Engine {
             if self.lacks_approval(wave, &batch, op.stage, self.ports.time.now()).is_some() {
                 return Ok(());
             }
-            let task = Task { id: wave.op_id(op), op: op.clone(), subjects };
+            let task = Task { id: wave.op_id(op), op, subjects };
             self.executor.run(&task).await?;
             self.tell_rate(op.store);
             self.halt_if_over(&batch).await

@@ -145,7 +145,7 @@ impl Engine {
     }
 
     /// Taking a departed member out of a protected group has an approval of its own; without it the subjects are parked.
-    async fn held_for_approval(&self, wave: &Wave, id: &BatchId, task: &Task) -> Result<bool, CutoverError> {
+    async fn held_for_approval(&self, wave: &Wave, id: &BatchId, task: &Task<'_>) -> Result<bool, CutoverError> {
         if !task.op.protected_group {
             return Ok(false);
         }
@@ -174,7 +174,7 @@ impl Engine {
     }
 
     /// The operation with the cells that are to be worked on now; `None`: there are none.
-    fn task(&self, wave: &Wave, id: &BatchId, op: &Operation, alone: Option<&PlannedSubject>) -> Option<Task> {
+    fn task<'a>(&self, wave: &Wave, id: &BatchId, op: &'a Operation, alone: Option<&PlannedSubject>) -> Option<Task<'a>> {
         let op_id = wave.op_id(op);
         let subjects: Vec<SubjectId> = self.recorder.look(|state| {
             op.subjects
@@ -194,11 +194,11 @@ impl Engine {
                 return None;
             }
         }
-        Some(Task { id: op_id, op: op.clone(), subjects })
+        Some(Task { id: op_id, op, subjects })
     }
 
     /// Parks whose cells failed; halts the batch when it has more failures than it tolerates.
-    async fn settle(&self, id: &BatchId, task: &Task) -> Result<(), CutoverError> {
+    async fn settle(&self, id: &BatchId, task: &Task<'_>) -> Result<(), CutoverError> {
         for subject in &task.subjects {
             let failed = self.recorder.look(|state| match cell_stand(state, &task.id, Some(subject)) {
                 CellStand::Failed(kind) => {

@@ -8,8 +8,8 @@ use untether_model::run::{CellStand, OutcomeKind, Started};
 use untether_model::schema::Schema;
 use untether_model::{AttrMap, AttrName, Side, Value};
 
-use super::{After, Ending, Executor, Task};
-use crate::act::{self, Aim, CHANGE_MARKER, STABLE_ID, Seen};
+use super::{After, Ending, Executor, Server, Task};
+use crate::act::{self, Aim, Seen};
 use crate::error::CutoverError;
 use crate::image::{BEFORE, DELETED, DESIRED, Image};
 use crate::ports::Refusal;
@@ -34,14 +34,15 @@ enum Position {
 }
 
 impl Executor {
-    pub(super) async fn run_entry(&self, task: &Task) -> Result<(), CutoverError> {
+    pub(super) async fn run_entry(&self, task: &Task<'_>) -> Result<(), CutoverError> {
         let subject = task.subjects.first();
         let (mut started, mut attempts) = match self.stand(task, subject) {
             CellStand::Done(_) => return Ok(()),
             CellStand::Fresh | CellStand::Failed(_) => (None, self.tries_of(task)),
             CellStand::Observe { started, attempts } => (Some(started), attempts),
         };
-        let schema = self.answered(task, self.store(task).reader().schema().await)?;
+        let server = self.server(task).await?;
+        let schema = &server.schema;
         let attrs = self.attrs_to_read(task);
         // After a crash the intent tells what was desired; a new secret is made only for a new intent.
         let mut intent: Option<(Image, Image)> = match started {
@@ -51,14 +52,18 @@ impl Executor {
         let secret = self.make_secret(task, intent.as_ref().map(|(_, desired)| desired))?;
         let mut tries = 0;
         loop {
-            let seen = self.observe(task, &attrs).await?;
+            let first = tries == 0 && started.is_none();
+            let seen = match &task.op.action {
+                Action::Create { .. } if first => self.glance(task, &attrs).await?,
+                _ => self.observe(task, &attrs).await?,
+            };
             let goal = self.goal(
-                (task, &schema),
+                (task, schema),
                 seen.as_ref(),
                 intent.as_ref().map(|(_, desired)| desired),
                 secret.as_ref().map(|(_, hash)| hash),
             )?;
-            let result = match self.position(&schema, task, seen.as_ref(), &goal, intent.as_ref().map(|(before, _)| before)) {
+            let result = match self.position(schema, task, seen.as_ref(), &goal, intent.as_ref().map(|(before, _)| before)) {
                 Position::Reached => {
                     let kind = if started.is_some() { OutcomeKind::Observed } else { OutcomeKind::Already };
                     // An id in an outcome says that the operation has made the entry.
@@ -88,7 +93,7 @@ impl Executor {
                 started = Some(self.start(task, seen.as_ref(), &goal, (&before, &desired), attempts).await?);
                 intent = Some((before, desired));
             }
-            match self.send(task, &schema, (seen.as_ref(), &goal), tries).await? {
+            match self.send(task, &server, (seen.as_ref(), &goal), tries).await? {
                 After::Settled(result) => return self.record_outcome(task, started, &task.subjects, result).await,
                 After::Again if tries > 3 * super::TRIES => {
                     let result = Ending::new(OutcomeKind::Conflict, "the entry kept changing while it was being written");
@@ -100,31 +105,31 @@ impl Executor {
     }
 
     /// Why the entry is no longer as the plan expects, if it is not. Only looks.
-    pub(crate) async fn moved(&self, task: &Task) -> Result<Option<String>, CutoverError> {
+    pub(crate) async fn moved(&self, task: &Task<'_>) -> Result<Option<String>, CutoverError> {
         let Action::Set { touches } = &task.op.action else { return Ok(None) };
-        let schema = self.answered(task, self.store(task).reader().schema().await)?;
+        let server = self.server(task).await?;
         let Some(seen) = self.observe(task, &self.attrs_to_read(task)).await? else {
             return Ok(Some("the entry is gone".to_owned()));
         };
         // A secret is made only when one is set; here only what the plan expects matters.
         let aims = self.aims(task, touches, &seen, Some(&Value::default()))?;
-        Ok(act::unexpected(&schema, &self.ports.marks, &seen, &aims).map(|attr| format!("{attr} is another")))
+        Ok(act::unexpected(&server.schema, &self.ports.marks, &seen, &aims).map(|attr| format!("{attr} is another")))
     }
 
-    fn attrs_to_read(&self, task: &Task) -> Vec<AttrName> {
+    fn attrs_to_read(&self, task: &Task<'_>) -> Vec<AttrName> {
         match &task.op.action {
             Action::Set { touches } => {
                 let touched = touches.iter().map(|t| t.attr.clone());
                 Self::projection(touched.chain(act::companions(touches.iter().map(|t| &t.attr))))
             }
-            _ => vec![AttrName::new("*"), AttrName::new("+")],
+            _ => act::EVERYTHING.to_vec(),
         }
     }
 
     /// A one-time secret with its hash, where the operation needs one and no intent holds one.
     fn make_secret(
         &self,
-        task: &Task,
+        task: &Task<'_>,
         desired: Option<&Image>,
     ) -> Result<Option<(zeroize::Zeroizing<String>, Value)>, CutoverError> {
         let Action::Set { touches } = &task.op.action else { return Ok(None) };
@@ -142,7 +147,7 @@ impl Executor {
 
     fn goal(
         &self,
-        (task, schema): (&Task, &Schema),
+        (task, schema): (&Task<'_>, &Schema),
         seen: Option<&Seen>,
         intent: Option<&Image>,
         secret: Option<&Value>,
@@ -178,7 +183,7 @@ impl Executor {
         }
     }
 
-    fn position(&self, schema: &Schema, task: &Task, seen: Option<&Seen>, goal: &Goal, before: Option<&Image>) -> Position {
+    fn position(&self, schema: &Schema, task: &Task<'_>, seen: Option<&Seen>, goal: &Goal, before: Option<&Image>) -> Position {
         match (goal, seen) {
             (Goal::Gone, None) => Position::Reached,
             (Goal::Gone, Some(_)) => Position::Open,
@@ -224,13 +229,13 @@ impl Executor {
 
     /// Whether an attribute may move while the operation is at work: nothing is expected of it, or our own write of a password
     /// takes it away (the lock).
-    fn may_move(task: &Task, attr: &AttrName) -> bool {
+    fn may_move(task: &Task<'_>, attr: &AttrName) -> bool {
         let Action::Set { touches } = &task.op.action else { return false };
         let credential = touches.iter().any(|t| t.attr.is("userpassword"));
         touches.iter().any(|t| t.attr == *attr && t.expects == Expects::Any) || credential && attr.is("pwdaccountlockedtime")
     }
 
-    fn before(&self, task: &Task, seen: Option<&Seen>, goal: &Goal) -> Image {
+    fn before(&self, task: &Task<'_>, seen: Option<&Seen>, goal: &Goal) -> Image {
         let dn = seen.map_or_else(|| Self::new_dn(task), |s| s.dn.clone());
         let attrs = match (goal, seen) {
             (Goal::Has(aims), Some(seen)) => act::before_image(seen, aims),
@@ -240,7 +245,7 @@ impl Executor {
         Image { dn, attrs, secret: None }
     }
 
-    fn desired(&self, task: &Task, goal: &Goal, secret: Option<&str>) -> Image {
+    fn desired(&self, task: &Task<'_>, goal: &Goal, secret: Option<&str>) -> Image {
         let attrs = match goal {
             Goal::Exists(attrs) => attrs.clone(),
             Goal::Has(aims) => aims.iter().map(|aim| (aim.attr.clone(), aim.desired.clone())).collect(),
@@ -251,7 +256,7 @@ impl Executor {
 
     async fn start(
         &self,
-        task: &Task,
+        task: &Task<'_>,
         seen: Option<&Seen>,
         goal: &Goal,
         (before, desired): (&Image, &Image),
@@ -283,19 +288,20 @@ impl Executor {
     /// Sends the change under its condition and reads it back.
     async fn send(
         &self,
-        task: &Task,
-        schema: &Schema,
+        task: &Task<'_>,
+        server: &Server,
         (seen, goal): (Option<&Seen>, &Goal),
         tries: u32,
     ) -> Result<After, CutoverError> {
         let writer = self.writer(task)?;
+        let schema = &server.schema;
         let relax = task.op.actor == Actor::Undo;
-        let features = self.answered(task, self.store(task).reader().features().await)?;
-        let read_entry = features.has_control(untether_directory::Control::POST_READ);
-        let (change, mut options) = match (goal, seen) {
+        let read_entry = server.reads_entries;
+        let (change, options) = match (goal, seen) {
             (Goal::Exists(attrs), _) => {
                 let change = Change::Add { dn: Self::new_dn(task), attrs: attrs.clone() };
-                (change, WriteOptions { relax, ..WriteOptions::default() })
+                let post_read = if read_entry { Self::projection(attrs.keys().cloned()) } else { Vec::new() };
+                (change, WriteOptions { post_read, relax, ..WriteOptions::default() })
             }
             (Goal::Has(aims), Some(seen)) => {
                 let touched: Vec<AttrName> = aims.iter().map(|a| a.attr.clone()).collect();
@@ -306,21 +312,18 @@ impl Executor {
             (Goal::Gone, Some(seen)) => {
                 let condition =
                     Condition { stable_id: seen.stable_id.clone(), attrs: Vec::new(), change_marker: seen.change_marker.clone() };
-                let pre_read = if read_entry { vec![AttrName::new("*"), AttrName::new("+")] } else { Vec::new() };
+                let pre_read = if read_entry { act::EVERYTHING.to_vec() } else { Vec::new() };
                 let options = WriteOptions { condition: Some(condition), pre_read, relax, ..WriteOptions::default() };
                 (Change::Delete { dn: seen.dn.clone() }, options)
             }
             (Goal::Has(_) | Goal::Gone, None) => return Ok(After::Again),
         };
-        if !features.has_control(untether_directory::Control::ASSERTION) {
+        if !server.asserts {
             return Err(
                 self.plan_error(task, "the server has no assertion control, which this version needs for conditional writes")
             );
         }
-        if matches!(goal, Goal::Exists(_)) {
-            options.condition = None;
-        }
-        let written = match self.timed(task, writer.apply(&change, &options)).await {
+        let written = match self.send_change(task, writer, &change, &options).await {
             Ok(written) => written,
             Err(error) => return self.after_failure(task, error, tries).await,
         };
@@ -340,9 +343,11 @@ impl Executor {
                 }
             }
             Goal::Exists(attrs) => {
-                let Some(seen) = self.observe(task, &[AttrName::new("*"), AttrName::new("+")]).await? else {
-                    return Ok(After::Again);
+                let seen = match written.after {
+                    Some(entry) => Some(Seen::of(entry)),
+                    None => self.observe(task, act::EVERYTHING.as_slice()).await?,
                 };
+                let Some(seen) = seen else { return Ok(After::Again) };
                 let missing = attrs
                     .iter()
                     .find(|(attr, values)| !is_server_owned(attr) && !act::same(schema, attr, seen.values(attr), values));
@@ -370,12 +375,12 @@ impl Executor {
         }
     }
 
-    fn tries_of(&self, task: &Task) -> u32 {
+    fn tries_of(&self, task: &Task<'_>) -> u32 {
         self.recorder.look(|state| state.cell(&task.id, task.subjects.first()).map_or(0, |cell| cell.attempts))
     }
 
     /// Closed is what the store says, not what we wrote: after the lock is read back, the store must refuse the account.
-    async fn proved(&self, task: &Task, seen: Option<&Seen>, result: Ending) -> Result<Ending, CutoverError> {
+    async fn proved(&self, task: &Task<'_>, seen: Option<&Seen>, result: Ending) -> Result<Ending, CutoverError> {
         let locks = matches!(&task.op.action, Action::Set { touches } if touches.iter().any(is_lock));
         let expires = || {
             let plan = &task.id.wave().plan;
@@ -384,7 +389,7 @@ impl Executor {
         };
         let disables = locks && (task.op.stage == Stage::Disable && task.op.store == Side::Shared || expires());
         let Some(seen) = seen.filter(|_| disables) else { return Ok(result) };
-        Ok(match self.answered(task, self.store(task).refuses(&seen.dn).await)? {
+        Ok(match self.answered(task, self.refuses_together(task.op.store, &seen.dn).await)? {
             Refusal::Refused(how) => Ending { message: format!("locked; refused by the store ({how})"), ..result },
             Refusal::LetIn(how) => {
                 Ending { kind: OutcomeKind::Refused, message: format!("locked, but the store would let it in ({how})"), ..result }
@@ -407,7 +412,7 @@ fn is_lock(touch: &Touch) -> bool {
 /// Attributes that the server writes on its own when an entry is created, locked or bound to: not part of equality after an add.
 fn is_server_owned(attr: &AttrName) -> bool {
     act::is_computed(attr)
-        || [STABLE_ID, CHANGE_MARKER].iter().any(|n| attr.is(&n.to_ascii_lowercase()))
+        || [&act::STABLE_ID, &act::CHANGE_MARKER].iter().any(|name| attr.is(name.folded()))
         || matches!(
             attr.base(),
             "createtimestamp" | "modifytimestamp" | "creatorsname" | "modifiersname" | "pwdchangedtime" | "pwdfailuretime"

@@ -1,6 +1,8 @@
 //! Listed values of a multi-valued attribute: group memberships and references. One operation serves many subjects with a value
 //! each; equality, conflict and undo are decided cell by cell.
 
+use std::collections::BTreeSet;
+
 use untether_directory::{Condition, DirectoryError, Failure, WriteOptions};
 use untether_model::change::{Change, Modification};
 use untether_model::operation::{Action, Actor, Direction};
@@ -8,8 +10,8 @@ use untether_model::run::{CellStand, OutcomeKind, Started};
 use untether_model::schema::Schema;
 use untether_model::{AttrMap, AttrName, Dn, SubjectId, Value};
 
-use super::{After, Ending, Executor, Task};
-use crate::act::{CHANGE_MARKER, STABLE_ID, Seen};
+use super::{After, Ending, Executor, Server, Task};
+use crate::act::{self, Seen};
 use crate::error::CutoverError;
 use crate::image::{BEFORE, DESIRED, Image};
 
@@ -37,7 +39,7 @@ struct Ensure<'a> {
 }
 
 impl Executor {
-    pub(super) async fn run_members(&self, task: &Task) -> Result<(), CutoverError> {
+    pub(super) async fn run_members(&self, task: &Task<'_>) -> Result<(), CutoverError> {
         let Action::Ensure { attr, direction, values, create, placeholder, delete_when_empty } = &task.op.action else {
             return Err(self.plan_error(task, "it lists no values"));
         };
@@ -79,23 +81,18 @@ impl Executor {
         Ok(())
     }
 
-    async fn chunk(&self, task: &Task, ensure: &Ensure<'_>, cells: &[Cell]) -> Result<(), CutoverError> {
+    async fn chunk(&self, task: &Task<'_>, ensure: &Ensure<'_>, cells: &[Cell]) -> Result<(), CutoverError> {
         let mut started = cells.first().and_then(|c| c.open).map(|(seq, _)| seq);
         let mut attempt = cells.first().and_then(|c| c.open).map_or(0, |(_, attempts)| attempts);
         let mut cells = cells.to_vec();
         let mut replace_last = false;
         let mut tries = 0;
         loop {
-            let seen = self.observe(task, &[AttrName::new(STABLE_ID)]).await?;
-            let present = match &seen {
-                Some(seen) => {
-                    let values: Vec<Value> = cells.iter().map(|c| c.value.clone()).collect();
-                    self.present(task, &seen.dn, ensure.attr, &values).await?
-                }
-                None => Vec::new(),
-            };
-            let schema = self.answered(task, self.store(task).reader().schema().await)?;
-            let is_there = |value: &Value| schema.contains(ensure.attr, &present, value);
+            let (seen, present) = self.look(task, ensure, &cells, None).await?;
+            let server = self.server(task).await?;
+            let schema = &server.schema;
+            let present = normalized(schema, ensure.attr, &present);
+            let is_there = |value: &Value| present.contains(&schema.normalize(ensure.attr, value));
             let (reached, open): (Vec<Cell>, Vec<Cell>) = cells.iter().cloned().partition(|cell| match ensure.direction {
                 Direction::Present => is_there(&cell.value),
                 Direction::Absent => !is_there(&cell.value),
@@ -134,20 +131,19 @@ impl Executor {
                 attempt += 1;
                 started = Some(self.start_members(task, ensure, seen.as_ref(), &cells, attempt).await?);
             }
-            match self.send_members(task, &schema, ensure, (seen.as_ref(), &cells, replace_last)).await {
-                Ok(()) => {
-                    let there = self.observe(task, &[AttrName::new(STABLE_ID)]).await?;
+            match self.send_members(task, &server, ensure, (seen.as_ref(), &cells, replace_last)).await {
+                Ok(after) => {
+                    let (there, now) = self.look(task, ensure, &cells, after).await?;
                     if let (Some(was), Some(is)) = (&seen, &there)
                         && was.stable_id != is.stable_id
                     {
                         let words = "another entry took the name of the one that holds the values while they were being written";
                         return self.end(task, started, &cells, Ending::new(OutcomeKind::Conflict, words)).await;
                     }
-                    let values: Vec<Value> = cells.iter().map(|c| c.value.clone()).collect();
                     let dn = seen.as_ref().map_or_else(|| task.op.target.dn().clone(), |s| s.dn.clone());
-                    let now = self.present(task, &dn, ensure.attr, &values).await?;
-                    let done =
-                        values.iter().all(|v| schema.contains(ensure.attr, &now, v) == (ensure.direction == Direction::Present));
+                    let now = normalized(schema, ensure.attr, &now);
+                    let is_there = |cell: &Cell| now.contains(&schema.normalize(ensure.attr, &cell.value));
+                    let done = cells.iter().all(|cell| is_there(cell) == (ensure.direction == Direction::Present));
                     if done {
                         if let Some(kept) = self.delete_emptied(task, ensure, &dn).await? {
                             return self.end(task, started, &cells, kept).await;
@@ -183,6 +179,31 @@ impl Executor {
         }
     }
 
+    /// The entry that holds the values, and which of them it holds: as the write returned it, or read.
+    async fn look(
+        &self,
+        task: &Task<'_>,
+        ensure: &Ensure<'_>,
+        cells: &[Cell],
+        returned: Option<Seen>,
+    ) -> Result<(Option<Seen>, Vec<Value>), CutoverError> {
+        let whole = may_be_read_whole(ensure.attr);
+        let seen = match returned {
+            Some(seen) => Some(seen),
+            None if whole => self.observe(task, &[act::STABLE_ID.clone(), ensure.attr.clone()]).await?,
+            None => self.observe(task, &[act::STABLE_ID.clone()]).await?,
+        };
+        let present = match &seen {
+            Some(seen) if whole => seen.values(ensure.attr).to_vec(),
+            Some(seen) => {
+                let values: Vec<Value> = cells.iter().map(|c| c.value.clone()).collect();
+                self.present(task, &seen.dn, ensure.attr, &values).await?
+            }
+            None => Vec::new(),
+        };
+        Ok((seen, present))
+    }
+
     /// Whether the entry that holds the values was not there when this intent was journalled: then it is there by us, though the
     /// answer that said so was lost, and a rollback has to take it away again.
     fn made(&self, ensure: &Ensure<'_>, started: Option<u64>) -> Result<bool, CutoverError> {
@@ -194,7 +215,7 @@ impl Executor {
 
     /// Deletes a group of ours that holds nothing but its own name, which stands for the last value that went; takes the name out
     /// where others have come meanwhile. `Some`: the store keeps it from that, for this reason; the cells are not done then.
-    async fn delete_emptied(&self, task: &Task, ensure: &Ensure<'_>, dn: &Dn) -> Result<Option<Ending>, CutoverError> {
+    async fn delete_emptied(&self, task: &Task<'_>, ensure: &Ensure<'_>, dn: &Dn) -> Result<Option<Ending>, CutoverError> {
         if ensure.direction != Direction::Absent || !ensure.delete_when_empty {
             return Ok(None);
         }
@@ -204,7 +225,7 @@ impl Executor {
             if self.present(task, dn, ensure.attr, &own_name).await?.is_empty() {
                 return Ok(None);
             }
-            let attrs = [ensure.attr.clone(), AttrName::new(STABLE_ID), AttrName::new(CHANGE_MARKER)];
+            let attrs = [ensure.attr.clone(), act::STABLE_ID.clone(), act::CHANGE_MARKER.clone()];
             let Some(seen) = self.answered(task, self.store(task).reader().read(dn, &attrs).await)?.map(Seen::of) else {
                 return Ok(None);
             };
@@ -218,7 +239,7 @@ impl Executor {
                 (Change::Modify { dn: dn.clone(), mods }, None)
             };
             let options = WriteOptions { condition, ..WriteOptions::default() };
-            match self.timed(task, writer.apply(&change, &options)).await {
+            match self.send_change(task, writer, &change, &options).await {
                 Ok(_) => return Ok(None),
                 Err(error) => match self.after_failure(task, error, 1).await? {
                     After::Again => {}
@@ -234,14 +255,14 @@ impl Executor {
     }
 
     /// Which of these values are there; none where the entry is not (we may just have deleted it).
-    async fn present(&self, task: &Task, dn: &Dn, attr: &AttrName, values: &[Value]) -> Result<Vec<Value>, CutoverError> {
+    async fn present(&self, task: &Task<'_>, dn: &Dn, attr: &AttrName, values: &[Value]) -> Result<Vec<Value>, CutoverError> {
         match self.store(task).reader().present(dn, attr, values).await {
             Err(error) if error.failure == Failure::NoSuchObject => Ok(Vec::new()),
             answer => self.answered(task, answer),
         }
     }
 
-    async fn end(&self, task: &Task, started: Option<u64>, cells: &[Cell], result: Ending) -> Result<(), CutoverError> {
+    async fn end(&self, task: &Task<'_>, started: Option<u64>, cells: &[Cell], result: Ending) -> Result<(), CutoverError> {
         let counts = |cell: &&Cell| started.is_some() || self.is_worked_on(task, cell.subject.as_ref());
         let cells: Vec<&Cell> = cells.iter().filter(counts).collect();
         if cells.is_empty() {
@@ -253,7 +274,7 @@ impl Executor {
 
     async fn start_members(
         &self,
-        task: &Task,
+        task: &Task<'_>,
         ensure: &Ensure<'_>,
         seen: Option<&Seen>,
         cells: &[Cell],
@@ -290,11 +311,11 @@ impl Executor {
 
     async fn send_members(
         &self,
-        task: &Task,
-        schema: &Schema,
+        task: &Task<'_>,
+        server: &Server,
         ensure: &Ensure<'_>,
         (seen, cells, replace_last): (Option<&Seen>, &[Cell], bool),
-    ) -> Result<(), DirectoryError> {
+    ) -> Result<Option<Seen>, DirectoryError> {
         let side = task.op.store;
         let unusable = |e: CutoverError| DirectoryError::new(Failure::Invalid, side, "modify", e.to_string());
         let writer = self.writer(task).map_err(unusable)?;
@@ -304,13 +325,16 @@ impl Executor {
             let mut attrs = ensure.create.cloned().unwrap_or_default();
             attrs.entry(ensure.attr.clone()).or_default().extend(values);
             let change = Change::Add { dn: task.op.target.dn().clone(), attrs };
-            return self.timed(task, writer.apply(&change, &WriteOptions { relax, ..Default::default() })).await.map(drop);
+            let options = WriteOptions { relax, ..WriteOptions::default() };
+            return self.send_change(task, writer, &change, &options).await.map(|_| None);
         };
         // The memberof overlay (slapd 2.5) copies the assertion to its own changes of the members, where it is false: `memberOf`
         // would not follow. There results 20 and 16 alone are the condition, and the group's stable id is compared afterwards.
-        let follows = schema.get(&AttrName::new("memberOf")).is_some();
+        let follows = server.schema.get(&AttrName::new("memberOf")).is_some();
         let condition = (!follows).then(|| Condition { stable_id: seen.stable_id.clone(), ..Condition::default() });
-        let options = WriteOptions { condition, relax, ..Default::default() };
+        let reads_back = server.reads_entries && may_be_read_whole(ensure.attr);
+        let post_read = if reads_back { vec![act::STABLE_ID.clone(), ensure.attr.clone()] } else { Vec::new() };
+        let options = WriteOptions { condition, post_read, relax, ..WriteOptions::default() };
         let attr = ensure.attr.clone();
         let change = match ensure.direction {
             Direction::Present => Change::Modify { dn: seen.dn.clone(), mods: vec![Modification::add(attr, values)] },
@@ -327,8 +351,19 @@ impl Executor {
                 Change::Modify { dn: seen.dn.clone(), mods }
             }
         };
-        self.timed(task, writer.apply(&change, &options)).await.map(drop)
+        Ok(self.send_change(task, writer, &change, &options).await?.after.map(Seen::of))
     }
+}
+
+/// Whether the attribute holds few values (a person's managers). Those of groups may be hundreds of thousands and are never read as
+/// a whole.
+fn may_be_read_whole(attr: &AttrName) -> bool {
+    !matches!(attr.base(), "member" | "uniquemember" | "memberuid" | "roleoccupant")
+}
+
+/// Values as they compare.
+fn normalized(schema: &Schema, attr: &AttrName, values: &[Value]) -> BTreeSet<Vec<u8>> {
+    values.iter().map(|value| schema.normalize(attr, value)).collect()
 }
 
 fn is_last_value(error: &DirectoryError, direction: Direction) -> bool {

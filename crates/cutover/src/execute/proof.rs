@@ -1,8 +1,8 @@
 //! What cannot be read back as an entry's state: proofs at attest, and deliveries through hooks.
 
+use untether_model::Side;
 use untether_model::operation::Check;
 use untether_model::run::{CellStand, Observation, Observed, OutcomeKind, Record, Started};
-use untether_model::{AttrName, Side};
 
 use super::{Ending, Executor, Task};
 use crate::act::{STABLE_ID, Seen};
@@ -10,7 +10,7 @@ use crate::error::CutoverError;
 use crate::image::{BEFORE, DESIRED, Image};
 
 impl Executor {
-    pub(super) async fn run_attest(&self, task: &Task, checks: &[Check]) -> Result<(), CutoverError> {
+    pub(super) async fn run_attest(&self, task: &Task<'_>, checks: &[Check]) -> Result<(), CutoverError> {
         let subject = task.subjects.first();
         if let CellStand::Done(_) = self.stand(task, subject) {
             return Ok(());
@@ -21,7 +21,7 @@ impl Executor {
         for check in checks {
             match check {
                 Check::Absent => {
-                    let attrs = [AttrName::new(STABLE_ID)];
+                    let attrs = [STABLE_ID.clone()];
                     let store = self.ports.stores.get(Side::Shared);
                     let by_name = self.answered(task, store.reader().read(task.op.target.dn(), &attrs).await)?.map(Seen::of);
                     let by_id = match self.wanted_id(task) {
@@ -57,7 +57,7 @@ impl Executor {
         self.record_outcome(task, None, &task.subjects, Ending::new(OutcomeKind::Succeeded, words)).await
     }
 
-    pub(super) async fn run_delivery(&self, task: &Task, hook: &str, repeatable: bool) -> Result<(), CutoverError> {
+    pub(super) async fn run_delivery(&self, task: &Task<'_>, hook: &str, repeatable: bool) -> Result<(), CutoverError> {
         let Some(subject) = task.subjects.first() else {
             return Err(self.plan_error(task, "a delivery needs a subject"));
         };

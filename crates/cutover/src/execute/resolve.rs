@@ -1,7 +1,6 @@
 //! From a plan's words to concrete values: blobs, before-images, one-time secrets, entries that earlier operations created.
 
 use untether_model::operation::{Desired, PlannedValue, Target, Touch};
-use untether_model::run::CellKey;
 use untether_model::{AttrMap, AttrName, Dn, OpId, StableId, Value};
 
 use super::{Executor, Task};
@@ -10,11 +9,11 @@ use crate::error::CutoverError;
 use crate::image::{BEFORE, DELETED, DESIRED, Image};
 
 impl Executor {
-    pub(super) fn plan_error(&self, task: &Task, reason: impl Into<String>) -> CutoverError {
+    pub(super) fn plan_error(&self, task: &Task<'_>, reason: impl Into<String>) -> CutoverError {
         CutoverError::Plan { op: task.id.clone(), reason: reason.into() }
     }
 
-    pub(super) fn value(&self, task: &Task, planned: &PlannedValue) -> Result<Value, CutoverError> {
+    pub(super) fn value(&self, task: &Task<'_>, planned: &PlannedValue) -> Result<Value, CutoverError> {
         match planned {
             PlannedValue::Inline(value) => Ok(value.clone()),
             PlannedValue::Blob(digest) => {
@@ -26,31 +25,35 @@ impl Executor {
     /// The attributes to read so that every touched one is seen, with the stable id and the change marker.
     pub(super) fn projection(touched: impl IntoIterator<Item = AttrName>) -> Vec<AttrName> {
         let mut attrs: Vec<AttrName> = touched.into_iter().collect();
-        attrs.extend([AttrName::new(STABLE_ID), AttrName::new(CHANGE_MARKER)]);
+        attrs.extend([STABLE_ID.clone(), CHANGE_MARKER.clone()]);
         attrs
     }
 
     /// The stable id that the target must have; `None` for an entry that does not exist yet.
-    pub(super) fn wanted_id(&self, task: &Task) -> Option<StableId> {
+    pub(super) fn wanted_id(&self, task: &Task<'_>) -> Option<StableId> {
         match &task.op.target {
             Target::Existing { stable_id, .. } => Some(stable_id.clone()),
             Target::New { .. } => None,
             Target::CreatedBy { n, .. } => {
                 let op = OpId::new(task.id.batch.clone(), *n);
                 self.recorder.look(|state| {
-                    let subjects = task.op.subjects.iter().map(|s| Some(s.clone())).chain([None]);
-                    subjects
-                        .filter_map(|subject| state.cells().get(&CellKey { subject, op: op.clone() }))
-                        .find_map(|cell| cell.created.clone())
+                    let subjects = task.op.subjects.iter().map(Some).chain([None]);
+                    subjects.filter_map(|subject| state.cell(&op, subject)).find_map(|cell| cell.created.clone())
                 })
             }
         }
     }
 
     /// Observes the target: by name, and by its stable id where somebody moved it. `None`: it does not exist.
-    pub(super) async fn observe(&self, task: &Task, attrs: &[AttrName]) -> Result<Option<Seen>, CutoverError> {
+    pub(super) async fn observe(&self, task: &Task<'_>, attrs: &[AttrName]) -> Result<Option<Seen>, CutoverError> {
         let store = self.store(task);
         let wanted = self.wanted_id(task);
+        // By its stable id it is found wherever it is. One that is not found so is looked for more closely.
+        if let Some(id) = &wanted
+            && let Some(entry) = self.answered(task, self.find_together(task.op.store, id, attrs).await)?
+        {
+            return Ok(Some(Seen::of(entry)));
+        }
         let found = self.answered(task, store.reader().read(task.op.target.dn(), attrs).await)?.map(Seen::of);
         match (found, wanted) {
             (Some(seen), None) => Ok(Some(seen)),
@@ -63,8 +66,15 @@ impl Executor {
         }
     }
 
+    /// Observes an entry that is to be created, for the first time: whether it is there already. One that is and was not seen so
+    /// refuses the add, and is observed closely then.
+    pub(super) async fn glance(&self, task: &Task<'_>, attrs: &[AttrName]) -> Result<Option<Seen>, CutoverError> {
+        let found = self.read_together(task.op.store, task.op.target.dn(), attrs).await;
+        Ok(self.answered(task, found)?.map(Seen::of))
+    }
+
     /// Opens what was sealed with an intent.
-    pub(super) fn image(&self, task: &Task, started: u64, purpose: &str) -> Result<Image, CutoverError> {
+    pub(super) fn image(&self, task: &Task<'_>, started: u64, purpose: &str) -> Result<Image, CutoverError> {
         let intent = self.ports.ledger.started(started).map_err(CutoverError::File)?;
         let key = self.ports.keys.key(intent.op.wave());
         let key = key.map_err(|reason| CutoverError::Key { wave: intent.op.wave().clone(), reason })?;
@@ -73,13 +83,11 @@ impl Executor {
     }
 
     /// The last image of a deleted entry: what the server returned with the deletion, else what was read before it.
-    pub(super) fn deleted_image(&self, task: &Task, deleted: u64) -> Result<Image, CutoverError> {
+    pub(super) fn deleted_image(&self, task: &Task<'_>, deleted: u64) -> Result<Image, CutoverError> {
         let intent = self.ports.ledger.started(deleted).map_err(CutoverError::File)?;
         let outcome = self.recorder.look(|state| {
-            let subjects = intent.subjects.iter().map(|s| Some(s.clone())).chain([None]);
-            subjects
-                .filter_map(|subject| state.cells().get(&CellKey { subject, op: intent.op.clone() }))
-                .find_map(|cell| cell.image)
+            let subjects = intent.subjects.iter().map(Some).chain([None]);
+            subjects.filter_map(|subject| state.cell(&intent.op, subject)).find_map(|cell| cell.image)
         });
         if let Some(seq) = outcome
             && let Some(sealed) = self.ports.ledger.image(seq).map_err(CutoverError::File)?
@@ -95,7 +103,7 @@ impl Executor {
     /// Concrete aims of a `Set`, given what is seen; a one-time secret comes from `secret`.
     pub(super) fn aims(
         &self,
-        task: &Task,
+        task: &Task<'_>,
         touches: &[Touch],
         seen: &Seen,
         secret: Option<&Value>,
@@ -138,7 +146,7 @@ impl Executor {
     }
 
     /// The name under which the target is to be created.
-    pub(super) fn new_dn(task: &Task) -> Dn {
+    pub(super) fn new_dn(task: &Task<'_>) -> Dn {
         task.op.target.dn().clone()
     }
 }

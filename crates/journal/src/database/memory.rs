@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use untether_ledger::Location;
 
-use super::{Batch, Database, EachPart, Mark};
+use super::{Batch, Database, EachPart, Mark, Sum};
 use crate::error::JournalError;
 
 /// A database in memory. Clones share it, so that it outlives the journal as files outlive a process.
@@ -46,12 +46,16 @@ impl Database for MemoryDatabase {
         Ok(self.inner().mark.clone())
     }
 
+    fn part(&self, key: &[u8]) -> Result<Option<Vec<u8>>, JournalError> {
+        Ok(self.inner().parts.get(key).cloned())
+    }
+
     fn write(&mut self, batch: Batch, mark: &Mark) -> Result<(), JournalError> {
         let mut inner = self.inner();
-        for put in batch.puts {
-            match put.value {
-                Some(value) => inner.parts.insert(put.key, value),
-                None => inner.parts.remove(&put.key),
+        for (key, new) in batch.puts {
+            match new.value() {
+                Some(value) => inner.parts.insert(key, value.to_vec()),
+                None => inner.parts.remove(&key),
             };
         }
         inner.places.extend(batch.places);
@@ -64,6 +68,10 @@ impl Database for MemoryDatabase {
             each(key, value.clone());
         }
         Ok(())
+    }
+
+    fn shards(&self) -> Result<Option<BTreeMap<String, Sum>>, JournalError> {
+        Ok(None)
     }
 
     fn places(&self) -> Result<Vec<Location>, JournalError> {

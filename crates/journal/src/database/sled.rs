@@ -1,14 +1,15 @@
 //! The database on disk. The only module that names sled.
 //!
-//! One tree; the first byte of a key says what it is: `m` the mark, `p` a part, `c` a further chunk of a part, `x` the place of a
-//! frame. Values stay within 4 KiB, since sled keeps larger ones in files that it never syncs. sled's own `flush` does not sync
+//! One tree; the first byte of a key says what it is: `m` the mark, `p` a part or a record, `c` a further chunk of one, `h` what the
+//! records of a shard add up to, `x` the place of a frame. Values stay within 4 KiB, since sled keeps larger ones in files that it never syncs. sled's own `flush` does not sync
 //! either, so its file is synced here; what a power cut takes nevertheless comes back from the ledger.
 //!
-//! A damaged sled may open well and lack some of its newest or oldest entries. So the mark carries a sum over all entries, which is
-//! computed again on opening: what does not add up is made again from the ledger.
+//! A damaged sled may open well and lack some of its newest or oldest entries. So the mark carries a sum over all entries that are no
+//! records, which is computed again on opening, and each shard one over its records, which is computed when they are read: what does
+//! not add up is made again from the ledger.
 
 use std::any::Any;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,16 +21,15 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use sled::{Batch as SledBatch, Db, IVec};
 use untether_ledger::Location;
-use untether_model::digest::Hasher;
 
-use super::{Batch, Database, EachPart, Mark};
-use crate::entry::Put;
+use super::{Batch, Database, EachPart, Mark, NOT_GIVEN_BACK, New, RECORDS, Sum};
 use crate::error::JournalError;
 
 const MARK: &[u8] = b"m";
 const PART: u8 = b'p';
 const CHUNK: u8 = b'c';
 const PLACE: u8 = b'x';
+const SHARD: u8 = b'h';
 
 /// Bytes of a part in one value; with its first byte and sled's own overhead still within 4 KiB.
 const CHUNK_BYTES: usize = 4000;
@@ -49,30 +49,10 @@ pub(crate) struct SledDatabase {
     db: Db,
     path: PathBuf,
     file: File,
+    /// Over all entries but the mark and the records.
     sum: Sum,
-}
-
-/// The sum of the digests of all entries but the mark; in whatever order they came and went.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Sum(u128);
-
-impl Sum {
-    fn of(key: &[u8], value: &[u8]) -> u128 {
-        let mut hasher = Hasher::new();
-        hasher.update(&(key.len() as u64).to_le_bytes());
-        hasher.update(key);
-        hasher.update(value);
-        let digest = hasher.finish();
-        digest.as_bytes().first_chunk().map_or(0, |half| u128::from_le_bytes(*half))
-    }
-
-    fn add(&mut self, key: &[u8], value: &[u8]) {
-        self.0 = self.0.wrapping_add(Self::of(key, value));
-    }
-
-    fn subtract(&mut self, key: &[u8], value: &[u8]) {
-        self.0 = self.0.wrapping_sub(Self::of(key, value));
-    }
+    /// Over the records of each shard that was written to.
+    shards: BTreeMap<String, Sum>,
 }
 
 /// The mark as stored. The sum is text, because JSON has no numbers of its size.
@@ -86,6 +66,8 @@ struct StoredMark {
 struct Changes {
     batch: SledBatch,
     sum: Sum,
+    /// Shards whose sums are to be written.
+    shards: BTreeSet<String>,
 }
 
 impl Changes {
@@ -128,7 +110,7 @@ impl SledDatabase {
             Err(panic) => return Ok(Opening::Unreadable(words(panic.as_ref()))),
         };
         let file = File::open(path.join("db")).map_err(|error| failed("open", path, error))?;
-        let mut database = Self { db, path: path.to_path_buf(), file, sum: Sum::default() };
+        let mut database = Self { db, path: path.to_path_buf(), file, sum: Sum::default(), shards: BTreeMap::new() };
         match catch_unwind(AssertUnwindSafe(|| database.look_through())) {
             Ok(Ok(())) => Ok(Opening::Open(database)),
             Ok(Err(reason)) => Ok(Opening::Unreadable(reason)),
@@ -136,20 +118,30 @@ impl SledDatabase {
         }
     }
 
-    /// Reads everything once, and compares it with what the mark says.
-    fn look_through(&mut self) -> Result<(), String> {
-        let mut sum = Sum::default();
-        let mut said = Sum::default();
-        for item in self.db.iter() {
-            let (key, value) = item.map_err(|error| error.to_string())?;
-            if key == MARK {
-                // One of another form is told later from one that is not there.
-                let stored = serde_json::from_slice(&value).ok();
-                said = stored.and_then(|StoredMark { sum, .. }| sum.parse().ok()).map(Sum).unwrap_or_default();
-            } else {
-                sum.add(&key, &value);
+    /// All entries but the records.
+    fn parts(&self) -> impl DoubleEndedIterator<Item = sled::Result<(IVec, IVec)>> {
+        let [chunks, records] = [CHUNK, PART].map(|first| {
+            let begin = [&[first], RECORDS].concat();
+            let mut end = begin.clone();
+            // What begins like a record ends before the next higher byte.
+            if let Some(last) = end.last_mut() {
+                *last += 1;
             }
+            (begin, end)
+        });
+        let before = self.db.range(..chunks.0);
+        before.chain(self.db.range(chunks.1..records.0)).chain(self.db.range(records.1..))
+    }
+
+    /// Reads everything but the records once, and compares it with what the mark says.
+    fn look_through(&mut self) -> Result<(), String> {
+        let mut said = Sum::default();
+        if let Some(stored) = self.db.get(MARK).map_err(|error| error.to_string())? {
+            // One of another form is told later from one that is not there.
+            let stored = serde_json::from_slice(&stored).ok();
+            said = stored.and_then(|StoredMark { sum, .. }| sum.parse().ok()).map(Sum).unwrap_or_default();
         }
+        let sum = self.add_up()?;
         if sum != said || !self.is_searchable()? {
             return Err("its entries do not add up to what it says of them".to_owned());
         }
@@ -157,10 +149,22 @@ impl SledDatabase {
         Ok(())
     }
 
+    fn add_up(&self) -> Result<Sum, String> {
+        let mut sum = Sum::default();
+        for item in self.parts() {
+            let (key, value) = item.map_err(|error| error.to_string())?;
+            if key != MARK {
+                sum.add(&key, &value);
+            }
+        }
+        Ok(sum)
+    }
+
     /// Whether every entry is found by its key as well: the index of a damaged sled may lead past leaves that a scan from the
     /// first one on goes through.
     fn is_searchable(&self) -> Result<bool, String> {
-        for item in self.db.iter() {
+        let mut whole = 0;
+        for item in self.parts() {
             let (key, value) = item.map_err(|error| error.to_string())?;
             if self.db.get(&key).map_err(|error| error.to_string())?.as_ref() != Some(&value) {
                 return Ok(false);
@@ -169,9 +173,38 @@ impl SledDatabase {
             if first.is_none_or(|(found, _)| found != key) {
                 return Ok(false);
             }
+            whole += 1;
         }
-        let whole = self.db.iter().count();
-        Ok(self.db.iter().rev().count() == whole)
+        Ok(self.parts().rev().count() == whole)
+    }
+
+    /// What the records of a shard add up to now.
+    fn shard(&mut self, name: &str) -> Result<Sum, JournalError> {
+        if let Some(sum) = self.shards.get(name) {
+            return Ok(*sum);
+        }
+        let stored = self.db.get(shard_key(name)).map_err(|error| failed("read", &self.path, error))?;
+        Ok(stored.and_then(|stored| shard_sum(&stored)).unwrap_or_default())
+    }
+
+    /// Replaces a record.
+    fn put_record(&mut self, key: &[u8], new: New, changes: &mut Changes) -> Result<(), JournalError> {
+        let New::Record { value, shard, replaces } = new else { return Ok(()) };
+        if let Some((old, before)) = replaces {
+            let mut sum = self.shard(&before)?;
+            sum.subtract(key, &old);
+            self.shards.insert(before.clone(), sum);
+            changes.shards.insert(before);
+            if old.len() > CHUNK_BYTES {
+                self.entries(key)?.into_iter().for_each(|(key, _)| changes.batch.remove(key));
+            }
+        }
+        let mut sum = self.shard(&shard)?;
+        sum.add(key, &value);
+        self.shards.insert(shard.clone(), sum);
+        changes.shards.insert(shard);
+        each_entry(key, &value, &mut |key, value| changes.batch.insert(key, value));
+        Ok(())
     }
 
     /// Replaces a part, whatever it was before.
@@ -179,24 +212,8 @@ impl SledDatabase {
         for (key, value) in self.entries(key)? {
             changes.unset(key, &value);
         }
-        match value {
-            None => {}
-            Some(value) if value.len() <= CHUNK_BYTES => {
-                let mut whole = Vec::with_capacity(value.len() + 1);
-                whole.push(WHOLE);
-                whole.extend_from_slice(&value);
-                changes.set(part_key(key), whole);
-            }
-            Some(value) => {
-                let mut count: u32 = 0;
-                for chunk in value.chunks(CHUNK_BYTES) {
-                    changes.set(chunk_key(key, count), chunk.to_vec());
-                    count += 1;
-                }
-                let mut first = vec![CHUNKED];
-                first.extend_from_slice(&count.to_be_bytes());
-                changes.set(part_key(key), first);
-            }
+        if let Some(value) = value {
+            each_entry(key, &value, &mut |key, value| changes.set(key, value));
         }
         Ok(())
     }
@@ -242,12 +259,25 @@ impl Database for SledDatabase {
         Ok(stored.and_then(|stored| serde_json::from_slice(&stored).ok()).map(|StoredMark { mark, .. }| mark))
     }
 
+    fn part(&self, key: &[u8]) -> Result<Option<Vec<u8>>, JournalError> {
+        let stored = self.db.get(part_key(key)).map_err(|error| failed("read", &self.path, error))?;
+        stored.map(|stored| self.value(key, &stored)).transpose()
+    }
+
     fn write(&mut self, batch: Batch, mark: &Mark) -> Result<(), JournalError> {
-        let mut changes = Changes { batch: SledBatch::default(), sum: self.sum };
-        // The last one of a key counts; the ones before were never stored.
-        let puts: BTreeMap<Vec<u8>, Option<Vec<u8>>> = batch.puts.into_iter().map(|Put { key, value }| (key, value)).collect();
-        for (key, value) in puts {
-            self.put(&key, value, &mut changes)?;
+        let mut changes = Changes { batch: SledBatch::default(), sum: self.sum, shards: BTreeSet::new() };
+        for (key, new) in batch.puts {
+            match new {
+                New::Part(value) => self.put(&key, value, &mut changes)?,
+                record @ New::Record { .. } => self.put_record(&key, record, &mut changes)?,
+            }
+        }
+        for name in std::mem::take(&mut changes.shards) {
+            let (key, sum) = (shard_key(&name), self.shard(&name)?);
+            if let Some(old) = self.db.get(&key).map_err(|error| failed("read", &self.path, error))? {
+                changes.unset(key.clone(), &old);
+            }
+            changes.set(key, sum.0.to_le_bytes().to_vec());
         }
         for place in batch.places {
             let mut key = vec![PLACE];
@@ -273,6 +303,17 @@ impl Database for SledDatabase {
         Ok(())
     }
 
+    fn shards(&self) -> Result<Option<BTreeMap<String, Sum>>, JournalError> {
+        let mut shards = BTreeMap::new();
+        for item in self.db.scan_prefix([SHARD]) {
+            let (key, value) = item.map_err(|error| failed("read", &self.path, error))?;
+            if let (Ok(name), Some(sum)) = (std::str::from_utf8(key.get(1..).unwrap_or_default()), shard_sum(&value)) {
+                shards.insert(name.to_owned(), sum);
+            }
+        }
+        Ok(Some(shards))
+    }
+
     fn places(&self) -> Result<Vec<Location>, JournalError> {
         let mut places = Vec::new();
         for item in self.db.scan_prefix([PLACE]) {
@@ -292,19 +333,37 @@ impl Database for SledDatabase {
     }
 
     fn verify(&self) -> Result<(), JournalError> {
-        let mut sum = Sum::default();
-        for item in self.db.iter() {
-            let (key, value) = item.map_err(|error| failed("read", &self.path, error))?;
-            if key != MARK {
-                sum.add(&key, &value);
-            }
-        }
-        if sum == self.sum && self.is_searchable().unwrap_or(false) {
+        if self.add_up().is_ok_and(|sum| sum == self.sum) && self.is_searchable().unwrap_or(false) {
             return Ok(());
         }
-        let words = "it does not give back what was written to it; run the same command again: it is made again from the ledger";
-        Err(failed("verify", &self.path, io::Error::new(io::ErrorKind::InvalidData, words)))
+        Err(failed("verify", &self.path, io::Error::new(io::ErrorKind::InvalidData, NOT_GIVEN_BACK)))
     }
+}
+
+/// The entries that hold a value.
+fn each_entry(key: &[u8], value: &[u8], each: &mut dyn FnMut(Vec<u8>, Vec<u8>)) {
+    if value.len() <= CHUNK_BYTES {
+        let mut whole = Vec::with_capacity(value.len() + 1);
+        whole.push(WHOLE);
+        whole.extend_from_slice(value);
+        return each(part_key(key), whole);
+    }
+    let mut count: u32 = 0;
+    for chunk in value.chunks(CHUNK_BYTES) {
+        each(chunk_key(key, count), chunk.to_vec());
+        count += 1;
+    }
+    let mut first = vec![CHUNKED];
+    first.extend_from_slice(&count.to_be_bytes());
+    each(part_key(key), first);
+}
+
+fn shard_key(name: &str) -> Vec<u8> {
+    [&[SHARD], name.as_bytes()].concat()
+}
+
+fn shard_sum(stored: &[u8]) -> Option<Sum> {
+    stored.try_into().ok().map(u128::from_le_bytes).map(Sum)
 }
 
 /// How many further chunks a part's first value announces.

@@ -147,7 +147,7 @@ fn a_full_file_system_stops_the_run_and_it_goes_on_with_room() {
     create_state(&root, clock.clone()).unwrap();
     let open = || {
         let mut opened = Opened::open(how(StateDir::open(Disk::real(), &root).unwrap(), clock.clone(), 1 << 20)).unwrap();
-        opened.replay(fold).unwrap();
+        opened.replay(|frame, _| fold(frame)).unwrap();
         opened.start().unwrap()
     };
     runtime().block_on(async {

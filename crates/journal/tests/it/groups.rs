@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use untether_journal::{Entry, JournalError, Put};
-use untether_ledger::{ClockPolicy, Disk, LedgerError, Reader, StateDir};
+use untether_ledger::{ClockPolicy, Disk, LedgerError, NewFrame, Reader, StateDir};
 
 use crate::support::{MemoryWorld, RealWorld, ToldClock, fold, note, parts, runtime};
 
@@ -24,7 +24,7 @@ fn what_is_acknowledged_is_in_the_ledger_in_the_order_of_submission() {
             assert_eq!(location.seq, seq);
             let frame = Reader::read_at(&Disk::real(), &world.path("ledger"), location).unwrap();
             assert_eq!(frame.wall, at, "the time that was told is the time that is written");
-            assert_eq!(fold(&frame).unwrap(), note(&format!("k{n:04}"), &n.to_string()).puts);
+            assert_eq!(fold(&frame).unwrap(), note(&format!("k{n:04}"), &n.to_string()).parts);
             assert_eq!(journal.frame(seq).unwrap().unwrap().hash, frame.hash);
         }
         assert_eq!(parts(&journal).await.len(), 2000);
@@ -87,7 +87,7 @@ fn many_callers_at_once_all_get_their_own_place() {
         all.dedup_by_key(|(seq, _)| *seq);
         assert_eq!(all.len(), 64 * 20);
         for (seq, key) in all {
-            assert_eq!(fold(&journal.frame(seq).unwrap().unwrap()).unwrap(), [Put::new(key, "x")]);
+            assert_eq!(fold(&journal.frame(seq).unwrap().unwrap()).unwrap(), [Put::new(key, "x").into()]);
         }
     });
 }
@@ -105,9 +105,8 @@ fn large_parts_and_removed_parts_come_back_as_they_were_left() {
         journal.append(vec![note("part/100000", "small")]).await.unwrap();
         journal.append(vec![note("part/1", &"y".repeat(9000))]).await.unwrap();
         let gone = Entry {
-            kind: "note".into(),
-            body_json: r#"{"key":"z","value":""}"#.to_owned(),
-            puts: vec![Put::remove("part/8000")],
+            frame: NewFrame::from_json("note", r#"{"key":"z","value":""}"#).unwrap(),
+            parts: vec![Put::remove("part/8000").into()],
         };
         journal.append(vec![gone]).await.unwrap();
         let expected = parts(&journal).await;
@@ -131,7 +130,7 @@ fn a_clock_set_back_stops_appends_and_a_rollback_goes_on() {
     let state = StateDir::open(Disk::new(world.storage.clone()), "/state").unwrap();
     let mut opened =
         untether_journal::Opened::open_in_memory(crate::support::how(state, clock.clone(), 1 << 20), &world.database).unwrap();
-    opened.replay(fold).unwrap();
+    opened.replay(|frame, _| fold(frame)).unwrap();
     let journal = opened.start_inside().unwrap();
     runtime().block_on(async {
         clock.tell("2026-11-19T00:00:00Z");

@@ -19,7 +19,7 @@ fn process_to_be_killed() {
     let (Ok(root), Ok(round)) = (std::env::var(STATE), std::env::var(ROUND)) else { return };
     let state = StateDir::open(Disk::real(), root).unwrap();
     let mut opened = untether_journal::Opened::open(how(state, Arc::new(SystemClock::new()), 50_000)).unwrap();
-    opened.replay(crate::support::fold).unwrap();
+    opened.replay(|frame, _| crate::support::fold(frame)).unwrap();
     let journal = Arc::new(opened.start().unwrap());
     runtime().block_on(async move {
         let mut tasks = tokio::task::JoinSet::new();

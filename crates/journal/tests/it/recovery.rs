@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use untether_journal::{JournalError, OpenJournal, Opened, Put, Rebuilt, ReplayError};
+use untether_journal::{JournalError, OpenJournal, Opened, Rebuilt, ReplayError};
 use untether_ledger::LedgerError;
 
 use crate::support::{RealWorld, fold, note, parts, runtime};
@@ -125,7 +125,7 @@ fn parts_in_another_form_are_made_again() {
     let mut there = 0;
     opened.each_part(b"", &mut |_, _| there += 1).unwrap();
     assert_eq!(there, 0, "nothing of the old form is left");
-    opened.replay(fold).unwrap();
+    opened.replay(|frame, _| fold(frame)).unwrap();
     opened.start().unwrap();
 }
 
@@ -147,7 +147,7 @@ fn a_database_ahead_of_the_ledger_means_a_lost_tail_until_a_person_accepts_it() 
     assert_eq!(report.rebuilt, Some(Rebuilt::Ahead));
     let loss = report.loss.unwrap();
     assert_eq!((loss.witnessed_seq, loss.head_seq), (Some(301), 300));
-    opened.replay(fold).unwrap();
+    opened.replay(|frame, _| fold(frame)).unwrap();
     let journal = opened.start().unwrap();
     runtime().block_on(async {
         assert_eq!(parts(&journal).await.len(), 299);
@@ -183,7 +183,7 @@ fn a_record_that_cannot_be_folded_is_named() {
     let world = filled();
     fs::remove_dir_all(world.path("sled")).unwrap();
     let mut opened = world.open().unwrap();
-    let replayed = opened.replay(|frame| if frame.seq() == 5 { Err(std::fmt::Error) } else { Ok(Vec::<Put>::new()) });
+    let replayed = opened.replay(|frame, _| if frame.seq() == 5 { Err(std::fmt::Error) } else { Ok(Vec::new()) });
     let error = replayed.unwrap_err();
     assert!(matches!(error, ReplayError::Fold { seq: 5, .. }));
     assert_eq!(error.to_string(), "record 5 (note) of the ledger cannot be folded");

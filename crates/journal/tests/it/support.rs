@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use untether_journal::{Entry, Journal, JournalError, MemoryDatabase, OpenJournal, OpenReport, Opened, Put};
+use untether_journal::{Entry, Journal, JournalError, MemoryDatabase, OpenJournal, OpenReport, Opened, Put, Stored};
 use untether_ledger::log::CreateLog;
-use untether_ledger::{Clock, ClockPolicy, Disk, Frame, Log, MemoryStorage, StateDir, SystemClock, create_state};
+use untether_ledger::{Clock, ClockPolicy, Disk, Frame, Log, MemoryStorage, NewFrame, StateDir, SystemClock, create_state};
 
 /// A clock whose wall time and boot are told.
 pub struct ToldClock {
@@ -43,17 +43,17 @@ impl Clock for ToldClock {
 
 /// A record that sets a part.
 pub fn note(key: &str, value: &str) -> Entry {
-    let body_json = format!(r#"{{"key":"{key}","value":"{value}"}}"#);
-    Entry { kind: "note".into(), body_json, puts: vec![Put::new(key, value)] }
+    let body = BTreeMap::from([("key", key), ("value", value)]);
+    Entry { frame: NewFrame::new("note", &body).unwrap(), parts: vec![Put::new(key, value).into()] }
 }
 
 /// What a frame changes.
-pub fn fold(frame: &Frame) -> Result<Vec<Put>, Infallible> {
+pub fn fold(frame: &Frame) -> Result<Vec<Stored>, Infallible> {
     if frame.kind != "note" {
         return Ok(Vec::new());
     }
     let body: BTreeMap<String, String> = frame.read_body().unwrap();
-    Ok(vec![Put::new(body["key"].as_str(), body["value"].as_str())])
+    Ok(vec![Put::new(body["key"].as_str(), body["value"].as_str()).into()])
 }
 
 pub fn how(state: StateDir, clock: Arc<dyn Clock>, segment_bytes: u64) -> OpenJournal<'static> {
@@ -65,6 +65,7 @@ pub fn how(state: StateDir, clock: Arc<dyn Clock>, segment_bytes: u64) -> OpenJo
         known_kind: &|kind| kind == "note",
         accept_loss: false,
         parts_version: 1,
+        distrust: false,
     }
 }
 
@@ -96,14 +97,14 @@ impl RealWorld {
     /// makes it again, which must succeed.
     pub fn start(&self) -> (Journal, OpenReport, u64) {
         let mut opened = self.open().unwrap();
-        let replayed = match opened.replay(fold) {
+        let replayed = match opened.replay(|frame, _| fold(frame)) {
             Ok(replayed) => replayed,
             Err(error) => {
                 assert!(error.to_string().contains("does not give back what was written"), "{error}");
                 drop(opened);
                 opened = self.open().unwrap();
                 assert!(opened.report().rebuilt.is_some());
-                opened.replay(fold).unwrap()
+                opened.replay(|frame, _| fold(frame)).unwrap()
             }
         };
         let report = opened.report().clone();
@@ -138,7 +139,7 @@ impl MemoryWorld {
 
     pub fn start(&self, segment_bytes: u64) -> Result<Journal, JournalError> {
         let mut opened = self.open(segment_bytes)?;
-        opened.replay(fold).map_err(|error| panic!("{error}")).unwrap();
+        opened.replay(|frame, _| fold(frame)).map_err(|error| panic!("{error}")).unwrap();
         opened.start_inside()
     }
 }

@@ -9,6 +9,9 @@ use crate::storage::{Disk, DiskFile, Open};
 /// Bytes that are read at once.
 const WINDOW_BYTES: usize = 256 << 10;
 
+/// Bytes that are read at once where one frame is looked at: most have fewer.
+const FRAME_WINDOW_BYTES: usize = 4 << 10;
+
 /// How every frame's JSON begins.
 const FRAME_BEGIN: &[u8] = br#"{"v":"#;
 
@@ -54,13 +57,19 @@ pub(crate) struct Walk {
     /// What was read ahead, from `offset` on.
     buffer: Vec<u8>,
     used: usize,
+    window: usize,
 }
 
 impl Walk {
     /// At the beginning of a segment.
     pub(crate) fn open(disk: &Disk, ledger_dir: &Path, number: u32) -> Result<Self, LedgerError> {
         let file = disk.open(&path(ledger_dir, number), Open::Read)?;
-        Ok(Self { file, number, offset: 0, buffer: Vec::new(), used: 0 })
+        Ok(Self { file, number, offset: 0, buffer: Vec::new(), used: 0, window: WINDOW_BYTES })
+    }
+
+    /// Reads no further than a frame is long, more or less.
+    pub(crate) fn for_one_frame(self) -> Self {
+        Self { window: FRAME_WINDOW_BYTES, ..self }
     }
 
     /// Where the next frame begins.
@@ -155,7 +164,7 @@ impl Walk {
         }
         self.buffer.drain(..self.used);
         self.used = 0;
-        let more = (wanted - ahead).max(WINDOW_BYTES);
+        let more = (wanted - ahead).max(self.window);
         self.buffer.resize(ahead + more, 0);
         let rest = self.buffer.get_mut(ahead..).unwrap_or_default();
         let read = self.file.read_at(self.offset + ahead as u64, rest)?;

@@ -96,6 +96,17 @@ impl Disk {
 
     /// Replaces a file as a whole: whoever reads sees the old content or the new one, also after a crash.
     pub fn replace(&self, path: &Path, content: &[u8]) -> Result<(), StorageError> {
+        let dir = self.put(path, content, true)?;
+        self.sync_dir(&dir)
+    }
+
+    /// Replaces a file as a whole for those who read it now. After a loss of power it may be broken or an old one: for what can be
+    /// made again from other files.
+    pub fn show(&self, path: &Path, content: &[u8]) -> Result<(), StorageError> {
+        self.put(path, content, false).map(drop)
+    }
+
+    fn put(&self, path: &Path, content: &[u8], sync: bool) -> Result<PathBuf, StorageError> {
         let (dir, temporary) = temporary_beside(path);
         // Left over from a crash: never published, and there is one writer.
         match self.0.remove(&temporary) {
@@ -104,9 +115,11 @@ impl Disk {
         }
         let mut file = self.open(&temporary, Open::Create)?;
         file.append(content)?;
-        file.sync()?;
+        if sync {
+            file.sync()?;
+        }
         self.rename(&temporary, path)?;
-        self.sync_dir(&dir)
+        Ok(dir)
     }
 }
 

@@ -9,7 +9,7 @@ use super::state::{
     Acceptance, Approval, AuditState, BatchState, CellKey, CellState, CellStatus, Change, DecisionState, OrderState, OrderStatus,
     Parked, Part, RunState, SubjectState, WaveState, WaveStatus, gate_of,
 };
-use super::{Observation, Observed};
+use super::{GateScope, Observation, Observed};
 use crate::approval::Signed;
 use crate::operation::Stage;
 use crate::plan::OrderKind;
@@ -32,6 +32,66 @@ pub struct Illegal {
 /// What `record` changes, as record number `seq` written at `at`; or why it is not allowed. Changes nothing itself.
 pub fn apply(state: &RunState, seq: u64, at: Timestamp, record: &Record) -> Result<Change, Illegal> {
     Step { state, seq, at }.parts(record).map(|parts| Change { parts })
+}
+
+/// The subjects whose position, cells and observations [`apply`] looks at for a record: whoever keeps only some of them at hand fetches
+/// these before.
+pub fn concerned(state: &RunState, record: &Record) -> Vec<SubjectId> {
+    let of_batch = |id: &BatchId| state.batches.get(id).map(|batch| batch.subjects.to_vec()).unwrap_or_default();
+    let of_wave = |id: &WaveId| {
+        let batches = state.waves.get(id).into_iter().flat_map(|wave| &wave.batches);
+        batches.flat_map(of_batch).collect()
+    };
+    match record {
+        Record::WaveStarted { claims, .. } => {
+            let claimed = claims.iter().flat_map(|claim| &claim.subjects);
+            claimed.flat_map(|subject| state.identities(&subject.id).into_iter().chain([&subject.id])).cloned().collect()
+        }
+        Record::Released { subjects, .. } | Record::HandoverWritten { subjects, .. } => subjects.clone(),
+        Record::StageEnded { batch, .. } => of_batch(batch),
+        Record::CaughtUp { subject, .. }
+        | Record::Parked { subject, .. }
+        | Record::Unparked { subject, .. }
+        | Record::Reopened { subject, .. }
+        | Record::HandoverStarted { subject, .. }
+        | Record::HandoverEnded { subject, .. } => vec![subject.clone()],
+        Record::OrderEnded { order, .. } => {
+            let concerns = state.orders.get(order).into_iter().flat_map(|order| &order.concerns);
+            concerns.flat_map(|(_, subjects)| subjects).cloned().collect()
+        }
+        // What was observed before lies in the same record of the database, and must not come after this.
+        Record::Observed { observed } => match (gate_of(observed), &observed.what) {
+            (Some((_, GateScope::Subject(subject))), _) | (_, Observation::Proof { subject, .. }) => vec![subject.clone()],
+            _ => Vec::new(),
+        },
+        Record::Started { started } => started.subjects.clone(),
+        Record::Outcome { outcome } => outcome.cells.iter().filter_map(|cell| cell.subject.clone()).collect(),
+        Record::Resolved { subject, .. } | Record::Drift { subject, .. } => subject.iter().cloned().collect(),
+        Record::Aborted { wave, .. } | Record::WaveEnded { wave } => of_wave(wave),
+        Record::RolledBack { subjects, batch, .. } => subjects.iter().cloned().chain(batch.iter().flat_map(of_batch)).collect(),
+        Record::StateCreated { .. }
+        | Record::AuditRecorded { .. }
+        | Record::PlanRecorded { .. }
+        | Record::OrderRecorded { .. }
+        | Record::Rehearsed { .. }
+        | Record::Approved { .. }
+        | Record::Revoked { .. }
+        | Record::RosterRead { .. }
+        | Record::StageStarted { .. }
+        | Record::GateAccepted { .. }
+        | Record::Halted { .. }
+        | Record::Paused { .. }
+        | Record::Resumed { .. }
+        | Record::Throttled { .. }
+        | Record::Decision { .. }
+        | Record::Decisions { .. }
+        | Record::SubjectAliased { .. }
+        | Record::Forgotten { .. }
+        | Record::Repaired { .. }
+        | Record::ClockAccepted { .. }
+        | Record::SegmentSealed { .. }
+        | Record::SegmentOpened { .. } => Vec::new(),
+    }
 }
 
 struct Step<'a> {

@@ -17,7 +17,7 @@ mod state;
 mod stored;
 mod summary;
 
-pub use apply::{Illegal, apply};
+pub use apply::{Illegal, apply, concerned};
 pub use cells::Cells;
 pub use decision::{Decided, Decision, DecisionId, Match, MatchVerb, Waive, list_digest};
 pub use delivery::{Delivery, DeliveryStatus};
@@ -36,4 +36,4 @@ pub use state::{
     Acceptance, Approval, AuditState, BatchState, CellKey, CellState, CellStatus, Change, DecisionState, General, OrderState,
     OrderStatus, Parked, Part, PartKey, RunState, SubjectState, WaveState, WaveStatus,
 };
-pub use summary::{BatchSummary, Summary, WaveSummary};
+pub use summary::{BatchSummary, RateSummary, Summary, WaveSummary};

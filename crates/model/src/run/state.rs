@@ -109,7 +109,6 @@ pub struct SubjectState {
     /// A later wave took it over from this one.
     pub superseded: Vec<BatchId>,
     /// How the hand-over of its last one-time credential stands; `None`: none was tried.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delivery: Option<Delivery>,
 }
 
@@ -414,6 +413,10 @@ impl Part {
 }
 
 impl PartKey {
+    /// What the stored keys of parts begin with that are not about single subjects, before a slash; [`PartKey::General`] is stored
+    /// under `g` alone.
+    pub const COMMON: &[u8] = b"oawbctxdul";
+
     /// The key as stored: a letter for the kind, then the id.
     pub fn to_bytes(&self) -> Vec<u8> {
         match self {

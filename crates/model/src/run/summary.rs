@@ -12,7 +12,7 @@ use super::decision::DecisionId;
 use super::exceptions::Exceptions;
 use super::record::{OutcomeKind, Record};
 use crate::operation::Stage;
-use crate::{BatchId, Round, WaveId};
+use crate::{BatchId, Round, Side, WaveId};
 
 /// Counts of one batch.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,8 +56,23 @@ pub struct WaveSummary {
     pub batches: BTreeMap<String, BatchSummary>,
 }
 
+/// How fast a store was being written to; written by the engine, not folded from records.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RateSummary {
+    /// When that was.
+    pub at: Option<Timestamp>,
+    /// Writes that were answered, a second.
+    pub per_second: f64,
+    /// Operations in flight.
+    pub in_flight: u32,
+    /// How many may be.
+    pub limit: u32,
+    /// Why the limit is what it is.
+    pub why: String,
+}
+
 /// What `status` shows, as of one record.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// The last record that is counted.
     pub seq: u64,
@@ -81,6 +96,9 @@ pub struct Summary {
     pub waves: BTreeMap<WaveId, WaveSummary>,
     /// Rollbacks that ended.
     pub rollbacks: u64,
+    /// How fast the stores were being written to last.
+    #[serde(default)]
+    pub rates: BTreeMap<Side, RateSummary>,
 }
 
 impl Summary {

@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use futures::executor::block_on;
 use jiff::Timestamp;
-use untether_journal::{Entry, Journal, OpenJournal, Opened, Receipt};
+use untether_journal::{Entry, Journal, OpenJournal, Opened, Receipt, Stored};
 use untether_ledger::log::SEGMENT_BYTES;
-use untether_ledger::{Clock, ClockPolicy, Disk, KeyStore, Marks, Reader, StateDir, create_state};
+use untether_ledger::{Clock, ClockPolicy, Disk, KeyStore, Marks, NewFrame, Reader, StateDir, create_state};
 use untether_model::StateId;
 use untether_model::run::{Record, RunState, Summary, apply};
 
-use crate::twins::{PARTS_VERSION, Trouble, puts};
+use crate::twins::{PARTS_VERSION, Trouble};
 
 /// Records that wait to become durable.
 const IN_FLIGHT: usize = 8_192;
@@ -64,16 +64,17 @@ impl Book {
             known_kind: &Record::knows,
             accept_loss: false,
             parts_version: PARTS_VERSION,
+            distrust: false,
         })?;
         let (mut state, mut summary) = (RunState::new(), Summary::default());
         opened
-            .replay(|frame| -> Result<_, Trouble> {
+            .replay(|frame, _| -> Result<_, Trouble> {
                 let record = Record::from_parts(&frame.kind, frame.body()).map_err(Trouble::new)?;
                 let change = apply(&state, frame.seq(), frame.wall, &record)?;
                 summary.fold(frame.seq(), frame.wall, &record);
-                let puts = puts(&change).map_err(Trouble::new)?;
+                let stored = Stored::of(&change);
                 state.commit(change);
-                Ok(puts)
+                Ok(stored)
             })
             .map_err(Trouble::new)?;
         let (journal, marks) = (opened.start()?, keys.marks());
@@ -110,9 +111,8 @@ impl Book {
     pub fn record(&mut self, record: &Record) -> Result<u64, Trouble> {
         let (seq, at) = self.journal.next();
         let change = apply(&self.state, seq, at, record)?;
-        let (kind, body_json) = record.to_parts().map_err(Trouble::new)?;
-        let puts = puts(&change).map_err(Trouble::new)?;
-        self.waiting.push_back(self.journal.submit(vec![Entry { kind: kind.into(), body_json, puts }])?);
+        let frame = NewFrame::of(record).map_err(Trouble::new)?;
+        self.waiting.push_back(self.journal.submit(vec![Entry { frame, parts: Stored::of(&change) }])?);
         self.state.commit(change);
         self.summary.fold(seq, at, record);
         while self.waiting.len() > IN_FLIGHT {

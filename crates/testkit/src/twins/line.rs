@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use async_trait::async_trait;
 use untether_cutover::{Refusal, Store};
 use untether_directory::twin::{Identity, TwinHandle};
-use untether_directory::{EntryStream, Features, Outcome, Probe, Read, Scope, Search, Usability, Write, WriteOptions, Written};
+use untether_directory::{EntryStream, Features, Outcome, Probe, Read, Search, Usability, Write, WriteOptions, Written};
 use untether_model::change::{Change, Modification};
 use untether_model::schema::Schema;
 use untether_model::{AttrName, Dn, Entry, Side, StableId, Value};
@@ -177,26 +177,5 @@ impl Store for TwinStore {
             (false, 0) => Refusal::LetIn("a wrong password was let in".to_owned()),
             (false, code) => Refusal::Unknown(format!("result {code}")),
         })
-    }
-
-    async fn matches(&self, dn: &Dn, filter: &str) -> Outcome<Option<bool>> {
-        let nothing = [AttrName::new("1.1")];
-        if self.reader.read(dn, &nothing).await?.is_none() {
-            return Ok(None);
-        }
-        let search = Search {
-            base: dn.clone(),
-            scope: Scope::Base,
-            filter: filter.to_owned(),
-            attrs: nothing.to_vec(),
-            page_size: None,
-            manage_dsa_it: true,
-        };
-        let mut stream = self.reader.search(search).await?;
-        let mut found = false;
-        while let Some(page) = stream.next_page().await? {
-            found |= !page.entries.is_empty();
-        }
-        Ok(Some(found))
     }
 }

@@ -24,6 +24,6 @@ pub use estate::{Estate, Password, Person, SOAK_SECONDS, Shape, WAVES};
 pub use observer::Observer;
 pub use operator::{APPROVERS, Driven, Ends, capabilities, touched};
 pub use ports::{Given, Handed, Rows};
+pub(crate) use session::PARTS_VERSION;
 pub use session::Session;
-pub(crate) use session::{PARTS_VERSION, puts};
 pub use world::{Library, World};

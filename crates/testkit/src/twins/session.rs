@@ -4,12 +4,12 @@ use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
 use untether_cutover::ports::SecretPolicy;
-use untether_cutover::{Engine, Journal, LedgerView, Ports, Receipt, Stores};
-use untether_journal::{Entry, OpenJournal, Opened, Put};
+use untether_cutover::{Engine, Journal, LedgerView, Ports, Receipt, Recorder, Stores};
+use untether_journal::{Entry, OpenJournal, Opened, Stored};
 use untether_ledger::log::SEGMENT_BYTES;
-use untether_ledger::{Clock, ClockPolicy, Reader};
+use untether_ledger::{Clock, ClockPolicy, NewFrame, Reader};
 use untether_model::Side;
-use untether_model::run::{Change, Illegal, Part, Record, RunState, Sealed, Started, apply};
+use untether_model::run::{Change, Illegal, Record, RunState, Sealed, Started, apply};
 use untether_planner::Intents;
 
 use super::breaker::{Boundary, Breaker};
@@ -20,14 +20,10 @@ use super::ports::{KeptHandover, NamedKeys, Reading, VirtualTime};
 use super::world::World;
 
 /// Version of the parts in the database.
-pub(crate) const PARTS_VERSION: u32 = 1;
+pub(crate) const PARTS_VERSION: u32 = 3;
 
 /// Most operations in flight in a store.
 const CEILING: u32 = 4;
-
-pub(crate) fn puts(change: &Change) -> Result<Vec<Put>, serde_json::Error> {
-    change.parts.iter().map(|part| Ok(Put::new(part.key().to_bytes(), serde_json::to_vec(part)?))).collect()
-}
 
 /// A record of the ledger that cannot be folded.
 #[derive(Debug, thiserror::Error)]
@@ -54,10 +50,9 @@ struct TwinJournal {
 
 impl TwinJournal {
     fn put(&self, record: &Record, change: &Change) -> Result<untether_journal::Receipt, String> {
-        let (kind, body_json) = record.to_parts().map_err(|e| e.to_string())?;
-        let puts = puts(change).map_err(|e| e.to_string())?;
+        let frame = NewFrame::of(record).map_err(|e| e.to_string())?;
         let (seq, at) = self.journal.next();
-        let receipt = self.journal.submit(vec![Entry { kind: kind.into(), body_json, puts }]).map_err(|e| e.to_string())?;
+        let receipt = self.journal.submit(vec![Entry { frame, parts: Stored::of(change) }]).map_err(|e| e.to_string())?;
         // Durable: the journal has no thread.
         self.observer.recorded(seq, at, record);
         Ok(receipt)
@@ -133,23 +128,18 @@ impl Session {
             known_kind: &Record::knows,
             accept_loss: false,
             parts_version: PARTS_VERSION,
+            distrust: false,
         };
         let mut opened = Opened::open_in_memory(how, &world.database)?;
         let mut state = RunState::new();
-        let mut bad = None;
         if opened.report().rebuilt.is_none() {
-            opened.each_part(b"", &mut |_, bytes| match serde_json::from_slice::<Part>(&bytes) {
-                Ok(part) => state.put(part),
-                Err(e) => bad = Some(e),
-            })?;
-        }
-        if let Some(error) = bad {
-            return Err(Trouble::new(format!("a part of the database cannot be read: {error}")));
+            opened.each_common_part(&mut |part| state.put(part))?;
+            opened.each_subject_part(&mut |part| state.put(part))?;
         }
         opened
-            .replay(|frame| -> Result<Vec<Put>, FoldError> {
+            .replay(|frame, _| {
                 let change = fold(&mut state, frame.seq(), frame.wall, (&frame.kind, frame.body()))?;
-                Ok(puts(&change)?)
+                Ok::<_, FoldError>(Stored::of(&change))
             })
             .map_err(Trouble::new)?;
         let journal = Arc::new(TwinJournal {
@@ -209,7 +199,7 @@ impl Session {
         let shelf = world.shelf.clone();
         let credential = &world.estate.policy.credential;
         let ports = Ports {
-            journal: self.journal.clone(),
+            recorder: Arc::new(Recorder::new(self.journal.clone(), self.state.clone())),
             ledger: self.journal.clone(),
             keys: Arc::new(NamedKeys),
             marks: world.marks.clone(),
@@ -218,12 +208,10 @@ impl Session {
             roster: Some(Arc::new(Reading { rows: world.roster.clone(), last: Mutex::new(None) })),
             hook: Arc::new(KeptHandover { handed: world.handed.clone(), breaker: world.breaker.clone() }),
             secrets: SecretPolicy { scheme: credential.scheme, length: credential.length },
-            events: Arc::new(|_| {}),
             blobs: Arc::new(move |wave, digest| {
                 let blobs = &shelf.lock().blobs;
                 blobs.get(&(wave.clone(), *digest)).cloned().ok_or_else(|| format!("wave {wave} has no blob {digest}"))
             }),
-            initial: self.state.clone(),
         };
         Engine::new(ports, CEILING)
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 use untether_cutover::ports::SecretPolicy;
-use untether_cutover::{Engine, LedgerView as _, Ports, Rollback, Roster, RunOptions, Standstill, Stop, Stores};
+use untether_cutover::{Engine, LedgerView as _, Ports, Recorder, Rollback, Roster, RunOptions, Standstill, Stop, Stores};
 use untether_ledger::{Key, KeyStore};
 use untether_model::approval::{Signed, Statement, Subject};
 use untether_model::digest::Digest;
@@ -324,8 +324,10 @@ fn engine(
     });
     let (dir, keys) = (cast.looked.dir.clone(), KeyStore::open(&cast.looked.dir)?);
     let events = cast.collector.clone();
+    let recorder = Arc::new(Recorder::new(Arc::new(FusedJournal::new(journal.clone(), fuse)), initial));
+    recorder.listen(Arc::new(move |event| events.take_in(event)));
     let ports = Ports {
-        journal: Arc::new(FusedJournal::new(journal.clone(), fuse)),
+        recorder,
         ledger: journal.clone(),
         keys: Arc::new(OneKey(key.clone())),
         marks: Arc::new(cast.looked.keys.marks()),
@@ -334,12 +336,10 @@ fn engine(
         roster: cast.roster.clone(),
         hook: hook.clone(),
         secrets: SecretPolicy { scheme: credential.scheme, length: credential.length },
-        events: Arc::new(move |event| events.take_in(event)),
         blobs: Arc::new(move |wave, digest| {
             let file = files.get(wave).ok_or_else(|| format!("wave {wave} is in no recorded order"))?;
             blob(&dir, &keys, file, digest)
         }),
-        initial,
     };
     Ok((Engine::new(ports, cast.config.run.in_flight), journal))
 }

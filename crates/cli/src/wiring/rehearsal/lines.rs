@@ -5,11 +5,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use jiff::SignedDuration;
 use untether_cutover::{Refusal, Store};
-use untether_directory::filter::Filter;
 use untether_directory::twin::{Identity, SettableClock, Twin, TwinHandle};
 use untether_directory::{Outcome, Probe as _, Read, Usability, Write, WriteOptions, Written};
 use untether_model::change::{Change, Modification};
-use untether_model::{AttrName, Dn, Side};
+use untether_model::{Dn, Side};
 
 use super::asker::Asker;
 use super::fuse::{Fuse, Moment};
@@ -109,12 +108,5 @@ impl Store for TwinStore {
             (false, 0) => Refusal::LetIn("bind: a wrong password was let in".to_owned()),
             (false, code) => Refusal::Unknown(format!("bind: result {code}, which alone tells nothing")),
         })
-    }
-
-    async fn matches(&self, dn: &Dn, filter: &str) -> Outcome<Option<bool>> {
-        let Some(entry) = self.reader.read(dn, &[AttrName::new("*"), AttrName::new("+")]).await? else { return Ok(None) };
-        let schema = self.reader.schema().await?;
-        // The configuration was checked when it was read; a filter that cannot be parsed matches nothing.
-        Ok(Some(Filter::parse(filter).is_ok_and(|filter| filter.matches(&entry, &schema))))
     }
 }

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use untether_cutover::{Handover, Hook, Keyring, Place, Time, Way};
 use untether_directory::twin::SettableClock;
-use untether_journal::{MemoryDatabase, OpenJournal, Opened};
+use untether_journal::{MemoryDatabase, OpenJournal, Opened, Stored};
 use untether_ledger::log::{CreateLog, SEGMENT_BYTES};
 use untether_ledger::storage::Crash;
 use untether_ledger::{Clock, ClockPolicy, Disk, Key, Log, MemoryStorage, StateDir};
@@ -17,7 +17,8 @@ use untether_model::run::{Record, RunState, Summary};
 use untether_model::{BatchId, SubjectId, WaveId};
 
 use crate::error::{CliError, chain};
-use crate::wiring::journal::{LiveJournal, fold};
+use crate::state::PARTS_VERSION;
+use crate::wiring::journal::{FoldError, LiveJournal, change_of};
 
 /// Where the state directory is, in memory.
 const STATE: &str = "/rehearsal";
@@ -86,11 +87,18 @@ impl Scratch {
             segment_bytes: SEGMENT_BYTES,
             known_kind: &Record::knows,
             accept_loss: false,
-            parts_version: 1,
+            parts_version: PARTS_VERSION,
+            distrust: false,
         };
         let mut opened = Opened::open_in_memory(how, &MemoryDatabase::new()).map_err(|e| failed(&e))?;
         let mut state = RunState::new();
-        opened.replay(|frame| fold(&mut state, frame.seq(), frame.wall, &frame.kind, frame.body())).map_err(|e| failed(&e))?;
+        let replayed = opened.replay(|frame, _| {
+            let change = change_of(&state, frame)?;
+            let stored = Stored::of(&change);
+            state.commit(change);
+            Ok::<_, FoldError>(stored)
+        });
+        replayed.map_err(|e| failed(&e))?;
         let journal = opened.start_inside().map_err(|e| failed(&e))?;
         Ok((Arc::new(LiveJournal::new(Arc::new(journal), dir, Summary::default())), state))
     }

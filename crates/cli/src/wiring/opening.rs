@@ -1,0 +1,194 @@
+//! Opening the state: the database is read as far as a command needs it, and brought up to the ledger.
+//!
+//! What is common to all (orders, approvals, waves, batches…) is always read. Of subjects there may be a million, most of them in
+//! waves that have ended: a run reads those of running waves and of its own. Whatever a record of the ledger's tail is about
+//! beside that is read when it comes.
+
+use std::collections::BTreeSet;
+
+use untether_journal::{JournalError, OpenJournal, OpenReport, Opened, ReplayError, Stored};
+use untether_ledger::{KeyStore, StateDir};
+use untether_model::plan::{PlanHeader, Wave};
+use untether_model::run::{Part, Record, RunState, WaveStatus, apply, concerned};
+use untether_model::{BatchId, SubjectId, WaveId};
+
+use crate::error::{CliError, chain};
+use crate::output::Output;
+use crate::state::{How, PARTS_VERSION};
+use crate::wiring::journal::FoldError;
+use crate::wiring::planning::{last_plan, load_header, load_wave};
+
+/// Which wave of which plan is to be run; the last plan where none is named.
+#[derive(Clone, Copy)]
+pub struct Run<'a> {
+    /// The plan.
+    pub plan: Option<&'a str>,
+    /// The wave's name.
+    pub wave: &'a str,
+}
+
+/// A state that was opened, not yet for appending.
+pub struct Opening {
+    /// The journal.
+    pub journal: Opened,
+    /// Where everything stands, as far as it was read.
+    pub state: RunState,
+}
+
+/// Opens the state with all that is in it.
+pub fn everything(dir: &StateDir, how: How, output: &Output) -> Result<Opening, CliError> {
+    with_trust(dir, how, output, |partial| {
+        partial.all = true;
+        partial.read_common()?;
+        let Partial { journal, state, .. } = partial;
+        journal.each_subject_part(&mut |part| state.put(part))
+    })
+}
+
+/// Opens the state for the run of a wave, and the wave with it.
+pub fn for_run(dir: &StateDir, keys: &KeyStore, run: Run<'_>, output: &Output) -> Result<(Opening, PlanHeader, Wave), CliError> {
+    let mut opening = with_trust(dir, How::default(), output, |partial| {
+        partial.read_common()?;
+        partial.read_running()
+    })?;
+    let id = WaveId::new(last_plan(&opening.state, run.plan)?, run.wave);
+    let header = load_header(dir, keys, &opening.state, &id.plan)?;
+    let wave = load_wave(dir, keys, &header, &id)?;
+    let Opening { journal, state } = &mut opening;
+    let planned = wave.batches.iter().flat_map(|batch| &batch.subjects);
+    // Under an earlier id another wave may have them in hand.
+    let known: BTreeSet<SubjectId> =
+        planned.flat_map(|subject| state.identities(&subject.id).into_iter().chain([&subject.id])).cloned().collect();
+    read_missing(journal, state, &known)?;
+    let beside = beside(state, &known);
+    read_missing(journal, state, &beside)?;
+    Ok((opening, header, wave))
+}
+
+fn read_missing(journal: &Opened, state: &mut RunState, wanted: &BTreeSet<SubjectId>) -> Result<(), JournalError> {
+    for id in wanted {
+        if !state.subjects().contains_key(id) {
+            journal.records().each_part_of(id, &mut |part| state.put(part))?;
+        }
+    }
+    Ok(())
+}
+
+/// Who was in a batch, or in an order, with these subjects before: a hand-over file that is written again holds all of them.
+fn beside(state: &RunState, subjects: &BTreeSet<SubjectId>) -> BTreeSet<SubjectId> {
+    let units: BTreeSet<&BatchId> = subjects.iter().flat_map(|id| state.cells_of(id)).map(|(op, _)| &op.batch).collect();
+    let mut found = BTreeSet::new();
+    for unit in units {
+        if let Some(batch) = state.batches().get(unit) {
+            found.extend(batch.subjects.iter().cloned());
+        } else if let Some(order) = state.orders().get(&unit.wave.plan) {
+            found.extend(order.concerns.iter().flat_map(|(_, subjects)| subjects).cloned());
+        }
+    }
+    found
+}
+
+/// A state of which a part is read.
+struct Partial {
+    journal: Opened,
+    state: RunState,
+    /// All subjects are read.
+    all: bool,
+    /// Those that are.
+    read: BTreeSet<SubjectId>,
+}
+
+impl Partial {
+    fn read_common(&mut self) -> Result<(), JournalError> {
+        let Self { journal, state, .. } = self;
+        journal.each_common_part(&mut |part| state.put(part))
+    }
+
+    /// Subjects that a running wave has, or had, in hand.
+    fn read_running(&mut self) -> Result<(), JournalError> {
+        let running = self.state.waves().values().filter(|wave| wave.status == WaveStatus::Running);
+        let batches: Vec<(BatchId, Vec<SubjectId>)> = running
+            .flat_map(|wave| &wave.batches)
+            .filter_map(|id| Some((id.clone(), self.state.batches().get(id)?.subjects.to_vec())))
+            .collect();
+        let Self { journal, state, read, .. } = self;
+        journal
+            .each_part_of_batches(batches.iter().map(|(id, subjects)| (id, subjects.as_slice())), &mut |part| state.put(part))?;
+        read.extend(batches.into_iter().flat_map(|(_, subjects)| subjects));
+        Ok(())
+    }
+
+    /// Folds what the database has not seen yet, in order.
+    fn replay(&mut self) -> Result<u64, ReplayError<FoldError>> {
+        let Self { journal, state, all, read } = self;
+        journal.replay(|frame, records| {
+            let record = Record::from_parts(&frame.kind, frame.body())?;
+            if !*all {
+                for id in concerned(state, &record) {
+                    if read.insert(id.clone()) {
+                        let mut parts: Vec<Part> = Vec::new();
+                        records.each_part_of(&id, &mut |part| parts.push(part))?;
+                        parts.into_iter().for_each(|part| state.put(part));
+                    }
+                }
+            }
+            let change = apply(state, frame.seq(), frame.wall, &record)?;
+            let stored = Stored::of(&change);
+            state.commit(change);
+            Ok(stored)
+        })
+    }
+}
+
+/// Opens and reads; where the database turns out to have lost something, once more with one that is made again from the ledger.
+fn with_trust(
+    dir: &StateDir,
+    how: How,
+    output: &Output,
+    read: impl Fn(&mut Partial) -> Result<(), JournalError>,
+) -> Result<Opening, CliError> {
+    let mut distrust = false;
+    loop {
+        let journal = open(dir, how, distrust)?;
+        let report = journal.report().clone();
+        tell(&report, output);
+        let mut partial = Partial { journal, state: RunState::new(), all: report.rebuilt.is_some(), read: BTreeSet::new() };
+        let done = if report.rebuilt.is_some() { Ok(()) } else { read(&mut partial) };
+        match done {
+            Err(JournalError::Lost | JournalError::Layout(_)) if !distrust => {
+                distrust = true;
+                continue;
+            }
+            other => other?,
+        }
+        partial.replay().map_err(|error| match error {
+            ReplayError::Journal(error) => CliError::from(error),
+            error @ ReplayError::Fold { .. } => CliError::state(chain(&error)).hint("`untether state check`"),
+        })?;
+        return Ok(Opening { journal: partial.journal, state: partial.state });
+    }
+}
+
+fn open(dir: &StateDir, how: How, distrust: bool) -> Result<Opened, CliError> {
+    Ok(Opened::open(OpenJournal {
+        state: dir.clone(),
+        clock: crate::state::clock(),
+        clock_policy: how.clock,
+        segment_bytes: untether_ledger::log::SEGMENT_BYTES,
+        known_kind: &Record::knows,
+        accept_loss: how.accept_loss,
+        parts_version: PARTS_VERSION,
+        distrust,
+    })?)
+}
+
+fn tell(report: &OpenReport, output: &Output) {
+    if let Some(torn) = &report.torn {
+        output.note(format!("the ledger's last frame was torn and has been cut off: {torn:?}"));
+    }
+    if let Some(why) = &report.rebuilt
+        && report.head.seq > 1
+    {
+        output.note(format!("{why}: it is made again from the ledger"));
+    }
+}
