@@ -5,6 +5,8 @@ mod architecture;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod growth;
+#[cfg(test)]
 mod lab;
 #[cfg(test)]
 mod laboratory;
