@@ -63,7 +63,7 @@ impl Engine {
         for (side, planned) in &header.stores {
             let Some(wanted) = &planned.identity.stable_id else { continue };
             let store = self.ports.stores.get(*side);
-            let base = store.reader().read(&planned.identity.suffix, &[STABLE_ID.clone()]).await?;
+            let base = store.reader().read(&planned.identity.suffix, std::slice::from_ref(&STABLE_ID)).await?;
             let found = base.as_ref().and_then(|e| e.text(STABLE_ID.as_str()));
             if !found.is_some_and(|found| found.eq_ignore_ascii_case(wanted.as_str())) {
                 return Ok(Some(format!(

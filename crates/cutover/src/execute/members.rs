@@ -191,7 +191,7 @@ impl Executor {
         let seen = match returned {
             Some(seen) => Some(seen),
             None if whole => self.observe(task, &[act::STABLE_ID.clone(), ensure.attr.clone()]).await?,
-            None => self.observe(task, &[act::STABLE_ID.clone()]).await?,
+            None => self.observe(task, std::slice::from_ref(&act::STABLE_ID)).await?,
         };
         let present = match &seen {
             Some(seen) if whole => seen.values(ensure.attr).to_vec(),

@@ -72,6 +72,9 @@ fn cost(people: usize) -> Cost {
 /// Ten times the people may cost this many times as much: a tenth is left for trees that are deeper and lists that have grown once more.
 const AT_MOST: f64 = 11.0;
 
+/// What is counted: its name, and its number.
+type Counted = (&'static str, fn(&Cost) -> u64);
+
 #[test]
 fn ten_times_the_people_cost_ten_times_as_much() {
     let (few, many) = (cost(1_000), cost(10_000));
@@ -79,7 +82,7 @@ fn ten_times_the_people_cost_ten_times_as_much() {
     assert!(times(|c| c.subjects) > 9.0, "{few:?} {many:?}");
     // The random people are not exactly ten times as many of each kind.
     let subjects = times(|c| c.subjects) / 10.0;
-    let counted: [(&str, fn(&Cost) -> u64); 6] = [
+    let counted: [Counted; 6] = [
         ("operations", |c| c.operations),
         ("records", |c| c.records),
         ("bytes of the ledger", |c| c.ledger_bytes),
