@@ -1,6 +1,7 @@
 //! The command `untether`: arguments, configuration, wiring, exit codes. The only crate that prints.
 
 mod args;
+mod columns;
 mod command;
 mod config;
 mod error;

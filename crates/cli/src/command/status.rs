@@ -8,6 +8,7 @@ use untether_model::policy::today;
 use untether_model::run::{ExceptionState, RateSummary, Summary, days_left, ends_soon};
 use untether_progress::Speed;
 
+use crate::columns::{WIDTH, wrapped};
 use crate::config::Config;
 use crate::error::{CliError, Exit};
 use crate::output::Output;
@@ -52,7 +53,8 @@ fn show(config: &Config, summary: &Summary, output: &Output) -> Result<(), CliEr
     }
     let at = summary.at.map(|at| format!(", last record {at:.0}")).unwrap_or_default();
     let runs = holder.is_some();
-    output.say(match holder {
+    let tell = |text: &str| wrapped(text, WIDTH, 6).into_iter().for_each(|line| output.say(line));
+    tell(&match holder {
         Some((pid, since)) => format!(
             "a command holds the state: process {} since {} (record {}{at})",
             pid.map_or_else(|| "unknown".to_owned(), |p| p.to_string()),
@@ -63,13 +65,13 @@ fn show(config: &Config, summary: &Summary, output: &Output) -> Result<(), CliEr
     });
     for (side, rate) in summary.rates.iter().filter(|(_, rate)| runs && is_recent(rate, summary.at)) {
         let RateSummary { per_second, in_flight, limit, why, .. } = rate.clone();
-        output.say(Speed { per_second, in_flight, limit, why }.line(*side));
+        tell(&Speed { per_second, in_flight, limit, why }.line(*side));
     }
     if let Some((by, reason)) = &summary.paused {
-        output.say(format!("PAUSED by {by}: {reason}"));
+        tell(&format!("PAUSED by {by}: {reason}"));
     }
     if let Some(limit) = summary.throttle {
-        output.say(format!("throttled to {limit} operations in flight"));
+        tell(&format!("throttled to {limit} operations in flight"));
     }
     match &summary.last_audit {
         Some((at, severe, other)) => {
@@ -77,15 +79,15 @@ fn show(config: &Config, summary: &Summary, output: &Output) -> Result<(), CliEr
             let waived = exceptions.severe + exceptions.other;
             let waived = if waived > 0 { format!("; {waived} waived") } else { String::new() };
             let solved = if summary.solved > 0 { format!("; {} solved so far", summary.solved) } else { String::new() };
-            output.say(format!("last audit {at:.0}: {severe} critical or high findings, {other} others{waived}{solved}"));
+            tell(&format!("last audit {at:.0}: {severe} critical or high findings, {other} others{waived}{solved}"));
         }
-        None => output.say("no audit yet: `untether audit`"),
+        None => tell("no audit yet: `untether audit`"),
     }
     for line in &exceptions.lines {
-        output.say(line);
+        tell(line);
     }
     for (wave, w) in &summary.waves {
-        output.say(format!("wave {wave}: {}", w.status));
+        tell(&format!("wave {wave}: {}", w.status));
         for (name, b) in &w.batches {
             let canary = if b.canary { " (canary)" } else { "" };
             let stage = match (b.current, b.ended) {
@@ -103,9 +105,9 @@ fn show(config: &Config, summary: &Summary, output: &Output) -> Result<(), CliEr
             if let Some(reason) = &b.halted {
                 line.push_str(&format!(", HALTED: {reason}"));
             }
-            output.say(line);
+            tell(&line);
             if let Some(reason) = b.waiting.as_ref().filter(|_| b.halted.is_none()) {
-                output.say(format!("     waits at {reason}"));
+                tell(&format!("     waits at {reason}"));
             }
         }
     }

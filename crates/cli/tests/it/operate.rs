@@ -59,7 +59,7 @@ fn leavers_are_retired_and_stay_out_through_a_rollback() {
     for (dn, secret) in &known {
         assert!(!is_let_in(&world, dn, secret), "{dn}");
     }
-    let status = world.run(&["status"]).expect(0).stdout;
+    let status = world.run(&["status"]).expect(0).prose();
     assert!(status.contains("waits at soak: gate silence is unknown"), "{status}");
 
     // A rollback does not open the account of somebody who has left; two people may.
@@ -186,7 +186,7 @@ fn one_run_at_a_time_which_others_may_watch_and_ctrl_c_ends() {
         let refused = world.run(command).expect(6);
         assert!(refused.stderr.contains(&process), "{command:?}: {}", refused.stderr);
     }
-    let status = world.run(&["status"]).expect(0).stdout;
+    let status = world.run(&["status"]).expect(0).prose();
     assert!(status.contains(&format!("process {}", run.id())), "{status}");
     assert!(status.contains("waits at soak"), "{status}");
     for command in [&["findings", "--rule", "residual.departed"][..], &["report", "--format", "md"], &["gate", "list"]] {

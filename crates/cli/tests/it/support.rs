@@ -163,6 +163,16 @@ impl Ran {
         self
     }
 
+    /// Standard output as one line, each of whose lines fits a terminal of 80 columns.
+    #[track_caller]
+    pub fn prose(&self) -> String {
+        for line in self.stdout.lines() {
+            let columns: usize = line.chars().map(|c| if c.is_ascii() { 1 } else { 2 }).sum();
+            assert!(columns <= 80, "{columns} columns in untether {}: {line}", self.what);
+        }
+        self.stdout.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
     /// Standard output as JSON Lines.
     #[track_caller]
     pub fn rows(&self) -> Vec<Value> {

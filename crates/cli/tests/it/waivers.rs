@@ -75,7 +75,7 @@ fn a_waiver_is_signed_counted_as_waived_listed_before_its_end_and_over_after_it(
     // Within seven days of its end it is listed, there and by `status`.
     let expiring = world.run(&["findings", "--expiring"]).expect(0).stdout;
     assert!(expiring.contains(id) && expiring.contains(&format!("waived until {until}, 5 days left")), "{expiring}");
-    let status = world.run(&["status"]).expect(0).stdout;
+    let status = world.run(&["status"]).expect(0).prose();
     assert!(
         status.contains("1 waived") && status.contains(&format!("{id}: waived by approver-a until {until}, 5 days left")),
         "{status}"
@@ -106,7 +106,7 @@ fn a_waiver_is_signed_counted_as_waived_listed_before_its_end_and_over_after_it(
     let row = world.finding(id);
     assert!(row["waived_until"].is_null() && row["waiver"]["state"] == "expired", "{row}");
     assert!(world.run(&["findings", "--expiring"]).expect(0).stdout.contains("which is over"));
-    let status = world.run(&["status"]).expect(0).stdout;
+    let status = world.run(&["status"]).expect(0).prose();
     assert!(status.contains("it is open again"), "{status}");
     let after = report(&world);
     assert_eq!((after["waived"].as_u64(), after["solved"].as_u64()), (Some(critical as u64 - 1), Some(0)));
@@ -223,7 +223,7 @@ fn what_is_gone_is_solved_and_a_waived_finding_never_counts_as_that() {
     let report = world.run(&["--json", "report"]).expect(0).rows().remove(0);
     assert_eq!((&report["findings"]["solved"], &report["findings"]["waived"]), (&second["solved"], &second["waived"]));
     assert_eq!(report["findings"]["solved_record"], third["record"]);
-    assert!(world.run(&["status"]).expect(0).stdout.contains(&format!("{} solved so far", second["solved"])));
+    assert!(world.run(&["status"]).expect(0).prose().contains(&format!("{} solved so far", second["solved"])));
     world.run(&["state", "check"]).expect(0);
 }
 
@@ -245,7 +245,7 @@ fn a_decision_on_a_track_ends_is_listed_before_and_can_be_taken_back() {
     world.signs(&["subject", "decide", id, "--track", "retire", "--until", &day(3), "--reason", "nobody claims it"]).expect(0);
     let expiring = world.run(&["findings", "--expiring"]).expect(0).stdout;
     assert!(expiring.contains(id) && expiring.contains("decided: retire until"), "{expiring}");
-    let status = world.run(&["status"]).expect(0).stdout;
+    let status = world.run(&["status"]).expect(0).prose();
     assert!(status.contains(&format!("subject {id}: retire decided by approver-a")), "{status}");
     world.planned();
     assert!(world.planned_people("retire").iter().any(|p| p.dn == dn));

@@ -1,12 +1,12 @@
 //! An undecided account beside its candidates, within eighty columns of a terminal, whatever the width of the characters.
 
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use unicode_width::UnicodeWidthStr;
 use untether_audit::cards::state_word;
 use untether_model::matching::{Agreement, Card, Comparison, Fact, MatchCase, Who, compare};
 use untether_model::neutral::terminal;
 
-/// Columns of a terminal.
-const WIDTH: usize = 80;
+use crate::columns::{WIDTH, wrapped};
+
 /// Columns of the facts' names.
 const LABEL: usize = 11;
 /// Candidates side by side; further ones go below.
@@ -121,36 +121,6 @@ fn padded(text: &str, width: usize) -> String {
     format!("{text}{}", " ".repeat(width.saturating_sub(text.width())))
 }
 
-/// Lines of at most `width` columns; all but the first are indented. Long words (names of entries) are broken, behind a separator
-/// where there is one.
-fn wrapped(text: &str, width: usize, indent: usize) -> Vec<String> {
-    let mut lines = Vec::new();
-    let mut line = String::new();
-    let mut used = 0;
-    // How much of the line may stay when the next character does not fit.
-    let mut breakable: Option<usize> = None;
-    for c in text.chars() {
-        let wide = c.width().unwrap_or(0);
-        if used + wide > width && !line.is_empty() {
-            let rest = match breakable.filter(|at| *at < line.len()) {
-                Some(at) => line.split_off(at),
-                None => String::new(),
-            };
-            lines.push(std::mem::replace(&mut line, " ".repeat(indent)).trim_end().to_owned());
-            line.push_str(rest.trim_start());
-            used = line.width();
-            breakable = None;
-        }
-        line.push(c);
-        used += wide;
-        if matches!(c, ' ' | ',' | '@' | ';' | '/' | '=' | '.' | '　' | '、') {
-            breakable = Some(line.len());
-        }
-    }
-    lines.push(line);
-    lines
-}
-
 #[cfg(test)]
 mod tests {
     use untether_model::matching::{Candidate, Held, Name};
@@ -215,12 +185,5 @@ mod tests {
         };
         assert_eq!(column("CANDIDATE 2"), column("鈴木 花子"));
         assert_eq!(column("CANDIDATE 2"), column("! 10024"));
-    }
-
-    #[test]
-    fn long_words_are_broken_behind_a_separator() {
-        assert_eq!(wrapped("uid=someone,ou=own,ou=accounts", 14, 1), ["uid=someone,", " ou=own,ou=", " accounts"]);
-        assert_eq!(wrapped("山田太郎花子", 6, 1), ["山田太", " 郎花", " 子"]);
-        assert_eq!(wrapped("", 6, 1), [""]);
     }
 }
