@@ -81,7 +81,8 @@ pub(super) fn foreign(text: &str) -> Markup {
     html! { bdi class=[short.then_some("k")] { (visible(text)) } }
 }
 
-fn id(text: &str) -> Markup {
+/// An id, broken only where it is long.
+pub(super) fn id(text: &str) -> Markup {
     let short = chart::columns(text) <= UNBROKEN;
     html! { bdi class={ "id" @if short { " k" } } { (visible(text)) } }
 }

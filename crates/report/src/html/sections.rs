@@ -3,11 +3,10 @@
 use std::collections::BTreeSet;
 
 use maud::{Markup, html};
-use untether_model::neutral::line as visible;
 use untether_model::operation::{Stage, Track};
 use untether_model::{EntityId, WaveId};
 
-use super::cells::{Show, foreign, mark, table, unknown, whole};
+use super::cells::{Show, foreign, id, mark, table, unknown, whole};
 use super::{Section, chart};
 use crate::history::StateEventKind;
 use crate::progress::{
@@ -279,7 +278,7 @@ fn milestones(book: Book<'_>) -> Markup {
                 @for (at, wave, track) in rows.iter().take(ROWS) {
                     tr {
                         td { @if let Some(entity) = book.report.entities.get(*at) { (foreign(&book.name(entity))) } }
-                        td { bdi class="id" { (visible(&wave.to_string())) } }
+                        td { (id(&wave.to_string())) }
                         td { (lang.track(*track)) }
                         @for stage in Stage::ALL {
                             td class="m" { @match cell(*at, wave, *track, stage) {

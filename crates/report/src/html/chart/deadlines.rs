@@ -8,7 +8,7 @@ use super::{Times, Told, WIDTH, chart, day, short};
 use crate::progress::{EntityProgress, Standing};
 use crate::tables::Book;
 
-const LEFT: u64 = 128;
+const LEFT: u64 = 150;
 const RIGHT: u64 = 34;
 const ROW: u64 = 46;
 const TOP: u64 = 22;
@@ -73,7 +73,7 @@ fn row(book: Book<'_>, entity: &EntityProgress, (times, y): (&Times, u64)) -> Ma
         Standing::Late | Standing::Overdue => ("r", lang.standing(entity.outlook.standing)),
     };
     html! {
-        text class="b" x=(LEFT - 8) y=(y - 2) text-anchor="end" { (short(&visible(&book.name(entity)), 18)) }
+        text class="b" x=(LEFT - 8) y=(y - 2) text-anchor="end" { (short(&visible(&book.name(entity)), 22)) }
         text class=(class) x=(LEFT - 8) y=(y + 12) text-anchor="end" { (words) }
         line x1=(LEFT) x2=(now) y1=(y) y2=(y) stroke="#2f78b7" stroke-width="5" {}
         @if let Some((x, day_of)) = forecast {

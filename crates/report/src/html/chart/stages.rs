@@ -9,7 +9,7 @@ use crate::progress::{EntityProgress, Missing};
 use crate::tables::Book;
 use crate::words::Lang;
 
-const LEFT: u64 = 128;
+const LEFT: u64 = 150;
 const BAR: u64 = WIDTH - LEFT - 62;
 const ROW: u64 = 34;
 
@@ -113,7 +113,7 @@ pub(in crate::html) fn stages(book: Book<'_>) -> Markup {
         (patterns())
         @for (n, (entity, sum)) in (0u64..).zip(&rows) {
             @let y = n * ROW + 6;
-            text class="b" x=(LEFT - 8) y=(y + 16) text-anchor="end" { (short(&visible(&book.name(entity)), 18)) }
+            text class="b" x=(LEFT - 8) y=(y + 16) text-anchor="end" { (short(&visible(&book.name(entity)), 22)) }
             (bar(entity, lang, (y, most)))
             text x=(LEFT + part(*sum, most, BAR) + 6) y=(y + 16) { (lang.number(*sum)) }
         }
