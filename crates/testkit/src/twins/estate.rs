@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
+use untether_model::dn::DnKey;
 use untether_model::operation::Track;
 use untether_model::policy::{
     Admission, AuditPolicy, Entity, GroupMap, HashScheme, Hold, Keep, Mapping, PlanPolicy, Span, StoreAudit, WavePolicy,
@@ -283,18 +284,16 @@ impl Estate {
             group.attrs.insert(AttrName::new("member"), values);
             out.push(group);
         }
-        let groups: BTreeMap<String, Vec<Value>> = self
+        let mut groups: BTreeMap<DnKey, Vec<Value>> = self
             .people
             .iter()
-            .map(|p| (p.uid.clone(), p.groups.iter().map(|g| Value::from(self.group_dn(*g).as_str())).collect()))
+            .map(|p| {
+                (self.shared_dn(p).key().clone(), p.groups.iter().map(|g| Value::from(self.group_dn(*g).as_str())).collect())
+            })
             .collect();
         // A load does not compute `memberOf`, so it is in the data, as an export has it.
-        for person in &self.people {
-            let dn = self.shared_dn(person);
-            let held = groups.get(&person.uid).cloned().unwrap_or_default();
-            if let Some(entry) = out.iter_mut().find(|e| e.dn == dn)
-                && !held.is_empty()
-            {
+        for entry in out {
+            if let Some(held) = groups.remove(entry.dn.key()).filter(|held| !held.is_empty()) {
                 entry.attrs.insert(AttrName::new("memberOf"), held);
             }
         }

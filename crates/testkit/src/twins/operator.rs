@@ -309,7 +309,7 @@ impl Session {
         let mut enrolled = false;
         for person in &world.estate.people {
             let dn = world.estate.own_dn(person);
-            let Some(entry) = world.independent.dump().into_iter().find(|e| e.dn == dn) else { continue };
+            let Some(entry) = world.entry(Side::Independent, &dn) else { continue };
             if entry.has("labFactor") || !entry.has("userPassword") || entry.has("pwdAccountLockedTime") {
                 continue;
             }
