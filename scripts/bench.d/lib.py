@@ -7,6 +7,7 @@ as long as the reference, `share` of the reference's rate, or `seconds`; `bound`
 """
 
 import argparse
+import atexit
 import json
 import os
 import re
@@ -115,6 +116,8 @@ class Lab(Place):
 
     def __init__(self, args, name, people, edit=None):
         self.make = lambda: self.tool("lab", "up", "--fresh", "--people", people, "--dir", self.dir)
+        # A job that fails leaves no server behind.
+        atexit.register(self.down)
         super().__init__(args, name, edit)
         self.described = json.loads((self.dir / "lab.json").read_text())
 
@@ -210,7 +213,10 @@ class Lab(Place):
         return str(stripped)
 
     def down(self):
-        self.tool("lab", "down", "--purge", "--dir", self.dir)
+        if self.dir.exists():
+            self.tool("lab", "down", "--purge", "--dir", self.dir)
+        # The laboratory leaves what is not its own.
+        shutil.rmtree(self.dir, ignore_errors=True)
 
 
 def joined(files, roster, output):
