@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use untether_directory::Secret;
-use untether_model::policy::{AuditPolicy, PlanPolicy};
+use untether_model::policy::{AuditPolicy, Mapping, PlanPolicy, Terms};
 use untether_model::{Dn, EntityId, Side};
 
 pub use self::handover::{Desk, HandoverConfig, parse_recipient};
@@ -202,6 +202,11 @@ impl Config {
         self.plan.as_ref().ok_or_else(|| {
             CliError::usage("the configuration has no section [plan]").hint("config/untether.toml shows one with comments")
         })
+    }
+
+    /// The mappings by which waves make accounts, with the terms that they are part of.
+    pub fn migrations(&self) -> Vec<(Mapping, Terms)> {
+        self.plan.as_ref().map(|plan| plan.migrations(&self.audit)).unwrap_or_default()
     }
 
     fn anchor(&mut self, base: &Path) {

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use untether_cutover::ports::SecretPolicy;
 use untether_cutover::{Ports, Recorder, Stores};
 use untether_ledger::{Clock, ClockPolicy, Disk, KeyStore, Reader, StateDir, StateLock, SystemClock};
 use untether_model::digest::Digest;
@@ -129,7 +128,6 @@ impl Opened {
         };
         let files = self.look(wave_files);
         let (dir, keys) = (self.dir.clone(), KeyStore::open(&self.dir)?);
-        let credential = config.plan.as_ref().map(|p| p.credential.clone()).unwrap_or_default();
         let journal = self.journal.clone();
         let clock = self.clock.clone();
         let events: Arc<dyn Fn(Event) + Send + Sync> = Arc::new(move |event| {
@@ -155,7 +153,6 @@ impl Opened {
             stores,
             roster: Some(Arc::new(self.look(|state| LiveRoster::new(config.clone(), state)))),
             hook: Arc::new(AgeHandover::new(self.dir.clone(), config.clone())),
-            secrets: SecretPolicy { scheme: credential.scheme, length: credential.length },
             blobs: Arc::new(move |wave, digest| {
                 let file = files.get(wave).ok_or_else(|| format!("wave {wave} is in no recorded order"))?;
                 blob(&dir, &keys, file, digest)

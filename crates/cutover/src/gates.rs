@@ -54,7 +54,8 @@ impl Executor {
         let (from, unchanged) = match &last {
             Some(Observed { what: Observation::Gate { verdict: v, why: w, .. }, from, .. }) => {
                 // The time for which a subject may wait counts from its first `hold` or `unknown`.
-                let still_waiting = *v != Verdict::Pass && verdict != Verdict::Pass;
+                let waits = |verdict| matches!(verdict, Verdict::Hold | Verdict::Unknown);
+                let still_waiting = waits(*v) && waits(verdict);
                 (if still_waiting { *from } else { now }, *v == verdict && *w == why)
             }
             _ => (now, false),
@@ -69,7 +70,11 @@ impl Executor {
     }
 
     async fn mfa(&self, header: &WaveHeader, subject: &PlannedSubject) -> Result<(Verdict, String, &'static str), CutoverError> {
-        let Some(filter) = &header.mfa_filter else {
+        let terms = header.terms.get(&subject.entity);
+        if let Some(reason) = terms.and_then(|terms| terms.exempt_from_mfa(subject.kind)) {
+            return Ok((Verdict::Exempt, reason.to_owned(), "plan"));
+        }
+        let Some(filter) = terms.and_then(|terms| terms.mfa_filter.as_deref()) else {
             return Ok((Verdict::Unknown, "no multi-factor filter is configured".to_owned(), "none"));
         };
         let Some(dn) = &subject.independent_dn else {
@@ -164,6 +169,6 @@ fn login_since(state: &RunState, asked: &Asked<'_>, subject: &PlannedSubject, no
         .flatten()
         .filter(|batch| batch.ended == Some(Stage::Switch))
         .and_then(|batch| batch.ended_at);
-    let days = i64::from(asked.header.own_account_login_days);
+    let days = asked.header.terms.get(&subject.entity).map_or(0, |terms| i64::from(terms.own_account_login_days));
     switched.unwrap_or_else(|| now.checked_sub(jiff::SignedDuration::from_hours(24 * days)).unwrap_or(now))
 }

@@ -24,7 +24,7 @@ pub use handover::{Carried, Held, LeftOut};
 pub use order::{Forced, Rollback};
 pub use ports::{
     Handover, Hook, Journal, Keyring, LedgerView, PersonNow, Place, Ports, Receipt, Refusal, Roster, RosterNow, RosterTrouble,
-    SecretPolicy, Store, Stores, Time, Way,
+    Store, Stores, Time, Way,
 };
 pub use recorder::{Listener, Recorder};
 pub use throttle::Throttle;

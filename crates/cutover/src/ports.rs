@@ -8,7 +8,6 @@ use jiff::Timestamp;
 use untether_directory::{Outcome, Read, Write};
 use untether_ledger::Key;
 use untether_model::digest::Digest;
-use untether_model::policy::HashScheme;
 use untether_model::roster::Presence;
 use untether_model::run::{Change, Record, Sealed, Started};
 use untether_model::{BatchId, Dn, EntityId, Side, SubjectId, WaveId};
@@ -220,15 +219,6 @@ pub trait Hook: Send + Sync {
     async fn deliver(&self, hook: &str, key: &str, subject: &SubjectId) -> Result<(), String>;
 }
 
-/// How one-time secrets are made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SecretPolicy {
-    /// Storage scheme.
-    pub scheme: HashScheme,
-    /// Characters.
-    pub length: u8,
-}
-
 /// Reads a blob of a wave.
 pub type Blobs = Arc<dyn Fn(&WaveId, &Digest) -> Result<Vec<u8>, String> + Send + Sync>;
 
@@ -251,8 +241,6 @@ pub struct Ports {
     pub roster: Option<Arc<dyn Roster>>,
     /// Hand-over and hooks.
     pub hook: Arc<dyn Hook>,
-    /// One-time secrets.
-    pub secrets: SecretPolicy,
     /// Blobs of a wave by digest.
     pub blobs: Blobs,
 }

@@ -6,7 +6,7 @@ use sha1::{Digest as _, Sha1};
 use sha2::{Sha256, Sha512};
 use untether_model::Value;
 use untether_model::auth::PasswordShape;
-use untether_model::policy::HashScheme;
+use untether_model::operation::HashScheme;
 use zeroize::Zeroizing;
 
 /// Why a secret could not be made.

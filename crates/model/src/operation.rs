@@ -228,6 +228,28 @@ pub enum Expects {
     Marks(Vec<String>),
 }
 
+/// Storage scheme of credentials that untether makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HashScheme {
+    /// Argon2id, `{ARGON2}$argon2id$…` (module `argon2` of OpenLDAP).
+    #[default]
+    Argon2id,
+    /// Salted SHA-512 (module `pw-sha2`).
+    Ssha512,
+    /// Salted SHA-1, built into every OpenLDAP. Enough for a random one-time secret that must be changed.
+    Ssha,
+}
+
+/// How a one-time secret is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretShape {
+    /// How it is stored.
+    pub scheme: HashScheme,
+    /// Its characters (each carries five bits).
+    pub length: u8,
+}
+
 /// What an attribute is to be afterwards.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -238,7 +260,7 @@ pub enum Desired {
     Values(Vec<PlannedValue>),
     /// What it is, without the values with these HMACs.
     WithoutMarks(Vec<String>),
-    /// A new one-time secret, hashed on our side.
+    /// A new one-time secret, made and hashed on our side as [`Operation::secret`] says.
     OneTimeSecret,
     /// What it must be before: a condition of the whole change; the attribute itself is left alone.
     AsExpected,
@@ -369,6 +391,9 @@ pub struct Operation {
     pub subjects: Vec<SubjectId>,
     /// What it does.
     pub action: Action,
+    /// How the one-time secret that it sets is made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<SecretShape>,
     /// What undoing it gives back.
     pub undo: UndoClass,
     /// Operations of other orders that this one undoes, as (operation, subject).

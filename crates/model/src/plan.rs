@@ -9,13 +9,14 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Digest;
 use crate::dn::DnKey;
 use crate::operation::{Action, Operation, Stage, Track};
-use crate::policy::{Span, Thresholds};
+use crate::policy::{Selector, Span, Terms, Thresholds};
 use crate::run::GateKind;
 use crate::snapshot::{StoreIdentity, SubjectKind};
 use crate::{BatchId, Dn, EntityId, OpId, PlanId, Side, SubjectId, WaveId};
 
-/// Version of the plan format that this code writes.
-pub const PLAN_VERSION: u32 = 1;
+/// Version of the plan format that this code writes. Version 1 did not say how each entity's subjects are treated: such a plan can be
+/// shown, and what was done by it can be taken back, but it cannot be run.
+pub const PLAN_VERSION: u32 = 2;
 
 /// What an order is for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -233,10 +234,12 @@ pub struct WaveHeader {
     pub in_scope: BTreeMap<Side, u64>,
     /// Gates and the stage that each one guards.
     pub gates: Vec<PlannedGate>,
-    /// RFC 4515 filter of gate `mfa`.
-    pub mfa_filter: Option<String>,
-    /// Days for which a login proves the own account, on tracks without switch.
-    pub own_account_login_days: u32,
+    /// Whom it was told to take.
+    #[serde(default)]
+    pub selector: Selector,
+    /// How the subjects of each entity are treated.
+    #[serde(default)]
+    pub terms: BTreeMap<EntityId, Terms>,
     /// Waves that must end first.
     pub after: Vec<String>,
     /// Last day by which it must be through.

@@ -12,7 +12,7 @@ use untether_model::operation::{
     Action, Actor, Desired, Expects, Operation, Phase, PlannedValue, Stage, Target, Touch, UndoClass,
 };
 use untether_model::plan::{OrderKind, PlanHeader, PlannedStore, PlannedSubject, WaveRef};
-use untether_model::policy::CapabilityMap;
+use untether_model::policy::{CapabilityMap, CredentialPolicy};
 use untether_model::time::{PERMANENT_LOCK, to_generalized};
 use untether_model::{AttrName, BatchId, Dn, PlanId, Side, StableId, SubjectId, Value};
 
@@ -44,6 +44,8 @@ pub struct Holder {
     pub end: Option<Value>,
     /// The stored password is not the one that we set: its owner, or somebody else, has set another.
     pub used: bool,
+    /// How another credential is made.
+    pub credential: CredentialPolicy,
 }
 
 /// What an order is made from.
@@ -53,8 +55,6 @@ pub struct HandoverInputs<'a> {
     pub kind: &'a OrderKind,
     /// Whom it concerns.
     pub holders: &'a [Holder],
-    /// A new credential must be changed at first use.
-    pub must_change: bool,
     /// The operations that were planned.
     pub operations: &'a dyn Operations,
     /// What the stores can do with the writing and undoing binds.
@@ -142,7 +142,7 @@ fn operation(inputs: &HandoverInputs<'_>, holder: &Holder, n: u32) -> Result<Ope
                 touch("pwdEndTime", end, Desired::Absent),
                 touch("userPassword", password(), Desired::OneTimeSecret),
             ];
-            if inputs.must_change {
+            if holder.credential.must_change {
                 touches.insert(2, touch("pwdReset", Expects::Any, exactly("TRUE")));
             }
             let reason = match holder.used {
@@ -171,6 +171,7 @@ fn operation(inputs: &HandoverInputs<'_>, holder: &Holder, n: u32) -> Result<Ope
         target: Target::Existing { dn: holder.dn.clone(), stable_id: holder.stable_id.clone() },
         subjects: vec![holder.subject.clone()],
         action: Action::Set { touches },
+        secret: matches!(inputs.kind, OrderKind::Reissue { .. }).then(|| holder.credential.shape()),
         undo,
         undoes: Vec::new(),
         protected_group: false,

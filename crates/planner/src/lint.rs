@@ -7,11 +7,11 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use untether_model::operation::{Action, Actor, Operation, PlannedValue, Stage, Target, Track, UndoClass};
-use untether_model::plan::{GateWhen, OrderKind, PlanHeader, PlannedBatch, WaveHeader, WaveLine};
-use untether_model::policy::Thresholds;
+use untether_model::plan::{GateWhen, OrderKind, PLAN_VERSION, PlanHeader, PlannedBatch, WaveHeader, WaveLine};
+use untether_model::policy::{RetentionList, Terms, Thresholds};
 use untether_model::run::GateKind;
 use untether_model::snapshot::SubjectKind;
-use untether_model::{Dn, Side, SubjectId};
+use untether_model::{AttrName, Dn, EntityId, Side, SubjectId};
 
 /// How much a note matters. The order is from least to most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -75,6 +75,10 @@ pub enum Rule {
     NoAdmission,
     /// Nobody can say whether a factor is enrolled.
     NoMfaFilter,
+    /// Some need not pass gate `mfa`.
+    MfaExemption,
+    /// What one word of the policy keeps on scrubbed records another one erases.
+    Retention,
     /// The soak proves nothing.
     NoSoak,
 }
@@ -115,6 +119,8 @@ pub struct Linter {
     counts: BTreeMap<(Level, Rule), usize>,
     subjects: HashMap<SubjectId, String>,
     services_seen: bool,
+    /// Retention lists of the waves so far that leave scrubbed records behind, by entity.
+    retained: BTreeMap<EntityId, Vec<(String, Vec<AttrName>)>>,
     wave: Option<WaveState>,
 }
 
@@ -127,6 +133,8 @@ struct WaveState {
     created: BTreeMap<Dn, u32>,
     stages: BTreeSet<Stage>,
     tracks: BTreeSet<Track>,
+    /// Subjects by entity, track and kind.
+    who: BTreeMap<EntityId, BTreeMap<(Track, SubjectKind), u64>>,
     changed: BTreeMap<Side, HashSet<Dn>>,
     disabled: HashSet<Dn>,
     removed: HashSet<Dn>,
@@ -145,8 +153,13 @@ impl Linter {
             counts: BTreeMap::new(),
             subjects: HashMap::new(),
             services_seen: false,
+            retained: BTreeMap::new(),
             wave: None,
         };
+        if header.version < PLAN_VERSION {
+            let words = format!("it is of the older plan format {} and cannot be run: make a new plan", header.version);
+            linter.note(Level::Error, Rule::NotExecutable, "plan".to_owned(), words);
+        }
         for why in &header.not_executable {
             linter.note(Level::Warning, Rule::NotExecutable, "plan".to_owned(), format!("it can only be rehearsed: {why}"));
         }
@@ -212,6 +225,8 @@ impl Linter {
             }
             wave.stages.extend(subject.stages.iter().copied());
             wave.tracks.insert(subject.track);
+            let who = wave.who.entry(subject.entity.clone()).or_default();
+            *who.entry((subject.track, subject.kind)).or_default() += 1;
             members.insert(subject.id.clone(), subject.stages.clone());
         }
         wave.batches.insert(batch.name.clone(), members);
@@ -350,15 +365,12 @@ impl Linter {
         }
         if self.forward {
             self.gates(&wave, &at);
+            self.terms(&wave, &at);
             let idle: Vec<&SubjectId> =
                 wave.batches.values().flat_map(|m| m.keys()).filter(|id| !wave.served.contains(*id)).collect();
             if let Some(first) = idle.first() {
                 let words = format!("{} subjects have no operation, for instance {first}", idle.len());
                 self.note(Level::Warning, Rule::NoSubjects, at.clone(), words);
-            }
-            if wave.tracks.contains(&Track::Migrate) && !wave.stages.contains(&Stage::Switch) {
-                let words = "no admission is configured: nothing tells relying systems to admit the new accounts".to_owned();
-                self.note(Level::Warning, Rule::NoAdmission, at.clone(), words);
             }
             self.thresholds(&wave, &at);
         }
@@ -381,13 +393,80 @@ impl Linter {
         for gate in missing {
             self.note(Level::Error, Rule::MissingGate, at.to_owned(), format!("gate {gate} is missing"));
         }
-        if moves && wave.header.mfa_filter.is_none() {
-            let words = "no `mfa_filter` is configured: gate mfa stays unknown until it is accepted".to_owned();
-            self.note(Level::Warning, Rule::NoMfaFilter, at.to_owned(), words);
-        }
         if wave.stages.contains(&Stage::Soak) && wave.header.soak.seconds == 0 {
             let words = "a soak of no time proves no silence".to_owned();
             self.note(Level::Warning, Rule::NoSoak, at.to_owned(), words);
+        }
+    }
+
+    /// How the subjects of each entity are treated.
+    fn terms(&mut self, wave: &WaveState, at: &str) {
+        for (entity, who) in &wave.who {
+            let Some(terms) = wave.header.terms.get(entity) else { continue };
+            let at = format!("{at}, {entity}");
+            self.migration(who, terms, &at);
+            if who.keys().any(|(track, _)| track.has(Stage::Scrub)) {
+                let stays = who.keys().any(|(track, _)| *track == Track::Keep);
+                self.retention((wave, entity), (terms, stays), &at);
+            }
+        }
+    }
+
+    fn migration(&mut self, who: &BTreeMap<(Track, SubjectKind), u64>, terms: &Terms, at: &str) {
+        let migrating = who.iter().filter(|((track, _), _)| *track == Track::Migrate).map(|((_, kind), count)| (*kind, *count));
+        if migrating.clone().next().is_none() {
+            return;
+        }
+        if terms.admission.is_none() {
+            let words = "no admission is configured: nothing tells relying systems to admit the new accounts".to_owned();
+            self.note(Level::Warning, Rule::NoAdmission, at.to_owned(), words);
+        }
+        let mut asked = false;
+        for (kind, count) in migrating {
+            match terms.exempt_from_mfa(kind) {
+                Some(reason) => {
+                    let kind = format!("{kind:?}").to_lowercase();
+                    let words = format!("{count} of the kind {kind} need not pass gate mfa: {reason}");
+                    self.note(Level::Warning, Rule::MfaExemption, at.to_owned(), words);
+                }
+                None => asked = true,
+            }
+        }
+        if asked && terms.mfa_filter.is_none() {
+            let words = "no `mfa_filter` is configured: gate mfa stays unknown until it is accepted".to_owned();
+            self.note(Level::Warning, Rule::NoMfaFilter, at.to_owned(), words);
+        }
+    }
+
+    /// Records that stay are to be scrubbed by one list, whatever wave their subjects go with; the audit looks at those records by its own.
+    fn retention(&mut self, (wave, entity): (&WaveState, &EntityId), (terms, stays): (&Terms, bool), at: &str) {
+        let named = |attrs: &[AttrName]| attrs.iter().map(AttrName::as_str).collect::<Vec<_>>().join(", ");
+        for (list, attrs) in &terms.retained_against {
+            if *list != RetentionList::Audit || stays {
+                let words = format!("scrubbed records keep {}, which {} would erase", named(attrs), list.as_str());
+                self.note(Level::Warning, Rule::Retention, at.to_owned(), words);
+            }
+        }
+        if !stays {
+            return;
+        }
+        let beyond = |kept: &[AttrName], list: &[AttrName]| -> Vec<AttrName> {
+            kept.iter().filter(|attr| !list.iter().any(|name| attr.is_covered_by(name))).cloned().collect()
+        };
+        let earlier = self.retained.entry(entity.clone()).or_default();
+        let mut differences = Vec::new();
+        for (other, list) in earlier.iter() {
+            let (kept, erased) = (beyond(&terms.retention, list), beyond(list, &terms.retention));
+            if !kept.is_empty() {
+                differences.push(format!("records that stay keep {}, which wave {other} erases", named(&kept)));
+            }
+            if !erased.is_empty() {
+                differences.push(format!("records that stay lose {}, which wave {other} keeps", named(&erased)));
+            }
+        }
+        earlier.push((wave.header.name.clone(), terms.retention.clone()));
+        for words in differences {
+            self.note(Level::Warning, Rule::Retention, at.to_owned(), words);
         }
     }
 
@@ -445,6 +524,7 @@ impl WaveState {
             created: BTreeMap::new(),
             stages: BTreeSet::new(),
             tracks: BTreeSet::new(),
+            who: BTreeMap::new(),
             changed: BTreeMap::new(),
             disabled: HashSet::new(),
             removed: HashSet::new(),

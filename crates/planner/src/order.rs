@@ -8,7 +8,7 @@ use untether_model::operation::Operation;
 use untether_model::plan::{
     OrderKind, PLAN_VERSION, PlanHeader, PlannedBatch, PlannedStore, PlannedSubject, WaveHeader, WaveLine, WaveRef,
 };
-use untether_model::policy::{Span, Thresholds};
+use untether_model::policy::{Selector, Span, Thresholds};
 use untether_model::{PlanId, Side};
 
 use crate::lint::{LintNote, Linter};
@@ -61,8 +61,8 @@ fn wave_header(name: &str) -> WaveHeader {
         thresholds: Thresholds::default(),
         in_scope: BTreeMap::new(),
         gates: Vec::new(),
-        mfa_filter: None,
-        own_account_login_days: 0,
+        selector: Selector::default(),
+        terms: BTreeMap::new(),
         after: Vec::new(),
         deadline: None,
     }

@@ -166,6 +166,8 @@ pub enum Remark {
     ProtectedGroup,
     /// A wave of the policy has no subjects.
     EmptyWave,
+    /// A wave's list of people names some who have no account in the shared store.
+    ListedUnknown,
 }
 
 /// A remark on something that is planned.

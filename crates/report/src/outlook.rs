@@ -188,9 +188,10 @@ fn window(base: &Base<'_>) -> Timestamp {
 fn batch_end(base: &Base<'_>, key: GroupKey<'_>, group: &Group) -> Option<Timestamp> {
     let now = base.inputs.now;
     let wave = &key.batch.wave;
-    let (soak, writing) = match (base.forecast(wave), base.inputs.wave(&wave.wave)) {
+    let policy = || Some(base.inputs.policy?.pace_of(base.inputs.wave(&wave.wave)?, key.entity));
+    let (soak, writing) = match (base.forecast(wave), policy()) {
         (Some(f), _) => (f.soak_seconds, f.writing_seconds / f.subjects.max(1) * group.standing.values().sum::<u64>()),
-        (None, Some(policy)) => (policy.soak.seconds, 0),
+        (None, Some(pace)) => (pace.soak.seconds, 0),
         (None, None) => return None,
     };
     if before(group, Stage::Disable) > 0 {

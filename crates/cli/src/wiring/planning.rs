@@ -8,7 +8,7 @@ use untether_audit::stored::StoredAudit;
 use untether_directory::filter::Filter;
 use untether_ledger::{Area, Key, KeyId, KeyStore, SealedReader, SealedWriter, Shelf, StateDir, keys::KeySort};
 use untether_model::digest::Digest;
-use untether_model::plan::{BadWave, PlanHeader, Wave, WaveLine};
+use untether_model::plan::{BadWave, PLAN_VERSION, PlanHeader, Wave, WaveLine};
 use untether_model::run::RunState;
 use untether_model::schema::Schema;
 use untether_model::snapshot::{SnapshotEntry, Subject};
@@ -58,10 +58,15 @@ pub fn write_file(dir: &StateDir, keys: &KeyStore, area: Area, bytes: &[u8]) -> 
 pub fn load_header(dir: &StateDir, keys: &KeyStore, state: &RunState, id: &PlanId) -> Result<PlanHeader, CliError> {
     let order = state.orders().get(id).ok_or_else(|| CliError::usage(format!("'{id}' is no recorded order")))?;
     let bytes = read_file(dir, keys, Area::Plans, &order.digest)?;
-    serde_json::from_slice(&bytes).map_err(|e| {
+    let header: PlanHeader = serde_json::from_slice(&bytes).map_err(|e| {
         CliError::state(format!("the head of order {id} cannot be read: {e}"))
             .hint("it was written by a newer version, or is damaged: `untether state check`")
-    })
+    })?;
+    if header.version > PLAN_VERSION {
+        let words = format!("order {id} is of the format {}, this untether knows formats up to {PLAN_VERSION}", header.version);
+        return Err(CliError::state(words).hint("use the newer version that wrote it"));
+    }
+    Ok(header)
 }
 
 /// A wave's file, line by line.
@@ -118,7 +123,7 @@ impl Source for SnapshotFiles<'_> {
     }
 }
 
-/// Evaluates the filters of `keep` and `hold` over entries of the snapshot.
+/// Evaluates the filters of waves, `keep` and `hold` over entries of the snapshot.
 pub struct Filters {
     schema: Schema,
 }

@@ -2,7 +2,7 @@
 
 use futures::StreamExt;
 use untether_model::operation::{Action, Operation, Stage, Target};
-use untether_model::plan::{PlanHeader, Wave};
+use untether_model::plan::{PLAN_VERSION, PlanHeader, Wave};
 use untether_model::run::{ClaimedSubject, Decision, Record, WaveClaim, WaveStatus, apply, missing_approvals};
 use untether_model::{Round, Side};
 
@@ -18,6 +18,10 @@ impl Engine {
     /// Checks what must hold before anything is written, and records the wave's start. `Some`: it must not run.
     pub(super) async fn preflight(&self, header: &PlanHeader, wave: &Wave) -> Result<Option<Standstill>, CutoverError> {
         let refused = |reason: String| Ok(Some(Standstill::Refused { reason }));
+        if header.version < PLAN_VERSION {
+            let words = "does not say how each entity's subjects are treated: audit and plan again, what is done counts";
+            return refused(format!("plan {} is of the older format {}, which {words}", wave.id.plan, header.version));
+        }
         if !header.executable {
             return refused(format!("the plan can only be rehearsed: {}", header.not_executable.join("; ")));
         }

@@ -315,7 +315,7 @@ impl Engine {
         let soak = i64::try_from(wave.header.soak.seconds).unwrap_or(i64::MAX);
         let over = disabled_at.and_then(|at| at.checked_add(jiff::SignedDuration::from_secs(soak)).ok());
         let (reason, until) = match judged {
-            GateState::Accepted { .. } => return Ok(None),
+            GateState::Accepted { .. } | GateState::Exempt(_) => return Ok(None),
             GateState::Pass => match over {
                 Some(until) if until > now => (format!("silence holds; the soak time ends at {until}"), Some(until)),
                 _ => return Ok(None),
@@ -386,7 +386,7 @@ impl Engine {
             (judge_gate(state, &question), since)
         });
         Ok(match judged {
-            GateState::Pass | GateState::Accepted { .. } => None,
+            GateState::Pass | GateState::Exempt(_) | GateState::Accepted { .. } => None,
             GateState::Hold(words) | GateState::Unknown(words) => Some((subject.id.clone(), words, since.unwrap_or(now))),
         })
     }

@@ -140,8 +140,8 @@ impl Executor {
         {
             return Ok(Some((zeroize::Zeroizing::new(plain.clone()), hash.clone())));
         }
-        let policy = self.ports.secrets;
-        let made = secret::generate(policy.length).and_then(|plain| Ok((secret::hash(policy.scheme, &plain)?, plain)));
+        let shape = task.op.secret.ok_or_else(|| self.plan_error(task, "it does not say how the one-time secret is made"))?;
+        let made = secret::generate(shape.length).and_then(|plain| Ok((secret::hash(shape.scheme, &plain)?, plain)));
         made.map(|(hash, plain)| Some((plain, hash))).map_err(|e| self.plan_error(task, e.to_string()))
     }
 

@@ -78,6 +78,8 @@ pub enum Verdict {
     Hold,
     /// It could not be told.
     Unknown,
+    /// The plan that people signed leaves the gate out for this subject.
+    Exempt,
 }
 
 /// What was looked at, by whom, and what was seen.
@@ -154,6 +156,8 @@ pub enum GateState {
     Hold(String),
     /// Not told.
     Unknown(String),
+    /// Left out by the plan that people signed, for this reason.
+    Exempt(String),
     /// A person answers for going on.
     Accepted {
         /// Who.
@@ -166,9 +170,9 @@ pub enum GateState {
 }
 
 impl GateState {
-    /// Whether the gate lets through: seen to hold, or accepted by signature.
+    /// Whether the gate lets through: seen to hold, left out by the plan, or accepted by signature.
     pub fn lets_through(&self) -> bool {
-        matches!(self, Self::Pass | Self::Accepted { .. })
+        matches!(self, Self::Pass | Self::Exempt(_) | Self::Accepted { .. })
     }
 }
 
@@ -188,6 +192,7 @@ pub fn judge_gate(state: &RunState, question: &GateQuestion<'_>) -> GateState {
         .max_by_key(|o| o.to);
     let judged = match seen.map(|o| &o.what) {
         Some(Observation::Gate { verdict: Verdict::Pass, .. }) => return GateState::Pass,
+        Some(Observation::Gate { verdict: Verdict::Exempt, why, .. }) => return GateState::Exempt(why.clone()),
         Some(Observation::Gate { verdict: Verdict::Hold, why, .. }) => GateState::Hold(why.clone()),
         Some(Observation::Gate { verdict: Verdict::Unknown, why, .. }) => GateState::Unknown(why.clone()),
         _ => GateState::Unknown("nothing has been observed yet".to_owned()),

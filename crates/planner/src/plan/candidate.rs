@@ -3,15 +3,16 @@
 //! Looks at subjects, roster standings, decisions and progress only; what needs entries is [`super::survey`].
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
 use untether_model::operation::{Stage, Track};
-use untether_model::policy::{AuditPolicy, PlanPolicy};
+use untether_model::policy::{Admission, AuditPolicy, Mapping, PlanPolicy, Terms};
 use untether_model::roster::Presence;
 use untether_model::run::{CellStatus, Decision, DecisionId, RunState};
 use untether_model::snapshot::{Account, Subject, SubjectKind};
-use untether_model::{Dn, EntityId, Side, StableId, SubjectId};
+use untether_model::{AttrName, Dn, EntityId, Side, StableId, SubjectId};
 
 use super::Inputs;
 use crate::report::{NotPlanned, Reason};
@@ -76,6 +77,8 @@ pub(super) struct Candidate {
     pub out: Option<Out>,
     /// Index of its wave in the policy.
     pub wave: Option<u32>,
+    /// How that wave treats subjects of its entity.
+    pub terms: Option<Arc<Terms>>,
     /// Index of its batch within the wave.
     pub batch: u32,
 }
@@ -102,6 +105,21 @@ impl Candidate {
             Some(track) => track.has(stage),
             None => false,
         }
+    }
+
+    /// How its account is made.
+    pub(super) fn mapping(&self) -> Option<&Mapping> {
+        self.terms.as_ref()?.mapping.as_ref()
+    }
+
+    /// What admits it to relying systems.
+    pub(super) fn admission(&self) -> Option<&Admission> {
+        self.terms.as_ref()?.admission.as_ref()
+    }
+
+    /// Whether the retention list lets an attribute stay on its scrubbed record.
+    pub(super) fn retains(&self, attr: &AttrName) -> bool {
+        self.terms.as_ref().is_some_and(|terms| terms.retains(attr))
     }
 
     /// Where its account in the independent directory is or will be.
@@ -227,6 +245,7 @@ fn classify(inputs: &Inputs<'_>, subject: Subject, protected: bool, known: &Know
         ended: None,
         out: None,
         wave: None,
+        terms: None,
         batch: 0,
     };
     match track(inputs, &subject, &candidate, protected, known) {

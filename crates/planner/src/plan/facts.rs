@@ -47,9 +47,9 @@ pub(super) struct Facts {
     pub create: Option<Vec<(AttrName, Vec<PlannedValue>)>>,
 }
 
-/// Reads one account's entry.
+/// Reads one account's entry; `references` are the attributes by which entries refer to accounts.
 pub(super) fn collect(
-    inputs: &Inputs<'_>,
+    (inputs, references): (&Inputs<'_>, &[AttrName]),
     candidate: &Candidate,
     account: u16,
     entry: &SnapshotEntry,
@@ -60,7 +60,7 @@ pub(super) fn collect(
     if main
         && candidate.track == Some(Track::Migrate)
         && candidate.new.is_some()
-        && let (Some(mapping), Some(entity)) = (&inputs.policy.mapping, &candidate.entity)
+        && let (Some(mapping), Some(entity)) = (candidate.mapping(), &candidate.entity)
     {
         // It was made once already, when names were compared; the same entry gives the same draft.
         let made = draft(mapping, entry, entity, entry.stable_id.as_ref(), inputs.classes)
@@ -71,7 +71,7 @@ pub(super) fn collect(
         }
         facts.create = Some(attrs);
     }
-    let account_facts = account_facts(inputs, candidate, entry, blobs)?;
+    let account_facts = account_facts((inputs, references), candidate, entry, blobs)?;
     facts.accounts.insert(account, account_facts);
     Ok(())
 }
@@ -90,7 +90,7 @@ fn as_it_is(entry: &SnapshotEntry, attr: &str, blobs: &mut Blobs<'_>) -> Result<
 }
 
 fn account_facts(
-    inputs: &Inputs<'_>,
+    (inputs, references): (&Inputs<'_>, &[AttrName]),
     candidate: &Candidate,
     entry: &SnapshotEntry,
     blobs: &mut Blobs<'_>,
@@ -116,24 +116,24 @@ fn account_facts(
     };
     let scrubbed = candidate.has_stage(untether_model::operation::Stage::Scrub) && !candidate.groups_only;
     if scrubbed {
-        scrub(inputs, entry, &mut facts, blobs)?;
+        scrub((inputs, references), (candidate, entry), &mut facts, blobs)?;
     }
     Ok(facts)
 }
 
-/// Whether the retention list lets the attribute stay on a scrubbed record.
-pub(super) fn is_retained(inputs: &Inputs<'_>, attr: &AttrName) -> bool {
-    inputs.policy.retention.iter().any(|name| attr.is_covered_by(name))
-}
-
-fn scrub(inputs: &Inputs<'_>, entry: &SnapshotEntry, facts: &mut AccountFacts, blobs: &mut Blobs<'_>) -> Result<(), PlanError> {
+fn scrub(
+    (inputs, references): (&Inputs<'_>, &[AttrName]),
+    (candidate, entry): (&Candidate, &SnapshotEntry),
+    facts: &mut AccountFacts,
+    blobs: &mut Blobs<'_>,
+) -> Result<(), PlanError> {
     let schema = inputs.schemas.get(&Side::Shared).filter(|s| !s.is_empty());
     let classes = values(entry, "objectClass");
     let rdn = entry.dn.rdn();
     let names_it =
         |attr: &AttrName| attr.as_str().find(';').is_none() && rdn.as_ref().is_some_and(|r| r.value(attr.base()).is_some());
     for (attr, values) in &entry.attrs {
-        let stays = attr.is("objectclass") || names_it(attr) || is_retained(inputs, attr) || is_operational(schema, attr);
+        let stays = attr.is("objectclass") || names_it(attr) || candidate.retains(attr) || is_operational(schema, attr);
         if stays || values.is_empty() {
             continue;
         }
@@ -146,7 +146,7 @@ fn scrub(inputs: &Inputs<'_>, entry: &SnapshotEntry, facts: &mut AccountFacts, b
             }
         }
         // Other operations of the same plan take references away, so what is left of them is not known now.
-        let expects = match is_reference(inputs, attr) {
+        let expects = match references.iter().any(|name| attr.is_covered_by(name)) {
             true => Expects::Any,
             false => Expects::Values(planned(values, blobs)?),
         };
@@ -177,10 +177,4 @@ fn scrub(inputs: &Inputs<'_>, entry: &SnapshotEntry, facts: &mut AccountFacts, b
     }
     facts.scrub.sort_by(|a, b| a.attr.cmp(&b.attr));
     Ok(())
-}
-
-fn is_reference(inputs: &Inputs<'_>, attr: &AttrName) -> bool {
-    crate::attributes::REFERENCE_ATTRS.contains(&attr.base())
-        || inputs.audit.shared.attributes.owner.iter().any(|name| attr.is_covered_by(name))
-        || inputs.policy.mapping.iter().flat_map(|m| m.references.iter()).any(|name| attr.is_covered_by(name))
 }

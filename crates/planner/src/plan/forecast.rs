@@ -87,11 +87,11 @@ fn waves(inputs: &Inputs<'_>, written: &Written) -> Result<Vec<WaveForecast>, Pl
         let Some(policy) = inputs.policy.waves.get(wave.policy) else { continue };
         let start = policy.after.iter().filter_map(|name| ends.get(name.as_str())).max().copied().unwrap_or(inputs.now);
         let writing_seconds = writing(wave, inputs.policy.forecast_writes_per_second);
-        let soak_seconds = if wave.stages.contains(&Stage::Soak) { policy.soak.seconds } else { 0 };
+        let soak_seconds = if wave.stages.contains(&Stage::Soak) { wave.soak.seconds } else { 0 };
         let waits = wave.stages.iter().filter(|s| **s != Stage::Soak).count() as u64;
         let canary_seconds = match wave.reference.batches {
             0 | 1 => 0,
-            _ => policy.canary_wait.seconds.saturating_mul(waits),
+            _ => wave.canary_wait.seconds.saturating_mul(waits),
         };
         let total = writing_seconds.saturating_add(soak_seconds).saturating_add(canary_seconds);
         let earliest_end = seconds(start, total)?;

@@ -5,13 +5,15 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use untether_model::operation::{Stage, Track};
+use untether_model::policy::GroupMap;
 use untether_model::snapshot::{EntryRole, SnapshotEntry};
 use untether_model::{AttrName, Dn, Side, StableId, Value};
 
 use super::Inputs;
+use super::book::Book;
 use super::candidate::Candidate;
 use super::survey::{AccountRef, Index, read_error};
-use crate::attributes::{GROUP_ATTRS, REFERENCE_ATTRS};
+use crate::attributes::GROUP_ATTRS;
 use crate::report::{Note, Remark};
 use crate::source::PlanError;
 
@@ -52,8 +54,12 @@ pub(super) struct Links {
     pub holders: Vec<Holder>,
     pub attrs: Vec<AttrName>,
     pub removals: BTreeMap<u32, Vec<Removal>>,
-    /// Group maps of the mapping, by candidate.
+    /// Group maps of all mappings.
+    pub maps: Vec<GroupMap>,
+    /// Those that a candidate's memberships follow, by candidate.
     pub memberships: BTreeMap<u32, Vec<u16>>,
+    /// Attributes by which entries refer to accounts.
+    pub reference_attrs: Vec<AttrName>,
     pub references: Vec<Reference>,
     pub notes: Vec<Note>,
 }
@@ -80,9 +86,10 @@ impl Links {
 }
 
 /// The pass.
-pub(super) fn links(inputs: &Inputs<'_>, candidates: &[Candidate], index: &Index) -> Result<Links, PlanError> {
-    let pass = Pass::new(inputs, candidates, index);
-    let mut links = Links::default();
+pub(super) fn links(inputs: &Inputs<'_>, book: &Book<'_>, candidates: &[Candidate], index: &Index) -> Result<Links, PlanError> {
+    let maps: Vec<GroupMap> = book.groups().into_iter().cloned().collect();
+    let mut links = Links { reference_attrs: book.references(inputs), ..Links::default() };
+    let pass = Pass::new(inputs, candidates, index, &maps);
     for entry in inputs.source.entries(Side::Shared) {
         let entry = entry.map_err(|cause| read_error(Side::Shared, cause))?;
         if entry.role != EntryRole::Copy {
@@ -113,6 +120,7 @@ pub(super) fn links(inputs: &Inputs<'_>, candidates: &[Candidate], index: &Index
         maps.dedup();
     }
     links.references.sort_by(|a, b| (a.from, &a.attr, &a.to).cmp(&(b.from, &b.attr, &b.to)));
+    links.maps = maps;
     links.references.dedup_by(|a, b| a.from == b.from && a.attr == b.attr && a.to == b.to);
     Ok(links)
 }
@@ -123,12 +131,11 @@ struct Pass<'a> {
     index: &'a Index,
     logins: HashMap<&'a str, Vec<AccountRef>>,
     protected: HashSet<&'a str>,
-    references: Vec<AttrName>,
-    maps: HashMap<&'a str, Vec<u16>>,
+    maps: HashMap<&'a str, Vec<(u16, &'a GroupMap)>>,
 }
 
 impl<'a> Pass<'a> {
-    fn new(inputs: &'a Inputs<'a>, candidates: &'a [Candidate], index: &'a Index) -> Self {
+    fn new(inputs: &'a Inputs<'a>, candidates: &'a [Candidate], index: &'a Index, groups: &'a [GroupMap]) -> Self {
         let mut logins: HashMap<&str, Vec<AccountRef>> = HashMap::new();
         for (number, candidate) in candidates.iter().enumerate().filter(|(_, c)| c.is_planned()) {
             for (at, account) in candidate.accounts.iter().enumerate() {
@@ -137,18 +144,12 @@ impl<'a> Pass<'a> {
                 }
             }
         }
-        let mut references: Vec<AttrName> = REFERENCE_ATTRS.iter().map(AttrName::new).collect();
-        references.extend(inputs.audit.shared.attributes.owner.iter().cloned());
-        let mapping = inputs.policy.mapping.as_ref();
-        references.extend(mapping.into_iter().flat_map(|m| m.references.iter().cloned()));
-        references.sort();
-        references.dedup();
         let protected = inputs.protected.get(&Side::Shared).into_iter().flatten().map(|dn| dn.key().as_str());
-        let mut maps: HashMap<&str, Vec<u16>> = HashMap::new();
-        for (at, map) in mapping.into_iter().flat_map(|m| m.groups.iter()).enumerate() {
-            maps.entry(map.shared.key().as_str()).or_default().extend(u16::try_from(at));
+        let mut maps: HashMap<&str, Vec<(u16, &GroupMap)>> = HashMap::new();
+        for (at, map) in groups.iter().enumerate() {
+            maps.entry(map.shared.key().as_str()).or_default().extend(u16::try_from(at).map(|at| (at, map)));
         }
-        Self { inputs, candidates, index, logins, protected: protected.collect(), references, maps }
+        Self { inputs, candidates, index, logins, protected: protected.collect(), maps }
     }
 
     fn entry(&self, links: &mut Links, entry: &SnapshotEntry) {
@@ -159,7 +160,7 @@ impl<'a> Pass<'a> {
         for (attr, values) in &entry.attrs {
             if GROUP_ATTRS.contains(&attr.base()) {
                 self.members(links, &mut holder, entry, attr, values);
-            } else if self.references.iter().any(|name| attr.is_covered_by(name)) {
+            } else if links.reference_attrs.iter().any(|name| attr.is_covered_by(name)) {
                 self.reference(links, &mut holder, entry, attr, values);
             } else if attr.is("aliasedobjectname") {
                 for candidate in values.iter().filter_map(|v| self.removed(self.index.by_value(v)?)).map(|(c, _)| c) {
@@ -192,9 +193,10 @@ impl<'a> Pass<'a> {
                 }
                 if candidate.track == Some(Track::Migrate)
                     && usize::from(account.account) == candidate.main()
-                    && let Some(maps) = maps
+                    && let (Some(maps), Some(mapping)) = (maps, candidate.mapping())
                 {
-                    links.memberships.entry(account.candidate).or_default().extend(maps);
+                    let follow = maps.iter().filter(|(_, map)| mapping.groups.contains(map)).map(|(at, _)| *at);
+                    links.memberships.entry(account.candidate).or_default().extend(follow);
                 }
                 if candidate.has_stage(Stage::Remove) && (!candidate.groups_only || protected) {
                     self.removal(links, holder, entry, attr, (account, by_login));
@@ -263,12 +265,11 @@ impl<'a> Pass<'a> {
         (own, other): (Option<AccountRef>, Option<AccountRef>),
         value: &Value,
     ) {
-        let mapping = self.inputs.policy.mapping.as_ref();
-        if !mapping.is_some_and(|m| m.references.iter().any(|name| attr.is_covered_by(name))) {
-            return;
-        }
         let Some(own) = own else { return };
         let Some(candidate) = self.candidates.get(own.candidate as usize) else { return };
+        if !candidate.mapping().is_some_and(|m| m.references.iter().any(|name| attr.is_covered_by(name))) {
+            return;
+        }
         let migrates = candidate.is_planned() && candidate.track == Some(Track::Migrate);
         if !migrates || usize::from(own.account) != candidate.main() {
             return;

@@ -2,7 +2,7 @@
 //!
 //! Pure text and values: whether a name is free is decided in [`super::survey`].
 
-use untether_model::policy::Mapping;
+use untether_model::policy::{Mapping, Piece, template_pieces};
 use untether_model::snapshot::SnapshotEntry;
 use untether_model::time::PERMANENT_LOCK;
 use untether_model::{AttrMap, AttrName, Dn, EntityId, StableId, Value, keys};
@@ -86,18 +86,15 @@ fn naming_value(mapping: &Mapping, entry: &SnapshotEntry, attrs: &AttrMap) -> Re
 /// Fills a template; `{entity}` is the entity, other names in braces are attributes of the shared entry.
 fn fill(template: &str, entry: &SnapshotEntry, entity: &EntityId) -> Result<String, String> {
     let mut out = String::with_capacity(template.len());
-    let mut rest = template;
-    while let Some((before, after)) = rest.split_once('{') {
-        out.push_str(before);
-        let (name, behind) = after.split_once('}').ok_or_else(|| format!("the template '{template}' lacks a closing brace"))?;
-        if name == "entity" {
-            out.push_str(entity.as_str());
-        } else {
-            let value = crate::attributes::values(entry, name).iter().min().and_then(Value::as_str);
-            out.push_str(value.ok_or_else(|| format!("it has no {name}, which the template '{template}' needs"))?);
+    for piece in template_pieces(template)? {
+        match piece {
+            Piece::Text(text) => out.push_str(text),
+            Piece::Name("entity") => out.push_str(entity.as_str()),
+            Piece::Name(name) => {
+                let value = crate::attributes::values(entry, name).iter().min().and_then(Value::as_str);
+                out.push_str(value.ok_or_else(|| format!("it has no {name}, which the template '{template}' needs"))?);
+            }
         }
-        rest = behind;
     }
-    out.push_str(rest);
     Ok(out)
 }

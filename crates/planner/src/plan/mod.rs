@@ -1,5 +1,6 @@
 //! Forward plans. The order of the steps in [`plan`] is the order in which everything is decided.
 
+mod book;
 mod candidate;
 mod facts;
 mod forecast;
@@ -40,7 +41,7 @@ pub struct Inputs<'a> {
     pub findings_digest: Option<Digest>,
     /// The snapshot's contents.
     pub source: &'a dyn Source,
-    /// Evaluates the filters of keep and hold.
+    /// Evaluates the filters of waves, keep and hold.
     pub filters: &'a dyn Matches,
     /// Waves, mapping, retention.
     pub policy: &'a PlanPolicy,
@@ -86,21 +87,26 @@ pub struct Planned {
 
 /// Makes a plan. Wave files, blobs and report lines go to the sink; the same inputs and seed give the same bytes.
 pub fn plan(inputs: &Inputs<'_>, sink: &mut dyn Sink) -> Result<Planned, PlanError> {
-    waves::check(inputs)?;
+    let mut book = book::Book::new(inputs)?;
     let (mut candidates, elsewhere) = candidate::collect(inputs)?;
     let index = survey::Index::new(&candidates);
-    let survey = survey::survey(inputs, &mut candidates, &index)?;
-    waves::assign(inputs, &mut candidates);
+    let survey = survey::survey(inputs, &mut book, &mut candidates, &index)?;
+    waves::limit(inputs, &mut candidates);
     let heights = waves::children(&mut candidates, &survey);
-    let links = links::links(inputs, &candidates, &index)?;
+    let links = links::links(inputs, &book, &candidates, &index)?;
     without_groups(&mut candidates, &links);
-    let batches = waves::batches(inputs, &mut candidates, &links, &heights);
+    let batches = waves::batches(&book, &mut candidates, &links, (&heights, inputs.seed));
     let draft = header::draft(inputs)?;
-    let written = write::write(
-        inputs,
-        write::Parts { candidates: &candidates, index: &index, survey: &survey, links: &links, waves: &batches, header: &draft },
-        sink,
-    )?;
+    let parts = write::Parts {
+        book: &book,
+        candidates: &candidates,
+        index: &index,
+        survey: &survey,
+        links: &links,
+        waves: &batches,
+        header: &draft,
+    };
+    let written = write::write(inputs, parts, sink)?;
     let report = forecast::report(inputs, (&candidates, elsewhere), &written, sink)?;
     header::finish(inputs, draft, written, report)
 }

@@ -7,7 +7,6 @@ use untether_model::policy::{Admission, GroupMap};
 use untether_model::{AttrMap, AttrName, Side, SubjectId, Value};
 
 use super::candidate::Candidate;
-use super::facts::is_retained;
 use super::links::{Holder, Links, Reference, Removal};
 use super::stages::{Draft, Frame, dn_value, independent_target};
 use super::survey::Survey;
@@ -110,11 +109,10 @@ fn memberships(frame: &Frame<'_>, common: &Common<'_>, batch: &[u32], out: &mut 
             by_map.entry(*map).or_default().push(*number);
         }
     }
-    let maps = frame.inputs.policy.mapping.as_ref().map_or(&[][..], |m| m.groups.as_slice());
     // Several groups of the shared store may lead to one of ours: each subject comes once.
     let mut by_group: BTreeMap<&untether_model::Dn, (&GroupMap, bool, BTreeMap<&SubjectId, Value>)> = BTreeMap::new();
     for (at, numbers) in by_map {
-        let Some(map) = maps.get(usize::from(at)) else { continue };
+        let Some(map) = common.links.maps.get(usize::from(at)) else { continue };
         let (_, attr, exists) = group_target(common, &map.independent);
         if !exists && !map.create {
             continue;
@@ -190,19 +188,22 @@ fn references(frame: &Frame<'_>, common: &Common<'_>, batch: &[u32], out: &mut V
 }
 
 fn admission(frame: &Frame<'_>, common: &Common<'_>, batch: &[u32], out: &mut Vec<Operation>) {
-    let Some(Admission::Group { dn }) = &frame.inputs.policy.admission else { return };
-    let (target, attr, exists) = group_target(common, dn);
-    let mut members: BTreeMap<&SubjectId, Value> = BTreeMap::new();
+    let mut by_group: BTreeMap<&untether_model::Dn, BTreeMap<&SubjectId, Value>> = BTreeMap::new();
     for candidate in batch.iter().filter_map(|n| common.candidates.get(*n as usize)) {
         if candidate.track == Some(Track::Migrate)
-            && let Some(value) = member_value(candidate, attr)
+            && let Some(Admission::Group { dn }) = candidate.admission()
+            && let Some(value) = member_value(candidate, group_target(common, dn).1)
         {
-            members.insert(&candidate.id, value);
+            by_group.entry(dn).or_default().insert(&candidate.id, value);
         }
     }
-    if members.is_empty() {
-        return;
+    for (dn, members) in by_group {
+        out.push(admit(frame, common, dn, members));
     }
+}
+
+fn admit(frame: &Frame<'_>, common: &Common<'_>, dn: &untether_model::Dn, members: BTreeMap<&SubjectId, Value>) -> Operation {
+    let (target, attr, exists) = group_target(common, dn);
     let template = GroupMap { shared: dn.clone(), independent: dn.clone(), create: true };
     let ensured = Ensured {
         attr: AttrName::new(attr),
@@ -212,7 +213,7 @@ fn admission(frame: &Frame<'_>, common: &Common<'_>, batch: &[u32], out: &mut Ve
         delete_when_empty: !exists,
     };
     let (subjects, values) = members.into_iter().map(|(id, value)| (id.clone(), value)).unzip();
-    out.push(frame.operation(
+    frame.operation(
         Draft {
             stage: Stage::Switch,
             phase: Phase::MEMBERSHIPS,
@@ -224,7 +225,7 @@ fn admission(frame: &Frame<'_>, common: &Common<'_>, batch: &[u32], out: &mut Ve
             reason: "relying systems admit the new accounts".to_owned(),
         },
         subjects,
-    ));
+    )
 }
 
 fn removals(frame: &Frame<'_>, common: &Common<'_>, batch: &[u32], out: &mut Vec<Operation>) {
@@ -239,7 +240,7 @@ fn removals(frame: &Frame<'_>, common: &Common<'_>, batch: &[u32], out: &mut Vec
             else {
                 continue;
             };
-            if goes_before(frame, common, candidate, (holder, attr)) {
+            if goes_before(common, candidate, (holder, attr)) {
                 continue;
             }
             let Some(value) = removed_value(candidate, removal) else { continue };
@@ -288,9 +289,9 @@ fn removed_value(candidate: &Candidate, removal: &Removal) -> Option<Value> {
 }
 
 /// Whether the naming attribute is gone before this record's turn comes, because the entry that holds it is scrubbed earlier.
-fn goes_before(frame: &Frame<'_>, common: &Common<'_>, candidate: &Candidate, (holder, attr): (&Holder, &AttrName)) -> bool {
+fn goes_before(common: &Common<'_>, candidate: &Candidate, (holder, attr): (&Holder, &AttrName)) -> bool {
     let Some(other) = holder.candidate.and_then(|n| common.candidates.get(n as usize)) else { return false };
-    if !other.is_planned() || other.groups_only || !other.has_stage(Stage::Scrub) || is_retained(frame.inputs, attr) {
+    if !other.is_planned() || other.groups_only || !other.has_stage(Stage::Scrub) || other.retains(attr) {
         return false;
     }
     let (Some(theirs), Some(ours)) = (other.wave, candidate.wave) else { return false };

@@ -52,6 +52,7 @@ impl Frame<'_> {
             target: draft.target,
             subjects,
             action: draft.action,
+            secret: None,
             undo: draft.undo,
             undoes: Vec::new(),
             protected_group: false,
@@ -70,14 +71,14 @@ fn is_enrolled(candidate: &Candidate) -> bool {
 }
 
 /// The stages in which there is something to do or to wait for.
-pub(super) fn stages(inputs: &Inputs<'_>, candidate: &Candidate, has_links: bool) -> Vec<Stage> {
+pub(super) fn stages(candidate: &Candidate, has_links: bool) -> Vec<Stage> {
     Stage::ALL
         .into_iter()
         .filter(|stage| candidate.has_stage(*stage))
         .filter(|stage| match stage {
             Stage::Provision => candidate.new.is_some() || has_links,
             Stage::Enroll => !is_enrolled(candidate),
-            Stage::Switch => inputs.policy.admission.is_some(),
+            Stage::Switch => candidate.admission().is_some(),
             _ => true,
         })
         .collect()
@@ -187,6 +188,7 @@ fn provision(
 
 fn enroll(frame: &Frame<'_>, candidate: &Candidate, out: &mut Vec<Operation>) {
     let Some(target) = independent_target(candidate).filter(|_| !is_enrolled(candidate)) else { return };
+    let Some(credential) = candidate.terms.as_ref().map(|terms| &terms.credential) else { return };
     // An entry that an earlier wave of ours made may hold an unused one-time credential.
     let password = if candidate.new.is_some() { Expects::Absent } else { Expects::Any };
     let mut touches = vec![
@@ -194,11 +196,11 @@ fn enroll(frame: &Frame<'_>, candidate: &Candidate, out: &mut Vec<Operation>) {
         touch("pwdEndTime", Expects::Any, Desired::Absent),
         touch("userPassword", password, Desired::OneTimeSecret),
     ];
-    if frame.inputs.policy.credential.must_change {
+    if credential.must_change {
         let desired = Desired::Values(vec![inline("TRUE")]);
         touches.insert(2, touch("pwdReset", Expects::Any, desired));
     }
-    out.push(frame.own(
+    let mut operation = frame.own(
         candidate,
         Draft {
             stage: Stage::Enroll,
@@ -210,7 +212,9 @@ fn enroll(frame: &Frame<'_>, candidate: &Candidate, out: &mut Vec<Operation>) {
             undo: undo::credential(frame.capabilities(Side::Independent)),
             reason: "a new one-time credential; the account opens for password change and enrolment".to_owned(),
         },
-    ));
+    );
+    operation.secret = Some(credential.shape());
+    out.push(operation);
 }
 
 /// Admission by an attribute of the account; admission by group is one operation a batch.
@@ -220,7 +224,7 @@ fn switch_attribute(
     created: Option<&[(AttrName, Vec<PlannedValue>)]>,
     out: &mut Vec<Operation>,
 ) {
-    let Some(Admission::Attribute { name, value }) = &frame.inputs.policy.admission else { return };
+    let Some(Admission::Attribute { name, value }) = candidate.admission() else { return };
     let Some(target) = independent_target(candidate) else { return };
     let before: Option<Vec<PlannedValue>> =
         created.and_then(|attrs| attrs.iter().find(|(attr, _)| attr == name).map(|(_, values)| values.clone()));

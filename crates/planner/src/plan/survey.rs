@@ -6,11 +6,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use untether_model::auth::PolicyValues;
 use untether_model::operation::{Stage, Track};
-use untether_model::policy::{Admission, Hold, Keep};
+use untether_model::policy::{Hold, Keep};
 use untether_model::snapshot::{EntryRole, SnapshotEntry};
 use untether_model::{Dn, EntityId, Side, StableId, SubjectId, Value, keys};
 
 use super::Inputs;
+use super::book::Book;
 use super::candidate::{Candidate, NewAccount, Out, today};
 use super::mapping::draft;
 use crate::attributes::values;
@@ -84,10 +85,15 @@ pub(super) struct Survey {
 }
 
 /// Both passes.
-pub(super) fn survey(inputs: &Inputs<'_>, candidates: &mut [Candidate], index: &Index) -> Result<Survey, PlanError> {
+pub(super) fn survey(
+    inputs: &Inputs<'_>,
+    book: &mut Book<'_>,
+    candidates: &mut [Candidate],
+    index: &Index,
+) -> Result<Survey, PlanError> {
     let mut survey = Survey::default();
     let mut names: HashMap<String, Vec<u32>> = HashMap::new();
-    shared(inputs, candidates, index, &mut survey, &mut names)?;
+    shared((inputs, book), candidates, index, &mut survey, &mut names)?;
     if let (Some(locking), false) = (&inputs.policy.locking_policy, survey.locking_policy_locks) {
         for candidate in candidates.iter_mut().filter(|c| !c.groups_only) {
             if candidate.accounts.iter().any(|a| a.policy_effective != Some(true)) {
@@ -102,13 +108,13 @@ pub(super) fn survey(inputs: &Inputs<'_>, candidates: &mut [Candidate], index: &
             candidate.drop_for(Reason::EntryMissing, words);
         }
     }
-    independent(inputs, candidates, &mut survey, &names)?;
+    independent((inputs, book), candidates, &mut survey, &names)?;
     clashes_within(candidates, &names);
     Ok(survey)
 }
 
 fn shared(
-    inputs: &Inputs<'_>,
+    (inputs, book): (&Inputs<'_>, &mut Book<'_>),
     candidates: &mut [Candidate],
     index: &Index,
     survey: &mut Survey,
@@ -141,12 +147,14 @@ fn shared(
             account.seen = true;
             account.login = values(&entry, "uid").iter().filter_map(Value::as_str).min().map(Into::into);
         }
+        book.meet(inputs, &entry);
         if candidate.out.is_some() {
             continue;
         }
         points_at_ineffective(inputs, candidate, &entry, found.account);
         if main && candidate.out.is_none() {
             select(inputs, candidate, &entry)?;
+            choose((inputs, book), candidate, &entry)?;
             map(inputs, candidate, &entry, found.candidate, names);
         }
     }
@@ -242,6 +250,21 @@ fn become_keep(inputs: &Inputs<'_>, candidate: &mut Candidate) {
     }
 }
 
+/// Gives a candidate its wave, and with it the terms on which it is treated.
+fn choose((inputs, book): (&Inputs<'_>, &Book<'_>), candidate: &mut Candidate, entry: &SnapshotEntry) -> Result<(), PlanError> {
+    if candidate.out.is_some() {
+        return Ok(());
+    }
+    match book.choose(inputs, candidate, entry)? {
+        Ok(wave) => {
+            candidate.wave = Some(wave);
+            candidate.terms = candidate.entity.as_ref().and_then(|entity| book.terms(wave, entity)).cloned();
+        }
+        Err(words) => candidate.drop_for(Reason::NoWave, words),
+    }
+    Ok(())
+}
+
 fn map(
     inputs: &Inputs<'_>,
     candidate: &mut Candidate,
@@ -252,7 +275,7 @@ fn map(
     if candidate.track != Some(Track::Migrate) || candidate.out.is_some() || candidate.independent.is_some() {
         return;
     }
-    let (Some(mapping), Some(entity)) = (&inputs.policy.mapping, &candidate.entity) else {
+    let (Some(mapping), Some(entity)) = (candidate.mapping(), &candidate.entity) else {
         candidate.drop_for(Reason::MappingIncomplete, "no mapping is configured");
         return;
     };
@@ -269,17 +292,14 @@ fn map(
 }
 
 fn independent(
-    inputs: &Inputs<'_>,
+    (inputs, book): (&Inputs<'_>, &Book<'_>),
     candidates: &mut [Candidate],
     survey: &mut Survey,
     names: &HashMap<String, Vec<u32>>,
 ) -> Result<(), PlanError> {
     let mut wanted: HashSet<&str> = HashSet::new();
-    let mapping = inputs.policy.mapping.as_ref();
-    wanted.extend(mapping.into_iter().flat_map(|m| m.groups.iter()).map(|g| g.independent.key().as_str()));
-    if let Some(Admission::Group { dn }) = &inputs.policy.admission {
-        wanted.insert(dn.key().as_str());
-    }
+    wanted.extend(book.groups().into_iter().map(|group| group.independent.key().as_str()));
+    wanted.extend(book.admitting().map(|dn| dn.key().as_str()));
     for entry in inputs.source.entries(Side::Independent) {
         let entry = entry.map_err(|cause| read_error(Side::Independent, cause))?;
         if entry.role == EntryRole::Copy {

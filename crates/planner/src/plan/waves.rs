@@ -4,16 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest as _, Sha256};
 use untether_model::operation::Stage;
-use untether_model::policy::WavePolicy;
 use untether_model::snapshot::SubjectKind;
 use untether_model::{EntityId, SubjectId};
 
 use super::Inputs;
+use super::book::Book;
 use super::candidate::Candidate;
 use super::links::Links;
 use super::survey::{Below, Survey};
 use crate::report::Reason;
-use crate::source::PlanError;
 
 /// A wave with its subjects: (index in the policy, candidates by batch, the canary first).
 pub(super) struct WaveBatches {
@@ -28,27 +27,6 @@ impl WaveBatches {
     }
 }
 
-/// What the policy's waves contradict.
-pub(super) fn check(inputs: &Inputs<'_>) -> Result<(), PlanError> {
-    let mut names = BTreeSet::new();
-    for wave in &inputs.policy.waves {
-        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-        if wave.name.is_empty() || !wave.name.chars().all(plain) {
-            return Err(PlanError::Policy(format!("'{}' is not a wave's name (letters, digits, '-' and '_')", wave.name)));
-        }
-        if let Some(missing) = wave.after.iter().find(|name| !names.contains(name.as_str())) {
-            return Err(PlanError::Policy(format!("wave {} comes after {missing}, which is not an earlier wave", wave.name)));
-        }
-        if !names.insert(wave.name.as_str()) {
-            return Err(PlanError::Policy(format!("two waves are named {}", wave.name)));
-        }
-        if wave.batch_size == 0 || wave.canary_size == 0 {
-            return Err(PlanError::Policy(format!("wave {} has batches of 0 subjects", wave.name)));
-        }
-    }
-    Ok(())
-}
-
 /// A number that depends on the seed and the subject only.
 fn lot(seed: u64, id: &SubjectId) -> u64 {
     let mut hasher = Sha256::new();
@@ -57,28 +35,12 @@ fn lot(seed: u64, id: &SubjectId) -> u64 {
     hasher.finalize().iter().take(8).fold(0, |acc, byte| acc << 8 | u64::from(*byte))
 }
 
-fn takes(wave: &WavePolicy, candidate: &Candidate) -> bool {
-    let kind = match wave.kinds.is_empty() {
-        true => candidate.kind == SubjectKind::Person,
-        false => wave.kinds.contains(&candidate.kind),
-    };
-    kind && candidate.track.is_some_and(|t| wave.tracks.contains(&t))
-        && (wave.entities.is_empty() || candidate.entity.as_ref().is_some_and(|e| wave.entities.contains(e)))
-}
-
-/// Gives each candidate that is not out its wave: the first of the policy that takes it.
-pub(super) fn assign(inputs: &Inputs<'_>, candidates: &mut [Candidate]) {
+/// Leaves out whoever is too many for a wave, by lot.
+pub(super) fn limit(inputs: &Inputs<'_>, candidates: &mut [Candidate]) {
     let mut taken: BTreeMap<usize, Vec<(u64, usize)>> = BTreeMap::new();
-    for (number, candidate) in candidates.iter_mut().enumerate().filter(|(_, c)| c.out.is_none()) {
-        match inputs.policy.waves.iter().position(|wave| takes(wave, candidate)) {
-            Some(wave) => {
-                candidate.wave = u32::try_from(wave).ok();
-                taken.entry(wave).or_default().push((lot(inputs.seed, &candidate.id), number));
-            }
-            None => {
-                let words = format!("no wave takes {:?} on this track from this entity", candidate.kind).to_lowercase();
-                candidate.drop_for(Reason::NoWave, words);
-            }
+    for (number, candidate) in candidates.iter().enumerate().filter(|(_, c)| c.is_planned()) {
+        if let Some(wave) = candidate.wave {
+            taken.entry(wave as usize).or_default().push((lot(inputs.seed, &candidate.id), number));
         }
     }
     for (wave, mut numbers) in taken {
@@ -177,10 +139,10 @@ fn heights(candidates: &mut [Candidate], survey: &Survey) -> BTreeMap<u32, u32> 
 
 /// Cuts the waves into batches.
 pub(super) fn batches(
-    inputs: &Inputs<'_>,
+    book: &Book<'_>,
     candidates: &mut [Candidate],
     links: &Links,
-    heights: &BTreeMap<u32, u32>,
+    (heights, seed): (&BTreeMap<u32, u32>, u64),
 ) -> Vec<WaveBatches> {
     let mut by_wave: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
     for (number, candidate) in candidates.iter().enumerate().filter(|(_, c)| c.is_planned()) {
@@ -190,18 +152,18 @@ pub(super) fn batches(
     }
     let mut waves = Vec::new();
     for (wave, mut members) in by_wave {
-        let Some(policy) = inputs.policy.waves.get(wave as usize) else { continue };
+        let Some(pace) = book.pace(wave as usize) else { continue };
         let height = |n: u32| heights.get(&n).copied().unwrap_or(0);
         let key = |n: &u32| {
             let candidate = candidates.get(*n as usize);
-            candidate.map(|c| (height(*n), c.kind, c.entity.clone(), c.track, lot(inputs.seed, &c.id), c.id.clone()))
+            candidate.map(|c| (height(*n), c.kind, c.entity.clone(), c.track, lot(seed, &c.id), c.id.clone()))
         };
         members.sort_by_cached_key(key);
-        let canary = canary(candidates, links, &members, policy.canary_size as usize, &height);
+        let canary = canary(candidates, links, &members, pace.canary_size as usize, &height);
         let chosen: BTreeSet<u32> = canary.iter().copied().collect();
         let rest: Vec<u32> = members.into_iter().filter(|n| !chosen.contains(n)).collect();
         let mut batches = vec![canary];
-        batches.extend(rest.chunks(policy.batch_size as usize).map(<[u32]>::to_vec));
+        batches.extend(rest.chunks(pace.batch_size as usize).map(<[u32]>::to_vec));
         for (index, batch) in batches.iter().enumerate() {
             for number in batch {
                 if let Some(candidate) = candidates.get_mut(*number as usize) {

@@ -8,11 +8,12 @@ use jiff::civil::Date;
 use untether_model::digest::{Digest, Hasher};
 use untether_model::operation::{Action, Operation, PlannedValue, Stage, Target, Track, UndoClass};
 use untether_model::plan::{GateWhen, PlanHeader, PlannedBatch, PlannedGate, PlannedSubject, WaveHeader, WaveLine, WaveRef};
-use untether_model::policy::WavePolicy;
+use untether_model::policy::{Span, WavePolicy};
 use untether_model::run::GateKind;
 use untether_model::{Dn, EntityId, Side, Value};
 
 use super::Inputs;
+use super::book::Book;
 use super::candidate::Candidate;
 use super::facts::{Facts, INLINE_BYTES, collect};
 use super::links::Links;
@@ -29,6 +30,7 @@ const SUBJECTS_AT_ONCE: usize = 8_000;
 
 /// What the files are made from.
 pub(super) struct Parts<'a> {
+    pub book: &'a Book<'a>,
     pub candidates: &'a [Candidate],
     pub index: &'a Index,
     pub survey: &'a Survey,
@@ -42,6 +44,8 @@ pub(super) struct WrittenWave {
     pub reference: WaveRef,
     pub policy: usize,
     pub deadline: Option<Date>,
+    pub soak: Span,
+    pub canary_wait: Span,
     pub stages: BTreeSet<Stage>,
     pub by_entity: BTreeMap<EntityId, u64>,
 }
@@ -100,13 +104,14 @@ pub(super) fn write(inputs: &Inputs<'_>, parts: Parts<'_>, sink: &mut dyn Sink) 
     let Writer { mut written, linter, .. } = writer;
     written.lint = linter.finish();
     written.notes.extend(parts.links.notes.iter().cloned());
-    written.notes.extend(missing_groups(inputs, &parts));
+    written.notes.extend(missing_groups(&parts));
+    written.notes.extend(parts.book.notes());
     Ok(written)
 }
 
 /// Groups of the mapping that do not exist, are not to be created, and would have got members.
-fn missing_groups(inputs: &Inputs<'_>, parts: &Parts<'_>) -> Vec<Note> {
-    let maps = inputs.policy.mapping.iter().flat_map(|m| m.groups.iter()).enumerate();
+fn missing_groups(parts: &Parts<'_>) -> Vec<Note> {
+    let maps = parts.links.maps.iter().enumerate();
     maps.filter(|(_, map)| !map.create && !parts.survey.groups.contains_key(&map.independent))
         .filter_map(|(at, map)| {
             let at = u16::try_from(at).ok()?;
@@ -202,7 +207,8 @@ impl Writer<'_> {
             let Some(open) = self.open.get_mut(*wave) else { continue };
             let sink = &mut *self.sink;
             let mut blobs = |value: &Value| planned_value(open, sink, value);
-            collect(inputs, candidate, found.account, &entry, all.entry(found.candidate).or_default(), &mut blobs)?;
+            let context = (inputs, parts.links.reference_attrs.as_slice());
+            collect(context, candidate, found.account, &entry, all.entry(found.candidate).or_default(), &mut blobs)?;
         }
         Ok(all)
     }
@@ -210,11 +216,13 @@ impl Writer<'_> {
     fn begin(&mut self, wave: usize) -> Result<(), PlanError> {
         let Some(batches) = self.parts.waves.get(wave) else { return Ok(()) };
         let Some(policy) = self.inputs.policy.waves.get(batches.policy) else { return Ok(()) };
-        let header = wave_header(self.inputs, self.parts, policy, batches);
+        let Some(header) = wave_header(self.inputs, self.parts, policy, batches) else { return Ok(()) };
         let mut shape = WrittenWave {
             reference: Open::new(&self.inputs.policy.waves, batches).reference,
             policy: batches.policy,
             deadline: header.deadline,
+            soak: header.soak,
+            canary_wait: header.canary_wait,
             stages: BTreeSet::new(),
             by_entity: BTreeMap::new(),
         };
@@ -246,7 +254,7 @@ impl Writer<'_> {
             shared_dn: main.map(|a| a.dn.clone()),
             shared_id: main.and_then(|a| a.stable_id.clone()),
             independent_dn: candidate.independent_dn().cloned(),
-            stages: stages::stages(self.inputs, candidate, links),
+            stages: stages::stages(candidate, links),
         })
     }
 
@@ -374,7 +382,8 @@ fn number(operations: &mut [Operation]) {
     }
 }
 
-fn wave_header(inputs: &Inputs<'_>, parts: &Parts<'_>, policy: &WavePolicy, batches: &WaveBatches) -> WaveHeader {
+fn wave_header(inputs: &Inputs<'_>, parts: &Parts<'_>, policy: &WavePolicy, batches: &WaveBatches) -> Option<WaveHeader> {
+    let pace = parts.book.pace(batches.policy)?;
     let members = || batches.batches.iter().flatten().filter_map(|n| parts.candidates.get(*n as usize));
     let any = |tracks: &[Track]| members().any(|c| !c.groups_only && c.track.is_some_and(|t| tracks.contains(&t)));
     let mut gates = Vec::new();
@@ -389,22 +398,25 @@ fn wave_header(inputs: &Inputs<'_>, parts: &Parts<'_>, policy: &WavePolicy, batc
         gates.push(PlannedGate { gate: GateKind::Silence, stage: Stage::Soak, when: GateWhen::After });
     }
     let deadlines = members().filter_map(|c| inputs.audit.entities.get(c.entity.as_ref()?)?.deadline);
-    WaveHeader {
+    let entities: BTreeSet<&EntityId> = members().filter_map(|c| c.entity.as_ref()).collect();
+    let terms = |entity: &EntityId| parts.book.terms(u32::try_from(batches.policy).ok()?, entity);
+    let terms = entities.into_iter().filter_map(|entity| Some((entity.clone(), terms(entity)?.as_ref().clone()))).collect();
+    Some(WaveHeader {
         name: policy.name.clone(),
-        canary_wait: policy.canary_wait,
-        canary_share_percent: policy.canary_share_percent,
-        soak: policy.soak,
-        failure_tolerance: policy.failure_tolerance,
-        hold_bound: policy.hold_bound,
-        thresholds: policy.thresholds.clone(),
+        canary_wait: pace.canary_wait,
+        canary_share_percent: pace.canary_share_percent,
+        soak: pace.soak,
+        failure_tolerance: pace.failure_tolerance,
+        hold_bound: pace.hold_bound,
+        thresholds: pace.thresholds.clone(),
         moved_percent: inputs.policy.moved_percent,
         in_scope: parts.survey.in_scope.clone(),
         gates,
-        mfa_filter: inputs.policy.mfa_filter.clone(),
-        own_account_login_days: inputs.policy.own_account_login_days,
+        selector: policy.selector(),
+        terms,
         after: policy.after.clone(),
         deadline: policy.deadline.or_else(|| deadlines.min()),
-    }
+    })
 }
 
 /// What people should know of a planned subject.

@@ -49,6 +49,7 @@ fn operations(inputs: &RollbackInputs<'_>, undoings: Vec<Undoing>) -> Vec<Operat
             target: undoing.target,
             subjects: undoing.subjects,
             action: undoing.action,
+            secret: None,
             undo: undoing.undo,
             undoes: undoing.undoes,
             protected_group: false,

@@ -5,5 +5,6 @@ mod decisions;
 mod hostile;
 mod lint;
 mod plan;
+mod policy;
 mod rollback;
 mod world;

@@ -7,7 +7,7 @@ use untether_model::operation::{
     Action, Actor, Desired, Direction, Expects, Phase, PlannedValue, Stage, Target, Track, UndoClass,
 };
 use untether_model::plan::GateWhen;
-use untether_model::policy::{Admission, Hold, Keep};
+use untether_model::policy::{Admission, Hold, Keep, ThresholdsPart};
 use untether_model::roster::Presence::{Active, Departed, NotYetStarted};
 use untether_model::run::{Decision, GateKind, ParkReason, Record, apply};
 use untether_model::snapshot::{CredentialKind, EntryRole, SubjectKind};
@@ -72,7 +72,7 @@ fn pass_through_and_clear_text_passwords_are_severed_by_their_mark_and_hashes_st
 #[test]
 fn a_scrub_keeps_what_is_retained_named_required_or_the_servers() {
     let mut world = World::new();
-    world.policy.retention = vec![AttrName::new("uid")];
+    world.policy.retention = Some(vec![AttrName::new("uid")]);
     world.person("taro", Some(Departed));
     world.set("taro", "cn;lang-ja", &["太郎"]);
     world.set("taro", "manager", &["uid=x,dc=shared"]);
@@ -349,7 +349,7 @@ fn a_group_that_does_not_exist_and_is_not_to_be_made_is_reported() {
     let mut world = World::new();
     world.person("a", Some(Active));
     world.group("staff", "member", &[shared("a").as_str()]);
-    world.policy.mapping.as_mut().unwrap().groups[0].create = false;
+    world.policy.mapping.as_mut().unwrap().groups.as_mut().unwrap()[0].create = false;
     let (planned, kept) = world.plan();
     assert_eq!(planned.report.notes[&Remark::GroupMissing], 1);
     let of_group = |o: &untether_model::operation::Operation| *o.target.dn() == dn("cn=staff,ou=groups,dc=own");
@@ -607,7 +607,7 @@ fn exceeded_thresholds_are_an_error_before_anything_runs() {
     let mut world = World::new();
     world.person("a", Some(Departed));
     world.person("b", Some(Departed));
-    world.policy.waves[0].thresholds.max_disabled = Some(1);
+    world.policy.waves[0].thresholds = Some(ThresholdsPart { max_disabled: Some(1), ..ThresholdsPart::default() });
     let (planned, _) = world.plan();
     assert!(planned.lint.iter().any(|n| n.level == Level::Error && n.rule == untether_planner::lint::Rule::Threshold));
 }

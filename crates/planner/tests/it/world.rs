@@ -6,7 +6,8 @@ use untether_model::digest::Digest;
 use untether_model::operation::{Action, Operation, Stage, Track};
 use untether_model::plan::{OrderKind, PlannedBatch, WaveHeader, WaveLine};
 use untether_model::policy::{
-    Admission, AuditPolicy, Capabilities, CapabilityMap, Entity, GroupMap, Mapping, PlanPolicy, StoreAudit, WavePolicy,
+    Admission, AuditPolicy, Capabilities, CapabilityMap, Entity, GroupMap, MappingPart, PlanPolicy, StoreAudit, ThresholdsPart,
+    WavePolicy,
 };
 use untether_model::roster::{Presence, Standing};
 use untether_model::run::RunState;
@@ -171,34 +172,35 @@ impl World {
             independent_subtrees: vec![],
         };
         audit.entities.insert("own".into(), entity);
-        let mapping = Mapping {
-            base: dn("ou=people,dc=own"),
-            rdn: "uid".into(),
-            object_classes: vec!["inetOrgPerson".into(), "labAccount".into()],
-            copy: vec!["cn".into(), "sn".into(), "uid".into(), "mail".into(), "jpegPhoto".into(), "manager".into()],
+        let mapping = MappingPart {
+            base: Some(dn("ou=people,dc=own")),
+            object_classes: Some(vec!["inetOrgPerson".into(), "labAccount".into()]),
+            copy: Some(["cn", "sn", "uid", "mail", "jpegPhoto", "manager"].map(AttrName::new).to_vec()),
             templates: BTreeMap::from([("displayName".into(), "{cn} ({entity})".to_owned())]),
             constants: AttrMap::from([("description".into(), vec!["made".into()])]),
             link_attribute: Some("labSourceId".into()),
-            references: vec!["manager".into()],
-            groups: vec![GroupMap {
+            references: Some(vec!["manager".into()]),
+            groups: Some(vec![GroupMap {
                 shared: dn("cn=staff,ou=groups,dc=shared"),
                 independent: dn("cn=staff,ou=groups,dc=own"),
                 create: true,
-            }],
+            }]),
+            ..MappingPart::default()
         };
-        let policy: PlanPolicy = serde_json::from_value(serde_json::json!({ "waves": [] })).unwrap();
         let mut world = Self {
             subjects: Vec::new(),
             shared: Vec::new(),
             independent: Vec::new(),
             policy: PlanPolicy {
-                waves: vec![wave("leave", &[Track::Retire, Track::Keep]), wave("move", &[Track::Migrate, Track::Finish])],
                 mapping: Some(mapping),
                 admission: Some(Admission::Group { dn: dn("cn=admitted,ou=groups,dc=own") }),
-                retention: ["uid", "cn", "sn", "objectClass"].map(AttrName::new).to_vec(),
+                retention: Some(["uid", "cn", "sn", "objectClass"].map(AttrName::new).to_vec()),
                 mfa_filter: Some("(labFactor=totp)".into()),
                 group_placeholder: Some(dn("cn=placeholder,ou=system,dc=shared")),
-                ..policy
+                ..PlanPolicy::new(vec![
+                    wave("leave", &[Track::Retire, Track::Keep]),
+                    wave("move", &[Track::Migrate, Track::Finish]),
+                ])
             },
             audit,
             capabilities: CapabilityMap::from([
@@ -215,11 +217,12 @@ impl World {
             &[("objectClass", &["groupOfNames"]), ("member", &["cn=placeholder,ou=system,dc=own"])],
         ));
         // Percentages of a handful of accounts say nothing.
-        for wave in &mut world.policy.waves {
-            wave.thresholds.max_changed_percent = 1_000.0;
-            wave.thresholds.max_disabled_percent = 1_000.0;
-            wave.thresholds.max_removed_percent = 1_000.0;
-        }
+        world.policy.thresholds = Some(ThresholdsPart {
+            max_changed_percent: Some(1_000.0),
+            max_disabled_percent: Some(1_000.0),
+            max_removed_percent: Some(1_000.0),
+            ..ThresholdsPart::default()
+        });
         world
     }
 

@@ -15,7 +15,7 @@ use untether_model::plan::{
     EntityForecast, GateWhen, OrderKind, PLAN_VERSION, PlanForecast, PlanHeader, PlannedBatch, PlannedGate, PlannedStore,
     PlannedSubject, WaveForecast, WaveHeader, WaveLine, WaveRef,
 };
-use untether_model::policy::{Span, Thresholds};
+use untether_model::policy::{CredentialPolicy, Selector, Span, Thresholds};
 use untether_model::run::{GateKind, Record};
 use untether_model::snapshot::{StoreIdentity, SubjectKind};
 use untether_model::{AttrName, Dn, EntityId, PlanId, Round, Side, StableId, SubjectId, Value, WaveId};
@@ -150,6 +150,7 @@ fn operation(batch: &Batch<'_>, shape: &Shape) -> Result<Operation, Trouble> {
         target,
         subjects,
         action,
+        secret: (shape.stage == Stage::Enroll).then(|| CredentialPolicy::default().shape()),
         undo: UndoClass::Full,
         undoes: Vec::new(),
         protected_group: false,
@@ -246,8 +247,8 @@ fn wave_header(facts_name: &str, after: &[&str]) -> WaveHeader {
             gate(GateKind::OwnAccount, Stage::Disable, GateWhen::Before),
             gate(GateKind::Silence, Stage::Soak, GateWhen::After),
         ],
-        mfa_filter: Some("(labFactor=totp)".to_owned()),
-        own_account_login_days: 30,
+        selector: Selector::default(),
+        terms: BTreeMap::new(),
         after: after.iter().map(|name| (*name).to_owned()).collect(),
         deadline: None,
     }

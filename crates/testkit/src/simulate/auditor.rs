@@ -457,7 +457,7 @@ impl Books {
             Record::StageEnded { batch, stage, .. } => self.stage_ended(world, at, (batch, *stage)),
             Record::Observed { observed } => {
                 if let Observation::Gate { gate, scope, verdict, .. } = &observed.what {
-                    self.passed.insert((*gate, scope.clone()), *verdict == Verdict::Pass);
+                    self.passed.insert((*gate, scope.clone()), matches!(verdict, Verdict::Pass | Verdict::Exempt));
                 }
             }
             Record::GateAccepted { gate, scope, signed } => {

@@ -135,8 +135,9 @@ impl Simulation {
         let violent = rng.random_bool(0.4);
         let mut estate = Estate::random(shape, rng.random())?;
         for wave in &mut estate.policy.waves {
-            wave.failure_tolerance = rng.random_range(0..6);
-            wave.thresholds.max_disabled = rng.random_bool(0.1).then(|| rng.random_range(1..6));
+            wave.failure_tolerance = Some(rng.random_range(0..6));
+            let thresholds = wave.thresholds.get_or_insert_default();
+            thresholds.max_disabled = rng.random_bool(0.1).then(|| rng.random_range(1..6));
         }
         let mut world = World::new(estate)?;
         let auditor = Auditor::new();

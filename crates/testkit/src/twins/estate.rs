@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use untether_model::dn::DnKey;
-use untether_model::operation::Track;
+use untether_model::operation::{HashScheme, Track};
 use untether_model::policy::{
-    Admission, AuditPolicy, Entity, GroupMap, HashScheme, Hold, Keep, Mapping, PlanPolicy, Span, StoreAudit, WavePolicy,
+    Admission, AuditPolicy, CredentialPart, Entity, GroupMap, Hold, Keep, MappingPart, PlanPolicy, Span, StoreAudit,
+    ThresholdsPart, WavePolicy,
 };
 use untether_model::roster::Presence;
 use untether_model::{AttrMap, AttrName, Dn, EntityId, Entry, Side, SubjectId, Value};
@@ -407,27 +408,20 @@ fn random_person(rng: &mut ChaCha8Rng, number: usize, shape: Shape) -> Person {
 
 fn wave(name: &str, tracks: &[Track], shape: Shape) -> WavePolicy {
     WavePolicy {
-        name: name.to_owned(),
-        entities: vec![],
-        tracks: tracks.to_vec(),
-        kinds: vec![],
-        limit: None,
-        batch_size: shape.batch,
-        canary_size: shape.canary,
-        canary_wait: Span::from_seconds(60),
-        canary_share_percent: 1.0,
-        soak: Span::from_seconds(SOAK_SECONDS),
-        failure_tolerance: 100,
-        hold_bound: Span::from_seconds(7 * 86_400),
+        batch_size: Some(shape.batch),
+        canary_size: Some(shape.canary),
+        canary_wait: Some(Span::from_seconds(60)),
+        canary_share_percent: Some(1.0),
+        soak: Some(Span::from_seconds(SOAK_SECONDS)),
+        failure_tolerance: Some(100),
         // Percentages of a handful of accounts say nothing.
-        thresholds: untether_model::policy::Thresholds {
-            max_changed_percent: 1_000.0,
-            max_disabled_percent: 1_000.0,
-            max_removed_percent: 1_000.0,
-            ..Default::default()
-        },
-        deadline: None,
-        after: vec![],
+        thresholds: Some(ThresholdsPart {
+            max_changed_percent: Some(1_000.0),
+            max_disabled_percent: Some(1_000.0),
+            max_removed_percent: Some(1_000.0),
+            ..ThresholdsPart::default()
+        }),
+        ..WavePolicy::new(name, tracks)
     }
 }
 
@@ -438,33 +432,30 @@ fn policy(shared: &Dn, own: &Dn, shape: Shape) -> Result<PlanPolicy, Trouble> {
     constants.insert(AttrName::new("description"), vec![Value::from("made by the departure")]);
     let groups = |suffix: &Dn| suffix.child("ou", "groups");
     Ok(PlanPolicy {
-        waves: WAVES.iter().map(|(name, tracks)| wave(name, tracks, shape)).collect(),
-        mapping: Some(Mapping {
-            base: own.child("ou", "people"),
-            rdn: AttrName::new("uid"),
-            object_classes: vec!["inetOrgPerson".into()],
-            copy: names(&["cn", "sn", "uid", "jpegPhoto", "telephoneNumber"]),
+        mapping: Some(MappingPart {
+            base: Some(own.child("ou", "people")),
+            object_classes: Some(vec!["inetOrgPerson".into()]),
+            copy: Some(names(&["cn", "sn", "uid", "jpegPhoto", "telephoneNumber"])),
             templates: BTreeMap::from([(AttrName::new("mail"), "{uid}@own.example".to_owned())]),
             constants,
             link_attribute: Some(AttrName::new("labSourceId")),
-            references: names(&["manager"]),
-            groups: vec![GroupMap {
+            references: Some(names(&["manager"])),
+            groups: Some(vec![GroupMap {
                 shared: groups(shared).child("cn", "staff"),
                 independent: groups(own).child("cn", "staff"),
                 create: true,
-            }],
+            }]),
+            ..MappingPart::default()
         }),
-        credential: untether_model::policy::CredentialPolicy { scheme: HashScheme::Ssha, length: 20, must_change: true },
+        credential: Some(CredentialPart { scheme: Some(HashScheme::Ssha), ..CredentialPart::default() }),
         admission: Some(Admission::Group { dn: groups(own).child("cn", "admitted") }),
-        retention: names(&["uid", "cn", "sn", "objectClass"]),
+        retention: Some(names(&["uid", "cn", "sn", "objectClass"])),
         mfa_filter: Some("(labFactor=totp)".into()),
         locking_policy: Some(shared.child("ou", "policies").child("cn", "locking")),
         group_placeholder: Some(shared.child("ou", "system").child("cn", "placeholder")),
         keep: vec![Keep { entities: vec![], filter: "(employeeType=keep)".into(), reason: "retention".into(), until }],
         hold: vec![Hold { entities: vec![], filter: "(employeeType=hold)".into(), reason: "still needed".into(), until }],
-        own_account_login_days: 30,
         moved_percent: 100.0,
-        snapshot_max_age: Span::from_seconds(86_400),
-        forecast_writes_per_second: 200.0,
+        ..PlanPolicy::new(WAVES.iter().map(|(name, tracks)| wave(name, tracks, shape)).collect())
     })
 }

@@ -55,12 +55,12 @@ impl Session {
                 lock: entry.values("pwdAccountLockedTime").first().cloned(),
                 end: entry.values("pwdEndTime").first().cloned(),
                 used,
+                credential: world.estate.policy.credential(&world.estate.audit, &subject.batch.wave.wave, &subject.entity),
             });
         }
         Ok(handover(&HandoverInputs {
             kind,
             holders: &holders,
-            must_change: world.estate.policy.credential.must_change,
             operations: &world.shelf,
             capabilities: &self.state.general().capabilities,
             stores: &self.stores(),

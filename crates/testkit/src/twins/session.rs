@@ -3,7 +3,6 @@
 use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
-use untether_cutover::ports::SecretPolicy;
 use untether_cutover::{Engine, Journal, LedgerView, Ports, Receipt, Recorder, Stores};
 use untether_journal::{Entry, OpenJournal, Opened, Stored};
 use untether_ledger::log::SEGMENT_BYTES;
@@ -197,7 +196,6 @@ impl Session {
         let world = &self.world;
         let store = |side| Arc::new(TwinStore::new(world, side));
         let shelf = world.shelf.clone();
-        let credential = &world.estate.policy.credential;
         let ports = Ports {
             recorder: Arc::new(Recorder::new(self.journal.clone(), self.state.clone())),
             ledger: self.journal.clone(),
@@ -207,7 +205,6 @@ impl Session {
             stores: Stores { shared: store(Side::Shared), independent: store(Side::Independent) },
             roster: Some(Arc::new(Reading { rows: world.roster.clone(), last: Mutex::new(None) })),
             hook: Arc::new(KeptHandover { handed: world.handed.clone(), breaker: world.breaker.clone() }),
-            secrets: SecretPolicy { scheme: credential.scheme, length: credential.length },
             blobs: Arc::new(move |wave, digest| {
                 let blobs = &shelf.lock().blobs;
                 blobs.get(&(wave.clone(), *digest)).cloned().ok_or_else(|| format!("wave {wave} has no blob {digest}"))

@@ -157,7 +157,7 @@ fn handover(config: &Config, checks: &mut Checks) {
             Some(program) => checks.ok(check, format!("by '{program}'")),
             None => checks.fail(check, "handover.hook is empty", "name a program, or leave the key away"),
         },
-        (None, 0) if config.plan.as_ref().is_some_and(|plan| plan.mapping.is_some()) => {
+        (None, 0) if !config.migrations().is_empty() => {
             checks.fail(check, "one-time credentials would have nowhere to go", "set handover.recipients or handover.hook")
         }
         (None, 0) => checks.skipped(check, "not configured, and no wave makes credentials"),

@@ -226,8 +226,8 @@ pub async fn bases(config: &Config, side: Side, read: &Client, checks: &mut Chec
     let audit = config.audit.store(side);
     let none = [AttrName::new("1.1")];
     let scopes = audit.accounts.iter().chain(&audit.others).map(|scope| &scope.base);
-    let mapped =
-        config.plan.as_ref().and_then(|plan| plan.mapping.as_ref()).map(|m| &m.base).filter(|_| side == Side::Independent);
+    let migrations = config.migrations();
+    let mapped = migrations.iter().map(|(mapping, _)| &mapping.base).filter(|_| side == Side::Independent);
     let mut seen = BTreeSet::new();
     for base in scopes.chain(audit.copies.iter().map(|copy| &copy.base)).chain(mapped) {
         if !seen.insert(base.key()) {

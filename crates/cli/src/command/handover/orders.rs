@@ -89,10 +89,10 @@ async fn order(config: &Config, opened: &Opened, kind: &OrderKind, execute: bool
         output.object(command(kind), &json!({ "order": null, "executed": false, "left_out": left_out(&selection) }));
         return Ok(Exit::Done);
     }
-    let (id, needed) = match same(config, opened, kind, &selection.holders)? {
+    let (id, needed) = match same(opened, kind, &selection.holders)? {
         Some(found) => found,
         None => {
-            let order = compute(config, opened, kind, (&selection.holders, now))?;
+            let order = compute(opened, kind, (&selection.holders, now))?;
             store(opened, kind, &order).await?;
             (order.id.clone(), order.approvals_needed)
         }
@@ -131,32 +131,20 @@ fn is_approved(state: &RunState, order: &OrderState, now: Timestamp) -> bool {
 }
 
 /// The recorded order that would be made now, but for the time in its head: whoever approved it need not do so again.
-fn same(config: &Config, opened: &Opened, kind: &OrderKind, holders: &[Holder]) -> Result<Option<(PlanId, u8)>, CliError> {
+fn same(opened: &Opened, kind: &OrderKind, holders: &[Holder]) -> Result<Option<(PlanId, u8)>, CliError> {
     let state = opened.state_now();
     let Some(id) = newest(&state, kind, |o| o.status == OrderStatus::Recorded) else { return Ok(None) };
     let made = load_header(&opened.dir, &opened.keys, &state, &id)?.now;
-    let order = compute(config, opened, kind, (holders, made))?;
+    let order = compute(opened, kind, (holders, made))?;
     Ok((order.id == id).then_some((id, order.approvals_needed)))
 }
 
-fn compute(
-    config: &Config,
-    opened: &Opened,
-    kind: &OrderKind,
-    (holders, now): (&[Holder], Timestamp),
-) -> Result<HandoverOrder, CliError> {
+fn compute(opened: &Opened, kind: &OrderKind, (holders, now): (&[Holder], Timestamp)) -> Result<HandoverOrder, CliError> {
     let state = opened.state_now();
     let waves = RecordedWaves::new(opened, &state);
     let stores = planned_stores(opened, &state)?;
-    let inputs = HandoverInputs {
-        kind,
-        holders,
-        must_change: config.plan_policy()?.credential.must_change,
-        operations: &waves,
-        capabilities: &state.general().capabilities,
-        stores: &stores,
-        now,
-    };
+    let inputs =
+        HandoverInputs { kind, holders, operations: &waves, capabilities: &state.general().capabilities, stores: &stores, now };
     handover(&inputs).map_err(|e| CliError::usage(chain(&e)))
 }
 
@@ -187,6 +175,7 @@ async fn select(config: &Config, opened: &Opened, kind: &OrderKind) -> Result<Se
     let (rows, _) = look(config, &opened.keys.marks(), credentials, now).await?;
     let departed = if issues { departed(config, opened, &state, &rows).await? } else { BTreeMap::new() };
     let bound = older_than.and_then(|span| i64::try_from(span.seconds).ok()).map(jiff::SignedDuration::from_secs);
+    let policy = config.plan_policy()?;
     let mut selection = Selection::default();
     for row in rows.into_iter().filter(|row| row.credential.current) {
         let credential = &row.credential;
@@ -213,6 +202,7 @@ async fn select(config: &Config, opened: &Opened, kind: &OrderKind) -> Result<Se
                 lock: seen.lock.clone(),
                 end: seen.end.clone(),
                 used: matches!(row.state, StateName::Used | StateName::Replaced),
+                credential: policy.credential(&config.audit, &credential.batch.wave.wave, &credential.entity),
             })
         });
         match (why_not, holder) {

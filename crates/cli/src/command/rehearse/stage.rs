@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
-use untether_cutover::ports::SecretPolicy;
 use untether_cutover::{Engine, LedgerView as _, Ports, Recorder, Rollback, Roster, RunOptions, Standstill, Stop, Stores};
 use untether_ledger::{Key, KeyStore};
 use untether_model::approval::{Signed, Statement, Subject};
@@ -318,7 +317,6 @@ fn engine(
     (key, hook): (&Key, &Arc<Nobody>),
 ) -> Result<(Engine, Arc<LiveJournal>), CliError> {
     let (journal, initial) = scratch.open()?;
-    let credential = cast.config.plan.as_ref().map(|p| p.credential.clone()).unwrap_or_default();
     let files: BTreeMap<WaveId, Digest> = cast.looked.state.orders().get(cast.plan).map_or_else(Default::default, |order| {
         order.waves.iter().map(|w| (WaveId::new(cast.plan.clone(), w.name.as_str()), w.digest)).collect()
     });
@@ -335,7 +333,6 @@ fn engine(
         stores: cast.stores.clone(),
         roster: cast.roster.clone(),
         hook: hook.clone(),
-        secrets: SecretPolicy { scheme: credential.scheme, length: credential.length },
         blobs: Arc::new(move |wave, digest| {
             let file = files.get(wave).ok_or_else(|| format!("wave {wave} is in no recorded order"))?;
             blob(&dir, &keys, file, digest)
