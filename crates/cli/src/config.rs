@@ -3,6 +3,7 @@
 //! Secrets stand in it by reference only. Relative paths are relative to the file.
 
 mod handover;
+mod policy;
 mod roster;
 
 use std::collections::BTreeMap;
@@ -44,6 +45,9 @@ pub struct Config {
     /// How runs behave.
     #[serde(default)]
     pub run: RunConfig,
+    /// The file's folder, to which its paths are relative.
+    #[serde(skip)]
+    folder: PathBuf,
 }
 
 /// One store.
@@ -216,6 +220,7 @@ impl Config {
             }
         };
         fix(&mut self.state);
+        self.folder = base.to_owned();
         self.roster.files.iter_mut().for_each(|file| fix(&mut file.path));
         self.handover.anchor(fix);
         for approver in &mut self.approvers {

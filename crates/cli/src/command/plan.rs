@@ -1,6 +1,7 @@
 //! `untether plan`: makes a plan, shows it, lints it, has it approved, compares it with another.
 
 mod diff;
+mod policy;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::BufRead;
@@ -11,11 +12,12 @@ use untether_cutover::PROTECTED_GROUP;
 use untether_ledger::{Area, KeyStore, Shelf, StateDir};
 use untether_model::digest::Digest;
 use untether_model::operation::{Stage, UndoClass};
-use untether_model::plan::{OrderKind, PlanHeader, WaveLine};
+use untether_model::plan::{OrderKind, PlanHeader, WaveHeader, WaveLine};
 use untether_model::run::{Decision, Observation, Observed, Record, RunState, object_approvers};
 use untether_model::{BatchId, Dn, OpId, PlanId, Side, WaveId};
 use untether_planner::{Inputs, Level, Linter, PlanError, ReportLine, Source, plan};
 
+use self::policy::{Policy, selection};
 use crate::args::{PlanArgs, PlanCommand};
 use crate::command::approve::{Request, approve, stage};
 use crate::config::Config;
@@ -117,7 +119,7 @@ pub fn stored_audit<'a>(dir: &'a StateDir, keys: &'a KeyStore, snapshot: &Digest
 }
 
 async fn make(config: &Config, seed: u64, output: &Output) -> Result<Exit, CliError> {
-    let policy = config.plan_policy()?;
+    let policy = config.checked_policy()?;
     let opened = Opened::open(config).await?;
     let Some((snapshot_digest, findings)) = opened.look(last_snapshot) else {
         return Err(CliError::usage("there is no audit to plan from").hint("`untether audit`"));
@@ -156,7 +158,7 @@ async fn make(config: &Config, seed: u64, output: &Output) -> Result<Exit, CliEr
         findings_digest: Some(findings),
         source: &files,
         filters: &filters,
-        policy,
+        policy: &policy,
         audit: &config.audit,
         capabilities: &capabilities,
         progress: &progress,
@@ -285,8 +287,9 @@ fn show(
     let id = last_plan(&looked.state, plan)?;
     let header = load_header(&looked.dir, &looked.keys, &looked.state, &id)?;
     let lines = report_lines(&looked, &id)?;
+    let heads = heads(&looked, &header)?;
     if output.is_json() {
-        let mut shown = serde_json::json!({ "plan": id, "header": header, "report": lines });
+        let mut shown = serde_json::json!({ "plan": id, "header": header, "waves": heads, "report": lines });
         let rehearsed = looked.state.orders().get(&id).and_then(|order| order.rehearsed);
         shown["rehearsed"] = serde_json::json!(
             rehearsed.map(|(refused, operations)| serde_json::json!({ "refused": refused, "operations": operations }))
@@ -314,6 +317,11 @@ fn show(
     for reason in &header.not_executable {
         output.say(format!("cannot be run, only rehearsed: {reason}"));
     }
+    let policy = Policy::of(&heads);
+    if wave.is_none() {
+        output.say("policy, where a wave shows nothing else");
+        policy.usual().iter().for_each(|line| output.say(format!("   {line}")));
+    }
     for found in header.waves.iter().filter(|w| wave.is_none_or(|name| name == w.name)) {
         let forecast = lines.iter().find_map(|line| match line {
             ReportLine::Wave(w) if w.wave == found.name => Some(w),
@@ -323,7 +331,10 @@ fn show(
             let deadline = w.deadline.map(|d| format!(", deadline {d}")).unwrap_or_default();
             format!("earliest end {:.0}{deadline}{}", w.earliest_end, if w.late { "  LATE" } else { "" })
         });
-        tree(&looked, found, (forecast, wave.is_some()), output)?;
+        let selects = heads.iter().find(|head| head.name == found.name).map(|head| selection(&head.selector));
+        let heading: Vec<String> =
+            selects.into_iter().chain(forecast).chain(policy.of_wave(&found.name, wave.is_some())).collect();
+        tree(&looked, found, (&heading, wave.is_some()), output)?;
     }
     if wave.is_some() {
         return Ok(Exit::Done);
@@ -375,16 +386,14 @@ const SHOWN_BATCHES: usize = 6;
 fn tree(
     looked: &Looked,
     wave: &untether_model::plan::WaveRef,
-    (forecast, whole): (Option<String>, bool),
+    (heading, whole): (&[String], bool),
     output: &Output,
 ) -> Result<(), CliError> {
     output.say(format!(
         "├─ wave {}: {} subjects in {} batches, {} operations",
         wave.name, wave.subjects, wave.batches, wave.operations
     ));
-    if let Some(forecast) = forecast {
-        output.say(format!("│  {forecast}"));
-    }
+    heading.iter().for_each(|line| output.say(format!("│  {line}")));
     let mut branches: Vec<Branch> = Vec::new();
     for line in wave_lines(&looked.dir, &looked.keys, &wave.digest)? {
         match line? {
@@ -441,6 +450,18 @@ fn tree(
         output.say(format!("│  └─ and {more} more batches (`untether plan show --wave {}`)", wave.name));
     }
     Ok(())
+}
+
+/// The heads of all waves: how each one runs.
+fn heads(looked: &Looked, header: &PlanHeader) -> Result<Vec<WaveHeader>, CliError> {
+    let mut heads = Vec::new();
+    for wave in &header.waves {
+        match wave_lines(&looked.dir, &looked.keys, &wave.digest)?.next().transpose()? {
+            Some(WaveLine::Wave(head)) => heads.push(head),
+            _ => return Err(CliError::state(format!("the file of wave {} does not begin with its head", wave.name))),
+        }
+    }
+    Ok(heads)
 }
 
 fn report_lines(looked: &Looked, id: &PlanId) -> Result<Vec<ReportLine>, CliError> {

@@ -63,6 +63,9 @@ fn a_store_that_cannot_be_read_fails_the_audit_and_nothing_is_recorded() {
     world.run(&["audit"]).expect(0);
     let denied = world.run(&["--json", "findings", "--rule", "coverage.denied"]).expect(0).rows();
     assert!(denied.iter().any(|row| row["dn"] == "ou=nowhere,dc=own,dc=example"), "{denied:?}");
+    // A mapping that makes accounts where nobody would ever see them is refused before the snapshot is looked at.
+    assert!(world.run(&["plan"]).expect(2).stderr.contains("where the audit looks for no accounts"));
+    world.configure("base = \"ou=people,dc=own,dc=example\"\nrdn", "base = \"ou=nowhere,dc=own,dc=example\"\nrdn");
     assert_eq!(world.run(&["--json", "plan"]).expect(0).rows()[0]["executable"], false);
     again();
 

@@ -27,6 +27,8 @@ mod migrate;
 #[cfg(test)]
 mod operate;
 #[cfg(test)]
+mod policy;
+#[cfg(test)]
 mod rehearse;
 #[cfg(test)]
 mod report;

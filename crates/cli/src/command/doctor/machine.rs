@@ -38,6 +38,12 @@ pub fn check(config: &Config) -> Checks {
         number => checks.ok("approvers", format!("{number} configured")),
     }
     handover(config, &mut checks);
+    if config.plan.is_some() {
+        match config.checked_policy() {
+            Ok(policy) => checks.ok("policy", format!("{} waves, without contradictions", policy.waves.len())),
+            Err(e) => error("policy", e, &mut checks),
+        }
+    }
     checks
 }
 

@@ -64,6 +64,8 @@ pub struct StageCount {
 pub struct GateCount {
     /// It would pass by what the twins show.
     pub passed: u64,
+    /// The plan leaves it out, by the reason that it gives.
+    pub exempt: BTreeMap<String, u64>,
     /// It was assumed to pass.
     pub assumed: u64,
     /// Why it had to be assumed.
@@ -200,11 +202,13 @@ impl Collector {
         }
         for ((gate, _), (verdict, why)) in gates {
             let count = told.gates.entry(gate).or_default();
-            if verdict == Verdict::Pass {
-                count.passed += 1;
-            } else {
-                count.assumed += 1;
-                *count.why.entry(why).or_default() += 1;
+            match verdict {
+                Verdict::Pass => count.passed += 1,
+                Verdict::Exempt => *count.exempt.entry(why).or_default() += 1,
+                Verdict::Hold | Verdict::Unknown => {
+                    count.assumed += 1;
+                    *count.why.entry(why).or_default() += 1;
+                }
             }
         }
         let known: BTreeMap<OpId, _> = wave.operations().iter().map(|op| (wave.op_id(op), op)).collect();

@@ -165,6 +165,11 @@ fn tell_servers(performed: &Performed, output: &Output) {
 }
 
 fn tell_assumptions(rehearsed: &Rehearsed, waves: &[&WaveTold], output: &Output) {
+    for wave in waves {
+        for (gate, count) in wave.gates.iter().filter(|(_, count)| !count.exempt.is_empty()) {
+            output.say(format!("left out by the plan: wave {}: gate {gate} ({})", wave.wave, reasons(&count.exempt)));
+        }
+    }
     output.say("assumed:");
     for wave in waves {
         for (gate, count) in wave.gates.iter().filter(|(_, count)| count.assumed > 0) {
