@@ -128,12 +128,12 @@ impl Executor {
                 false => (Verdict::Hold, "the one-time credential was not handed over yet".to_owned(), "stored-value"),
             });
         }
-        let since = self.recorder.look(|state| login_since(state, asked, subject, self.ports.time.now()));
+        let (since, too_early) = self.recorder.look(|state| login_since(state, asked, subject, self.ports.time.now()));
         let last = entry.values("pwdLastSuccess").iter().filter_map(untether_model::time::generalized).max();
         Ok(match last {
             Some(at) if at >= since => (Verdict::Pass, "a login to the own account was seen".to_owned(), "last-login"),
             Some(at) => {
-                (Verdict::Unknown, format!("the last login to the own account was at {at}, before {since}"), "last-login")
+                (Verdict::Unknown, format!("the last login to the own account was at {at:.0}, {too_early}"), "last-login")
             }
             None => (Verdict::Unknown, "no login to the own account was ever seen".to_owned(), "last-login"),
         })
@@ -160,8 +160,9 @@ impl Executor {
     }
 }
 
-/// Since when a login counts: the subject's switch, or, on a track without one, the configured number of days.
-fn login_since(state: &RunState, asked: &Asked<'_>, subject: &PlannedSubject, now: Timestamp) -> Timestamp {
+/// Since when a login counts: the subject's switch, or, on a track without one, the configured number of days. What is said of one
+/// before that stays the same as time goes by, so that it is recorded once.
+fn login_since(state: &RunState, asked: &Asked<'_>, subject: &PlannedSubject, now: Timestamp) -> (Timestamp, String) {
     let switched = subject
         .stages
         .contains(&Stage::Switch)
@@ -170,5 +171,11 @@ fn login_since(state: &RunState, asked: &Asked<'_>, subject: &PlannedSubject, no
         .filter(|batch| batch.ended == Some(Stage::Switch))
         .and_then(|batch| batch.ended_at);
     let days = asked.header.terms.get(&subject.entity).map_or(0, |terms| i64::from(terms.own_account_login_days));
-    switched.unwrap_or_else(|| now.checked_sub(jiff::SignedDuration::from_hours(24 * days)).unwrap_or(now))
+    match switched {
+        Some(at) => (at, format!("before the switch at {at:.0}")),
+        None => {
+            let since = now.checked_sub(jiff::SignedDuration::from_hours(24 * days)).unwrap_or(now);
+            (since, format!("longer ago than {days} days"))
+        }
+    }
 }
