@@ -2,7 +2,7 @@
 
 use untether_ledger::{Area, SealedReader, Shelf};
 use untether_model::ids::BadId;
-use untether_model::run::{CellStatus, OutcomeKind, ParkReason, Record, WaveStatus, object_approvers};
+use untether_model::run::{CellStatus, OutcomeKind, ParkReason, Record, RunState, WaveStatus, object_approvers};
 use untether_model::{BatchId, SubjectId, WaveId};
 
 use crate::args::RetryArgs;
@@ -20,6 +20,16 @@ pub fn operator() -> String {
     std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).unwrap_or_else(|_| "unknown".to_owned())
 }
 
+/// What to do about parked people of whom `retry` takes up none.
+fn why_nobody(state: &RunState, wave: &WaveId) -> &'static str {
+    match state.waves().get(wave).map(|wave| wave.status) {
+        Some(WaveStatus::Ended | WaveStatus::Aborted) => {
+            "the wave has ended: whoever it left parked goes with a new plan (`untether audit`, then `untether plan`)"
+        }
+        _ => "conflicts need `untether resolve` first; what another wave claimed belongs to that wave",
+    }
+}
+
 /// `retry`: parked subjects are taken up again; `run` goes on with them.
 pub async fn retry(config: &Config, args: &RetryArgs, output: &Output) -> Result<Exit, CliError> {
     let wave = wave_id(&args.wave)?;
@@ -29,6 +39,9 @@ pub async fn retry(config: &Config, args: &RetryArgs, output: &Output) -> Result
         for (subject, batch, why) in &found {
             output.say(format!("would take up {subject} of {batch}: {why}"));
         }
+        if found.is_empty() {
+            output.say(format!("would take up nobody of wave {wave}: {}", why_nobody(&looked.state, &wave)));
+        }
         output.object("retry", &serde_json::json!({ "wave": wave, "executed": false, "candidates": found }));
         return Ok(Exit::Done);
     }
@@ -36,7 +49,7 @@ pub async fn retry(config: &Config, args: &RetryArgs, output: &Output) -> Result
     let found = opened.look(|state| candidates(state, &wave, &args.subject));
     if found.is_empty() {
         return Err(CliError::usage(format!("no subject of wave {wave} is parked and could be taken up again"))
-            .hint("conflicts need `untether resolve` first; what another wave claimed belongs to that wave"));
+            .hint(opened.look(|state| why_nobody(state, &wave))));
     }
     let count = found.len();
     for (subject, batch, _) in found {
@@ -52,7 +65,7 @@ pub async fn retry(config: &Config, args: &RetryArgs, output: &Output) -> Result
 }
 
 /// Parked subjects that this wave still claims and that no undecided conflict keeps back.
-fn candidates(state: &untether_model::run::RunState, wave: &WaveId, only: &[String]) -> Vec<(SubjectId, BatchId, String)> {
+fn candidates(state: &RunState, wave: &WaveId, only: &[String]) -> Vec<(SubjectId, BatchId, String)> {
     state
         .subjects()
         .iter()
@@ -106,7 +119,7 @@ pub async fn resume(config: &Config, batch: Option<&str>, reason: &str, output: 
     Ok(Exit::Done)
 }
 
-fn needs_round(state: &untether_model::run::RunState, id: &BatchId, now: jiff::Timestamp) -> Option<String> {
+fn needs_round(state: &RunState, id: &BatchId, now: jiff::Timestamp) -> Option<String> {
     let batch = state.batches().get(id)?;
     let rolled_back = batch.halted.as_ref().is_some_and(|h| h.starts_with("rolled back"));
     let stage = batch.next_stage()?;

@@ -212,7 +212,10 @@ async fn make(config: &Config, seed: u64, output: &Output) -> Result<Exit, CliEr
     for note in planned.lint.iter().filter(|n| n.level > Level::Info).take(20) {
         output.say(format!("  {note}"));
     }
-    output.say(format!("Next: `untether plan show --plan {}`, then `untether plan approve`.", planned.id));
+    match planned.report.planned_subjects() {
+        0 => output.say("Nothing is to be approved: `untether plan show --not-planned` says why nobody is planned."),
+        _ => output.say(format!("Next: `untether plan show --plan {}`, then `untether plan approve`.", planned.id)),
+    }
     output.object(
         "plan",
         &serde_json::json!({

@@ -16,7 +16,7 @@ use crate::error::{CliError, Exit};
 use crate::output::Output;
 use crate::state::{Looked, Opened};
 use crate::wiring::opening::Run;
-use crate::wiring::planning::{last_plan, load_header, load_wave};
+use crate::wiring::planning::{load_header, load_wave, wave_of_plan};
 
 /// `run`.
 pub async fn run(config: &Config, args: &RunArgs, output: &Output) -> Result<Exit, CliError> {
@@ -127,9 +127,10 @@ fn grouped(standstills: &[Standstill]) -> Vec<String> {
             Standstill::Waiting { batch, stage, reason, until } => (waits(*stage, reason, *until), Some(batch)),
             other => (words(other), None),
         };
-        match (lines.iter_mut().find(|(l, batches)| *l == line && !batches.is_empty()), batch) {
-            (Some((_, batches)), Some(batch)) => batches.push(&batch.batch),
-            (_, batch) => lines.push((line, batch.map(|b| b.batch.as_str()).into_iter().collect())),
+        let batch = batch.map(|batch| batch.batch.as_str());
+        match lines.iter_mut().find(|(l, batches)| *l == line && batches.is_empty() == batch.is_none()) {
+            Some((_, batches)) => batches.extend(batch),
+            None => lines.push((line, batch.into_iter().collect())),
         }
     }
     let tell = |(line, batches): (String, Vec<&str>)| match batches[..] {
@@ -163,8 +164,7 @@ pub fn words(standstill: &Standstill) -> String {
 /// What the run would do.
 fn preview(config: &Config, args: &RunArgs, through: Option<Stage>, output: &Output) -> Result<Exit, CliError> {
     let looked = Looked::look(config)?;
-    let plan = last_plan(&looked.state, args.plan.as_deref())?;
-    let id = WaveId::new(plan, args.wave.as_str());
+    let id = wave_of_plan(&looked.state, args.plan.as_deref(), &args.wave)?;
     let header = load_header(&looked.dir, &looked.keys, &looked.state, &id.plan)?;
     let wave = load_wave(&looked.dir, &looked.keys, &header, &id)?;
     let mut counts: BTreeMap<Stage, (u64, u64)> = BTreeMap::new();

@@ -9,7 +9,7 @@ use untether_directory::filter::Filter;
 use untether_ledger::{Area, Key, KeyId, KeyStore, SealedReader, SealedWriter, Shelf, StateDir, keys::KeySort};
 use untether_model::digest::Digest;
 use untether_model::plan::{BadWave, PLAN_VERSION, PlanHeader, Wave, WaveLine};
-use untether_model::run::RunState;
+use untether_model::run::{RunState, WaveState, WaveStatus};
 use untether_model::schema::Schema;
 use untether_model::snapshot::{SnapshotEntry, Subject};
 use untether_model::{Entry, PlanId, Side, WaveId};
@@ -35,6 +35,21 @@ pub fn last_plan(state: &RunState, named: Option<&str>) -> Result<PlanId, CliErr
             .max_by_key(|(_, order)| order.recorded_at)
             .map(|(id, _)| id.clone())
             .ok_or_else(|| CliError::usage("there is no plan yet").hint("`untether audit`, then `untether plan`")),
+    }
+}
+
+/// The wave of this name, of the plan that is named, else of the newest one.
+///
+/// # Errors
+/// Where the newest plan lacks it and another one has it under way: that is the one to name.
+pub fn wave_of_plan(state: &RunState, plan: Option<&str>, name: &str) -> Result<WaveId, CliError> {
+    let newest = WaveId::new(last_plan(state, plan)?, name);
+    let known = state.orders().get(&newest.plan).is_some_and(|order| order.waves.iter().any(|wave| wave.name == name));
+    let under_way = |(id, wave): &(&WaveId, &WaveState)| id.wave == name && wave.status == WaveStatus::Running;
+    match state.waves().iter().find(under_way).filter(|_| plan.is_none() && !known) {
+        Some((elsewhere, _)) => Err(CliError::usage(format!("plan {}, the newest, has no wave '{name}'", newest.plan))
+            .hint(format!("plan {} has it under way: give --plan {}", elsewhere.plan, elsewhere.plan))),
+        None => Ok(newest),
     }
 }
 
@@ -86,7 +101,11 @@ pub fn wave_lines(
 pub fn load_wave(dir: &StateDir, keys: &KeyStore, header: &PlanHeader, id: &WaveId) -> Result<Wave, CliError> {
     let found = header.waves.iter().find(|w| w.name == id.wave).ok_or_else(|| {
         let names: Vec<&str> = header.waves.iter().map(|w| w.name.as_str()).collect();
-        CliError::usage(format!("plan {} has no wave '{}'", id.plan, id.wave)).hint(format!("it has: {}", names.join(", ")))
+        let hint = match names.as_slice() {
+            [] => "it has none: `untether plan show --not-planned` says why nobody is planned".to_owned(),
+            names => format!("it has: {}", names.join(", ")),
+        };
+        CliError::usage(format!("plan {} has no wave '{}'", id.plan, id.wave)).hint(hint)
     })?;
     Wave::from_lines(id, wave_lines(dir, keys, &found.digest)?).map_err(|e| match e {
         BadWave::Line(error) => error,
