@@ -47,7 +47,7 @@ pub struct Config {
     pub run: RunConfig,
     /// The file's folder, to which its paths are relative.
     #[serde(skip)]
-    folder: PathBuf,
+    pub folder: PathBuf,
 }
 
 /// One store.

@@ -10,13 +10,13 @@ use untether_journal::{JournalError, OpenJournal, OpenReport, Opened, ReplayErro
 use untether_ledger::{KeyStore, StateDir};
 use untether_model::plan::{PlanHeader, Wave};
 use untether_model::run::{Part, Record, RunState, WaveStatus, apply, concerned};
-use untether_model::{BatchId, SubjectId, WaveId};
+use untether_model::{BatchId, SubjectId};
 
 use crate::error::{CliError, chain};
 use crate::output::Output;
 use crate::state::{How, PARTS_VERSION};
 use crate::wiring::journal::FoldError;
-use crate::wiring::planning::{last_plan, load_header, load_wave};
+use crate::wiring::planning::{load_header, load_wave, wave_of_plan};
 
 /// Which wave of which plan is to be run; the last plan where none is named.
 #[derive(Clone, Copy)]
@@ -51,7 +51,7 @@ pub fn for_run(dir: &StateDir, keys: &KeyStore, run: Run<'_>, output: &Output) -
         partial.read_common()?;
         partial.read_running()
     })?;
-    let id = WaveId::new(last_plan(&opening.state, run.plan)?, run.wave);
+    let id = wave_of_plan(&opening.state, run.plan, run.wave)?;
     let header = load_header(dir, keys, &opening.state, &id.plan)?;
     let wave = load_wave(dir, keys, &header, &id)?;
     let Opening { journal, state } = &mut opening;

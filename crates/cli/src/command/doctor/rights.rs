@@ -109,8 +109,8 @@ fn needed(config: &Config, side: Side) -> Vec<AttrName> {
         .chain([&attributes.login, &attributes.name])
         .cloned()
         .chain(NEEDED.map(AttrName::new));
-    let mappings = config.mappings();
-    let copied = mappings.iter().flat_map(|m| match side {
+    let migrations = config.migrations();
+    let copied = migrations.iter().flat_map(|(m, _)| match side {
         Side::Shared => m.copy.iter().chain(&m.references).cloned().collect::<Vec<_>>(),
         Side::Independent => m.copy.iter().chain(m.link_attribute.as_ref()).cloned().collect(),
     });
