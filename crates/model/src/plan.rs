@@ -307,7 +307,7 @@ pub struct PlannedBatch {
 #[serde(rename_all = "kebab-case")]
 pub enum WaveLine {
     /// The first line.
-    Wave(WaveHeader),
+    Wave(Box<WaveHeader>),
     /// A batch; all batches come before the operations.
     Batch(PlannedBatch),
     /// An operation.
@@ -349,7 +349,7 @@ impl Wave {
         for line in lines {
             match (line.map_err(BadWave::Line)?, &mut wave) {
                 (WaveLine::Wave(header), slot @ None) => {
-                    *slot = Some(Self::new(id.clone(), header));
+                    *slot = Some(Self::new(id.clone(), *header));
                 }
                 (WaveLine::Batch(batch), Some(wave)) => wave.batches.push(batch),
                 (WaveLine::Operation(op), Some(wave)) => wave.push(*op),

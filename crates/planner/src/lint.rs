@@ -179,7 +179,7 @@ impl Linter {
         match line {
             WaveLine::Wave(header) => {
                 self.end_wave();
-                self.wave = Some(WaveState::new(header.clone()));
+                self.wave = Some(WaveState::new(header.as_ref().clone()));
             }
             WaveLine::Batch(batch) => self.batch(batch),
             WaveLine::Operation(operation) => self.operation(operation),

@@ -89,7 +89,7 @@ pub(crate) fn write(draft: Draft<'_>) -> Result<Written, PlanError> {
     };
     let subjects = draft.members.len() as u64;
     let batch = PlannedBatch { name: BATCH.to_owned(), canary: true, subjects: draft.members };
-    let head = [WaveLine::Wave(wave_header(draft.wave)), WaveLine::Batch(batch)];
+    let head = [WaveLine::Wave(Box::new(wave_header(draft.wave))), WaveLine::Batch(batch)];
     let body = draft.operations.iter().map(|operation| WaveLine::Operation(Box::new(operation.clone())));
     let mut linter = Linter::new(&header);
     let mut lines = Vec::new();

@@ -460,7 +460,7 @@ fn heads(looked: &Looked, header: &PlanHeader) -> Result<Vec<WaveHeader>, CliErr
     let mut heads = Vec::new();
     for wave in &header.waves {
         match wave_lines(&looked.dir, &looked.keys, &wave.digest)?.next().transpose()? {
-            Some(WaveLine::Wave(head)) => heads.push(head),
+            Some(WaveLine::Wave(head)) => heads.push(*head),
             _ => return Err(CliError::state(format!("the file of wave {} does not begin with its head", wave.name))),
         }
     }

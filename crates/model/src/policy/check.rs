@@ -41,7 +41,7 @@ impl PlanPolicy {
             .chain(self.waves.iter().map(|wave| (format!("wave {}", wave.name), wave.said())));
         levels.into_iter().try_for_each(|(at, settings)| check_level(&at, &settings))?;
         percentage("[plan]", "moved_percent", Some(self.moved_percent), 100.0)?;
-        self.waves.iter().try_for_each(|wave| check_wave(wave))?;
+        self.waves.iter().try_for_each(check_wave)?;
         self.waves.iter().try_for_each(|wave| self.check_pace(audit, wave))?;
         for (wave, entity, terms) in self.all_terms(audit) {
             let at = format!("wave {}, entity {entity}", wave.name);

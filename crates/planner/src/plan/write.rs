@@ -226,7 +226,7 @@ impl Writer<'_> {
             stages: BTreeSet::new(),
             by_entity: BTreeMap::new(),
         };
-        self.line(wave, &WaveLine::Wave(header))?;
+        self.line(wave, &WaveLine::Wave(Box::new(header)))?;
         for (at, members) in batches.batches.iter().enumerate() {
             let mut subjects: Vec<PlannedSubject> = members.iter().filter_map(|n| self.subject(*n)).collect();
             subjects.sort_by(|a, b| a.id.cmp(&b.id));

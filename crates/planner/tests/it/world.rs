@@ -128,7 +128,7 @@ impl Kept {
     }
 
     pub fn header(&self, name: &str) -> WaveHeader {
-        self.wave(name).into_iter().find_map(|l| if let WaveLine::Wave(h) = l { Some(h) } else { None }).unwrap()
+        *self.wave(name).into_iter().find_map(|l| if let WaveLine::Wave(h) = l { Some(h) } else { None }).unwrap()
     }
 
     pub fn batches(&self, name: &str) -> Vec<PlannedBatch> {

@@ -279,7 +279,7 @@ fn wave_file(book: &Book, facts: &WaveFacts, batches: &[Batch<'_>]) -> Result<(W
     let pair = book.keys.new_key(KeySort::Wave, None).map_err(Trouble::new)?;
     let (mut subjects, mut operations) = (0, 0);
     let digest = seal_file(book, Some(&pair), |writer| {
-        put_line(writer, &WaveLine::Wave(wave_header(facts.name, &[])))?;
+        put_line(writer, &WaveLine::Wave(Box::new(wave_header(facts.name, &[]))))?;
         for (n, batch) in batches.iter().enumerate() {
             let people: Result<Vec<PlannedSubject>, Trouble> = batch.people.iter().map(|p| planned_subject(p)).collect();
             let planned = PlannedBatch { name: batch.name.clone(), canary: n == 0, subjects: people? };

@@ -131,7 +131,8 @@ fn writer(config: &Config, side: Side, by: &str) -> Vec<(String, String)> {
     let mut migrations = config.migrations();
     migrations.retain(|_| side == Side::Independent);
     let mut seen = BTreeSet::new();
-    let bases = audit.accounts.iter().chain(&audit.others).map(|scope| &scope.base).chain(migrations.iter().map(|(m, _)| &m.base));
+    let bases =
+        audit.accounts.iter().chain(&audit.others).map(|scope| &scope.base).chain(migrations.iter().map(|(m, _)| &m.base));
     for base in bases.filter(|base| seen.insert(base.key())) {
         rules.push(access(suffix, &format!("dn.subtree=\"{base}\""), by, "write"));
     }
