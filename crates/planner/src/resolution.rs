@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use untether_model::digest::Digest;
-use untether_model::operation::{Action, Expects, Operation};
+use untether_model::operation::{Action, Expects, Operation, Target};
 use untether_model::plan::{OrderKind, PlanHeader, PlannedStore, PlannedSubject, WaveRef};
 use untether_model::run::{CellStatus, OutcomeKind, RunState};
 use untether_model::{OpId, PlanId, Side, SubjectId};
@@ -87,6 +87,7 @@ pub fn resolution(inputs: &ResolutionInputs<'_>) -> Result<Resolution, PlanError
     let read = inputs.operations.operation(inputs.op);
     let operation = read.map_err(|cause| PlanError::Journal { what: format!("operation {}", inputs.op), cause })?;
     let operation = forced(operation, &in_conflict, inputs.op)?;
+    let operation = Operation { target: target(inputs, &operation)?, ..operation };
     write(inputs, operation, &in_conflict)
 }
 
@@ -115,6 +116,20 @@ fn forced(mut operation: Operation, subjects: &[SubjectId], id: &OpId) -> Result
     operation.subjects.retain(|id| subjects.contains(id));
     operation.reason = format!("forced over a conflict: {}", operation.reason);
     Ok(operation)
+}
+
+/// The entry, by the id that it has: the order stands alone, so that no other operation of it could have created the entry.
+fn target(inputs: &ResolutionInputs<'_>, operation: &Operation) -> Result<Target, PlanError> {
+    let Target::CreatedBy { n, dn } = &operation.target else { return Ok(operation.target.clone()) };
+    let creator = OpId::new(inputs.op.batch.clone(), *n);
+    let cells = operation.subjects.iter().filter_map(|id| inputs.progress.cell(&creator, Some(id)));
+    match cells.filter_map(|cell| cell.created.clone()).next() {
+        Some(stable_id) => Ok(Target::Existing { dn: dn.clone(), stable_id }),
+        None => Err(PlanError::Request(format!(
+            "operation {} cannot be forced: its entry {dn} was not made yet; `resolve` operation {creator} first, then `retry`",
+            inputs.op
+        ))),
+    }
 }
 
 fn write(inputs: &ResolutionInputs<'_>, mut operation: Operation, subjects: &[SubjectId]) -> Result<Resolution, PlanError> {

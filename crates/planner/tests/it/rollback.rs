@@ -9,7 +9,8 @@ use untether_model::run::{CellOutcome, Mark, Outcome, OutcomeKind, Record, Seale
 use untether_model::snapshot::CredentialKind;
 use untether_model::{AttrName, BatchId, OpId, Round, Side, StableId, SubjectId, WaveId};
 use untether_planner::{
-    Intents, Level, Operations, PlanError, ResolutionInputs, RollbackInputs, RollbackOrder, RollbackRequest, resolution, rollback,
+    Intents, Level, Operations, PlanError, Resolution, ResolutionInputs, RollbackInputs, RollbackOrder, RollbackRequest,
+    resolution, rollback,
 };
 
 use crate::plan::{record, start};
@@ -90,6 +91,19 @@ impl Run {
             intents: &self.ledger,
             ended,
             capabilities: &self.world.capabilities,
+            stores: &self.stores,
+            now: NOW.parse().unwrap(),
+        })
+    }
+
+    /// Somebody's first operation of a stage, forced.
+    fn force(&self, uid: &str, stage: Stage) -> Result<Resolution, PlanError> {
+        let (op, _) = self.ledger.operations.iter().find(|(_, o)| o.stage == stage && o.subjects.contains(&id(uid))).unwrap();
+        resolution(&ResolutionInputs {
+            op,
+            subject: None,
+            progress: &self.world.progress,
+            operations: &self.ledger,
             stores: &self.stores,
             now: NOW.parse().unwrap(),
         })
@@ -366,21 +380,22 @@ fn force_is_the_same_operation_expecting_anything_for_the_cells_in_conflict() {
         false => OutcomeKind::Succeeded,
     };
     let run = Run::through(leavers(), "leave", Stage::Disable, conflict);
-    let find = |uid: &str| run.ledger.operations.iter().find(|(_, o)| o.subjects.contains(&id(uid))).unwrap().0.clone();
-    let force = |op: &OpId| {
-        resolution(&ResolutionInputs {
-            op,
-            subject: None,
-            progress: &run.world.progress,
-            operations: &run.ledger,
-            stores: &run.stores,
-            now: NOW.parse().unwrap(),
-        })
-    };
-    let order = force(&find("a")).unwrap();
+    let order = run.force("a", Stage::Disable).unwrap();
     let Action::Set { touches } = &order.operation.action else { panic!() };
     assert!(touches.iter().all(|t| t.expects == Expects::Any));
     assert_eq!(order.approvals_needed, 2);
     assert!(order.lint.iter().all(|n| n.level < Level::Error), "{:?}", order.lint);
-    assert!(matches!(force(&find("b")), Err(PlanError::Request(_))));
+    assert!(matches!(run.force("b", Stage::Disable), Err(PlanError::Request(_))));
+}
+
+#[test]
+fn force_names_an_entry_of_ours_by_its_id_because_the_order_does_not_create_it() {
+    let conflict = |op: &Operation, _: &SubjectId| match op.stage {
+        Stage::Enroll => OutcomeKind::Conflict,
+        _ => OutcomeKind::Succeeded,
+    };
+    let order = Run::through(movers(), "move", Stage::Enroll, conflict).force("h", Stage::Enroll).unwrap();
+    let Target::Existing { stable_id, .. } = &order.operation.target else { panic!("{:?}", order.operation.target) };
+    assert!(stable_id.as_str().starts_with("made-"));
+    assert!(order.lint.iter().all(|n| n.level < Level::Error), "{:?}", order.lint);
 }
