@@ -225,7 +225,7 @@ fn open(storage: &MemoryStorage, accept_loss: bool) -> Result<Log, LedgerError> 
         segment_bytes: SEGMENT_BYTES,
         known_kind: &|kind| kind == "note",
         accept_loss,
-        witness: None,
+        witnesses: Vec::new(),
     };
     Ok(Log::open(how)?.0)
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use untether_cutover::{Ports, Recorder, Stores};
-use untether_ledger::{Clock, ClockPolicy, Disk, KeyStore, Reader, StateDir, StateLock, SystemClock};
+use untether_ledger::log::{Witness, read_created};
+use untether_ledger::{Clock, ClockPolicy, Disk, KeyStore, LedgerError, Reader, StateDir, StateLock, SystemClock};
 use untether_model::digest::Digest;
 use untether_model::event::Event;
 use untether_model::plan::{PlanHeader, Wave};
@@ -26,7 +27,7 @@ use crate::wiring::roster::LiveRoster;
 use crate::wiring::stores::LiveStore;
 
 /// Version of the parts in the database.
-pub const PARTS_VERSION: u32 = 3;
+pub const PARTS_VERSION: u32 = 4;
 
 /// The system's clock, behind the trait that everything else is handed.
 pub fn clock() -> Arc<dyn Clock> {
@@ -39,6 +40,8 @@ pub struct Opened {
     pub dir: StateDir,
     /// Its keys.
     pub keys: KeyStore,
+    /// What was not as it should be when it was opened, and was put right without loss.
+    pub repaired: Vec<String>,
     journal: Arc<LiveJournal>,
     recorder: Arc<Recorder>,
     clock: Arc<dyn Clock>,
@@ -62,7 +65,7 @@ impl Opened {
     /// Opens the state, and tells what was found.
     pub fn open_with(config: &Config, how: How, output: &Output) -> Result<Self, CliError> {
         let dir = directory(config)?;
-        let keys = KeyStore::open(&dir)?;
+        let keys = keys(&dir)?;
         let opening = opening::everything(&dir, how, output)?;
         Self::start(dir, keys, opening)
     }
@@ -70,7 +73,7 @@ impl Opened {
     /// Opens as much of the state as the run of a wave needs, and the wave.
     pub fn open_for_run(config: &Config, run: Run<'_>, output: &Output) -> Result<(Self, PlanHeader, Wave), CliError> {
         let dir = directory(config)?;
-        let keys = KeyStore::open(&dir)?;
+        let keys = keys(&dir)?;
         let (opening, header, wave) = opening::for_run(&dir, &keys, run, output)?;
         Ok((Self::start(dir, keys, opening)?, header, wave))
     }
@@ -79,7 +82,7 @@ impl Opened {
         let journal = Arc::new(opening.journal.start()?);
         let journal = Arc::new(LiveJournal::new(journal, dir.clone(), summary_of(&dir)?));
         let recorder = Arc::new(Recorder::new(journal.clone(), opening.state));
-        Ok(Self { dir, keys, journal, recorder, clock: clock() })
+        Ok(Self { dir, keys, repaired: opening.repaired, journal, recorder, clock: clock() })
     }
 
     /// Looks at the state.
@@ -176,6 +179,28 @@ fn wave_files(state: &RunState) -> BTreeMap<WaveId, Digest> {
     orders.flat_map(|(id, o)| o.waves.iter().map(|w| (WaveId::new(id.clone(), w.name.as_str()), w.digest))).collect()
 }
 
+/// The keys of a state, refused where the ledger beside them is another state's.
+pub fn keys(dir: &StateDir) -> Result<KeyStore, CliError> {
+    let keys = KeyStore::open(dir)?;
+    match keys.refuse_foreign() {
+        Err(error @ LedgerError::Foreign { .. }) => {
+            let LedgerError::Foreign { state, .. } = &error else { return Err(error.into()) };
+            let hint = match stored_summary(dir)?.and_then(|summary| summary.state) {
+                Some(of) if of == *state => {
+                    "the summary is of the ledger's state, so the key is the wrong one: restore keys/ from the backup of this state".to_owned()
+                }
+                Some(of) => format!(
+                    "the summary is of state {of}, so ledger/ was copied here from another one: restore ledger/ from the backup of that state"
+                ),
+                None => "restore the whole state directory from one backup".to_owned(),
+            };
+            Err(CliError::from(error).hint(hint))
+        }
+        Err(error) => Err(error.into()),
+        Ok(_) => Ok(keys),
+    }
+}
+
 /// The clock and the timer of a live run.
 struct LiveTime(Arc<dyn Clock>);
 
@@ -212,7 +237,7 @@ impl Looked {
     /// Folds the ledger.
     pub fn look(config: &Config) -> Result<Self, CliError> {
         let dir = directory(config)?;
-        let keys = KeyStore::open(&dir)?;
+        let keys = keys(&dir)?;
         let (mut state, mut last) = (RunState::new(), None);
         each_record(&dir, |seq, at, record| {
             let change = apply(&state, seq, at, &record).map_err(|e| unreadable(seq, &e))?;
@@ -255,13 +280,33 @@ pub fn holder(config: &Config) -> Result<Option<HeldBy>, CliError> {
 
 /// What `status` shows.
 pub fn summary(config: &Config) -> Result<Summary, CliError> {
-    summary_of(&directory(config)?)
+    let dir = directory(config)?;
+    let ledger = read_created(dir.disk(), &dir.ledger())?.state;
+    // `status` asks for no key, so this is all that it can tell by.
+    if let Some(other) = stored_summary(&dir)?.and_then(|summary| summary.state).filter(|state| *state != ledger) {
+        return Err(CliError::state(format!(
+            "the summary is of state {other} and the ledger of state {ledger}: one of them was copied from another state"
+        ))
+        .hint("`untether state check` tells which"));
+    }
+    summary_of(&dir)
 }
 
-/// The summary file with the ledger's tail folded onto it; the whole ledger where there is no summary.
+/// The summary file, where there is one that can be read.
+fn stored_summary(dir: &StateDir) -> Result<Option<Summary>, CliError> {
+    Ok(dir.read_summary()?.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+}
+
+/// The summary says how far the ledger went at least: it only tells what is durable.
+pub fn summary_witness(dir: &StateDir) -> Result<Option<Witness>, CliError> {
+    let witness = |summary: Summary| Some(Witness { name: "the summary", state: summary.state?, seq: summary.seq });
+    Ok(stored_summary(dir)?.and_then(witness))
+}
+
+/// The summary file with the ledger's tail folded onto it; the whole ledger where there is no summary of it.
 fn summary_of(dir: &StateDir) -> Result<Summary, CliError> {
-    let stored = dir.read_summary()?.and_then(|bytes| serde_json::from_slice::<Summary>(&bytes).ok());
-    let mut summary = stored.unwrap_or_default();
+    let state = read_created(dir.disk(), &dir.ledger())?.state;
+    let mut summary = stored_summary(dir)?.filter(|summary| summary.state.as_ref() == Some(&state)).unwrap_or_default();
     let reader = match summary.seq {
         0 => Reader::open(dir.disk(), &dir.ledger())?,
         seq => match Reader::open_after(dir.disk(), &dir.ledger(), seq) {

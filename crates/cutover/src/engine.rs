@@ -4,6 +4,7 @@
 //! own: where a batch stands is read from the recorder's state, so that running again resumes.
 
 mod batch;
+mod look;
 mod preflight;
 mod references;
 mod stage;
@@ -18,7 +19,7 @@ use tokio::sync::watch;
 use untether_model::event::Event;
 use untether_model::operation::{Phase, Stage};
 use untether_model::plan::{PlanHeader, Wave};
-use untether_model::run::{Record, WaveStatus};
+use untether_model::run::{Record, WaveStatus, unfinished_order};
 use untether_model::{BatchId, Side, SubjectId};
 
 pub use self::stage::PROTECTED_GROUP;
@@ -172,6 +173,7 @@ impl Engine {
             return Ok(self.ended(wave, options, vec![refused]));
         }
         let give_up = self.ports.time.now().checked_add(options.wait).unwrap_or_else(|_| self.ports.time.now());
+        self.look_after_soaking(wave).await?;
         loop {
             let standstills = self.pass(wave, options).await?;
             self.end_wave(wave).await?;
@@ -224,6 +226,21 @@ impl Engine {
                 Ok(standstills)
             }
         }
+    }
+
+    /// A soak is long: whoever comes back to one looks at its people before it goes on.
+    async fn look_after_soaking(&self, wave: &Wave) -> Result<(), CutoverError> {
+        for batch in &wave.batches {
+            let id = wave.batch_id(&batch.name);
+            let soaks = self.recorder.look(|state| {
+                let soaks = state.batches().get(&id).is_some_and(|b| b.current == Some(Stage::Soak));
+                soaks && unfinished_order(state, &id).is_none()
+            });
+            if soaks {
+                self.look_after(wave, &batch.name, Stage::Soak, &self.unparked(&id, batch)).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn end_wave(&self, wave: &Wave) -> Result<(), CutoverError> {

@@ -28,6 +28,9 @@ use crate::ports::{Ports, Refusal, Store};
 use crate::recorder::Recorder;
 use crate::throttle::{Kind, Throttle};
 
+pub(crate) use entry::disables;
+pub(crate) use resolve::find;
+
 /// How often an entry is observed and tried again when a condition fails because something else moved, or the server was busy.
 const TRIES: u32 = 6;
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::SignedDuration;
@@ -34,6 +34,8 @@ pub struct OpenJournal<'a> {
     pub known_kind: &'a dyn Fn(&str) -> bool,
     /// A person accepted that the ledger's tail is lost.
     pub accept_loss: bool,
+    /// Who else knows how far the ledger went, beside its second witness and the database.
+    pub witness: Option<Witness>,
     /// Version of the parts' keys and values: a database with another one is made again.
     pub parts_version: u32,
     /// The database was found to have lost something: it is made again.
@@ -80,6 +82,10 @@ pub struct OpenReport {
     pub rebuilt: Option<Rebuilt>,
     /// Frames of the ledger that are not applied to the parts.
     pub lag: u64,
+    /// The machine on which the state was used before, where that was another one.
+    pub moved_from: Option<String>,
+    /// Directories that were missing and were made again, empty.
+    pub made: Vec<PathBuf>,
 }
 
 /// The records of single subjects, as they were before what is being replayed.
@@ -124,6 +130,7 @@ impl Opened {
     /// behind, where nothing is changed.
     pub fn open(how: OpenJournal<'_>) -> Result<Self, JournalError> {
         let lock = StateLock::acquire(&how.state, how.clock.wall())?;
+        let moved_from = lock.moved_from().map(str::to_owned);
         let path = how.state.database();
         let existed = path.join("db").exists();
         let (mut database, unreadable) = match SledDatabase::open(&path)? {
@@ -151,6 +158,8 @@ impl Opened {
         let index = restore_index(&database)?;
         let mark = mark.filter(|_| report.rebuilt.is_none());
         report.lag = lag(&log, mark.as_ref());
+        report.moved_from = moved_from;
+        report.made = how.state.complete()?;
         Ok(Self {
             state: how.state,
             log,
@@ -355,7 +364,7 @@ fn lag(log: &Log, mark: Option<&Mark>) -> u64 {
 
 /// Opens the ledger and judges whether the database with this mark belongs to it.
 fn open_log(how: &OpenJournal<'_>, mark: Option<&Mark>, absent: Rebuilt) -> Result<(Log, OpenReport), JournalError> {
-    let witness = mark.map(|mark| Witness { name: "the state database", state: mark.state.clone(), seq: mark.location.seq });
+    let database = mark.map(|mark| Witness { name: "the state database", state: mark.state.clone(), seq: mark.location.seq });
     let (log, opened) = Log::open(OpenLog {
         disk: how.state.disk().clone(),
         dir: how.state.ledger(),
@@ -364,7 +373,7 @@ fn open_log(how: &OpenJournal<'_>, mark: Option<&Mark>, absent: Rebuilt) -> Resu
         segment_bytes: how.segment_bytes,
         known_kind: how.known_kind,
         accept_loss: how.accept_loss,
-        witness,
+        witnesses: database.into_iter().chain(how.witness.clone()).collect(),
     })?;
     let rebuilt = match mark {
         None => Some(absent),
@@ -387,6 +396,8 @@ fn open_log(how: &OpenJournal<'_>, mark: Option<&Mark>, absent: Rebuilt) -> Resu
         witness_missing: opened.witness_missing,
         rebuilt,
         lag: 0,
+        moved_from: None,
+        made: Vec::new(),
     };
     Ok((log, report))
 }

@@ -73,18 +73,14 @@ pub fn check(disk: &Disk, ledger_dir: &Path, mut each: impl FnMut(&Frame)) -> Re
         torn: None,
         problems: Vec::new(),
     };
-    let is_only = segment::numbers(disk, ledger_dir)?.len() == 1;
     // Read before the walk: a ledger that grows meanwhile only gets ahead of it.
     if let Some(witness) = note(&mut found, head::read(disk, ledger_dir))? {
         found.witness = witness;
         if witness.is_none() {
-            found.problems.push(format!(
-                "'{}' is missing: nothing but the ledger itself says where it ends",
-                head::path(ledger_dir).display()
-            ));
+            found.problems.push(missing_witness(ledger_dir));
         }
     }
-    if let Some(created) = note(&mut found, read_created(disk, ledger_dir, is_only))? {
+    if let Some(created) = note(&mut found, read_created(disk, ledger_dir))? {
         found.state = Some(created.state);
     }
     let mut reader = Reader::open(disk, ledger_dir)?;
@@ -104,7 +100,19 @@ pub fn check(disk: &Disk, ledger_dir: &Path, mut each: impl FnMut(&Frame)) -> Re
     Ok(found)
 }
 
+/// What is wrong with a ledger without its second witness.
+fn missing_witness(ledger_dir: &Path) -> String {
+    format!("'{}' is missing: nothing but the ledger itself says where it ends", head::path(ledger_dir).display())
+}
+
 impl Check {
+    /// Takes out of the problems that the second witness is missing: opening the ledger writes it again.
+    pub fn set_missing_witness_aside(&mut self, ledger_dir: &Path) -> Option<String> {
+        let missing = missing_witness(ledger_dir);
+        let at = self.problems.iter().position(|problem| *problem == missing)?;
+        Some(self.problems.remove(at))
+    }
+
     fn take(&mut self, frame: &Frame) {
         self.frames += 1;
         self.head = Some(Head { seq: frame.seq(), hash: frame.hash });

@@ -5,6 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
+use untether_model::StateId;
 
 /// A file operation that failed: which one, on which path. The system's own words are the source.
 #[derive(Debug, thiserror::Error)]
@@ -102,6 +103,30 @@ pub enum LedgerError {
     /// There is no state, or its creation was interrupted.
     #[error("'{}' holds no state; create one with `untether init`", .0.display())]
     Missing(PathBuf),
+    /// The ledger is gone, and other parts of the state are there.
+    #[error(
+        "'{}' holds parts of a state ({}) and no ledger: it was copied or restored in part; nothing was changed: restore `ledger/` from its backup",
+        dir.display(), found.join(", ")
+    )]
+    Headless {
+        /// The state directory.
+        dir: PathBuf,
+        /// What is there.
+        found: Vec<String>,
+    },
+    /// The ledger belongs to another state key.
+    #[error(
+        "the ledger '{}' (state {state}) does not belong to the state key '{}': one of them was copied from another state; nothing was changed",
+        ledger.display(), key.display()
+    )]
+    Foreign {
+        /// The ledger's directory.
+        ledger: PathBuf,
+        /// The state that it is of.
+        state: StateId,
+        /// The state key.
+        key: PathBuf,
+    },
     /// Somebody other than the owner can read it.
     #[error("'{}' has mode {mode:04o} and is open to others than its owner; correct it with `chmod {wanted:04o}` and look who could read it", path.display())]
     Exposed {
@@ -188,7 +213,9 @@ impl LedgerError {
     /// The state itself is in use, damaged, newer, or the clock is behind it: a person must decide, trying again does not help.
     pub fn is_state(&self) -> bool {
         match self {
-            Self::Exposed { .. }
+            Self::Headless { .. }
+            | Self::Foreign { .. }
+            | Self::Exposed { .. }
             | Self::Damaged { .. }
             | Self::LostTail { .. }
             | Self::Newer(_)

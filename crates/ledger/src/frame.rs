@@ -171,6 +171,9 @@ pub struct StateCreated {
     pub state: untether_model::StateId,
     /// Format version of the state directory.
     pub version: u32,
+    /// Keyed mark of the UUID under the state key: which key the ledger belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark: Option<String>,
 }
 
 /// Body of a seal, and of the record that repeats it at the head of the next segment.

@@ -29,17 +29,18 @@ pub struct StateMade {
 /// Makes a state directory on the machine's file system.
 ///
 /// # Errors
-/// [`LedgerError::Exists`] where there is a state already.
+/// [`LedgerError::Exists`] where there is a state already, [`LedgerError::Headless`] where there is what is left of one.
 pub fn create_state(root: impl Into<PathBuf>, clock: Arc<dyn Clock>) -> Result<StateMade, KeyError> {
     let dir = StateDir::create(Disk::real(), root)?;
     let _lock = StateLock::acquire(&dir, clock.wall())?;
+    dir.refuse_remains()?;
     let (keys, kept_key) = match KeyStore::create(&dir) {
         Ok(keys) => (keys, false),
         Err(KeyError::Exists(_)) => (KeyStore::open(&dir)?, true),
         Err(error) => return Err(error),
     };
     let how = CreateLog { disk: dir.disk().clone(), dir: dir.ledger(), clock, segment_bytes: SEGMENT_BYTES };
-    let log = match Log::create(how) {
+    let log = match Log::create_marked(how, |state| Some(keys.mark_of(state))) {
         Err(LedgerError::Exists(_)) => return Err(LedgerError::Exists(dir.root().to_path_buf()).into()),
         other => other?,
     };

@@ -15,7 +15,10 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use zeroize::{Zeroize as _, Zeroizing};
 
+use untether_model::StateId;
+
 use crate::error::{LedgerError, StorageError};
+use crate::log::read_created;
 use crate::mark::Marks;
 use crate::seal::{Key, SealError};
 use crate::state_dir::StateDir;
@@ -234,6 +237,27 @@ impl KeyStore {
     /// Makes the marks of this state.
     pub fn marks(&self) -> Marks {
         Marks::new(&self.derive("marks"))
+    }
+
+    /// The mark by which a ledger says that it belongs to this key: over the state's UUID.
+    pub fn mark_of(&self, state: &StateId) -> String {
+        self.marks().value("untether:state", state.as_str().as_bytes())
+    }
+
+    /// Whether the ledger beside this key belongs to it. A ledger that was made without a mark cannot tell.
+    ///
+    /// # Errors
+    /// [`LedgerError::Foreign`] where it belongs to another one.
+    pub fn refuse_foreign(&self) -> Result<StateId, LedgerError> {
+        let created = read_created(self.state.disk(), &self.state.ledger())?;
+        match &created.mark {
+            Some(mark) if *mark != self.mark_of(&created.state) => Err(LedgerError::Foreign {
+                ledger: self.state.ledger(),
+                state: created.state,
+                key: Self::state_key_path(&self.state),
+            }),
+            Some(_) | None => Ok(created.state),
+        }
     }
 
     /// Makes a random key and stores it, wrapped to the state key and the escrow recipient, durably.

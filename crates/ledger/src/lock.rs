@@ -14,12 +14,15 @@ use crate::error::{LedgerError, StorageError};
 use crate::state_dir::StateDir;
 
 /// The process that holds the state.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
     /// Its id; `None` where it has not said so yet.
     pub pid: Option<u32>,
     /// Since when.
     pub since: Option<Timestamp>,
+    /// On which machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
 }
 
 /// The exclusive hold on a state directory; ends when dropped.
@@ -27,6 +30,7 @@ pub struct Holder {
 pub struct StateLock {
     file: File,
     path: PathBuf,
+    moved_from: Option<String>,
 }
 
 /// How often a lock is tried again that only somebody's look was in the way of.
@@ -41,8 +45,11 @@ impl StateLock {
         for _ in 0..TRIES {
             match file.try_lock() {
                 Ok(()) => {
-                    let mut lock = Self { file, path };
-                    lock.write(&Holder { pid: Some(std::process::id()), since: Some(now) })?;
+                    let host = this_host();
+                    let before = read(&path)?.host;
+                    let mut lock =
+                        Self { file, path, moved_from: before.filter(|_| host.is_some()).filter(|h| Some(h) != host.as_ref()) };
+                    lock.write(&Holder { pid: Some(std::process::id()), since: Some(now), host })?;
                     return Ok(lock);
                 }
                 Err(TryLockError::Error(source)) => return Err(failed("lock", source).into()),
@@ -55,7 +62,7 @@ impl StateLock {
             }
             std::thread::yield_now();
         }
-        let Holder { pid, since } = read(&path)?;
+        let Holder { pid, since, .. } = read(&path)?;
         Err(LedgerError::InUse { pid, since })
     }
 
@@ -76,6 +83,11 @@ impl StateLock {
         }
     }
 
+    /// The machine on which the state was held before, where that was another one.
+    pub fn moved_from(&self) -> Option<&str> {
+        self.moved_from.as_deref()
+    }
+
     fn write(&mut self, holder: &Holder) -> Result<(), LedgerError> {
         let written = (|| {
             let line = serde_json::to_vec(holder)?;
@@ -85,6 +97,12 @@ impl StateLock {
         })();
         written.map_err(|source| StorageError { operation: "write", path: self.path.clone(), source }.into())
     }
+}
+
+/// This machine's name; only for people, so that any failure is no name.
+fn this_host() -> Option<String> {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+    Some(name.trim().to_owned()).filter(|name| !name.is_empty())
 }
 
 fn open(path: &Path) -> std::io::Result<File> {
@@ -111,7 +129,8 @@ mod tests {
         let now: Timestamp = "2026-11-20T00:00:00Z".parse().unwrap();
         assert_eq!(StateLock::holder(&state).unwrap(), None);
         let first = StateLock::acquire(&state, now).unwrap();
-        assert_eq!(StateLock::holder(&state).unwrap(), Some(Holder { pid: Some(std::process::id()), since: Some(now) }));
+        let host = this_host();
+        assert_eq!(StateLock::holder(&state).unwrap(), Some(Holder { pid: Some(std::process::id()), since: Some(now), host }));
         let refused = StateLock::acquire(&state, now).unwrap_err();
         let expected = format!("the state is in use by process {} since 2026-11-20T00:00:00Z", std::process::id());
         assert_eq!(refused.to_string(), expected);
@@ -119,6 +138,15 @@ mod tests {
         drop(first);
         assert_eq!(StateLock::holder(&state).unwrap(), None);
         StateLock::acquire(&state, now).unwrap();
+    }
+
+    #[test]
+    fn a_state_that_comes_from_another_machine_is_known_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateDir::create(Disk::real(), dir.path().join("state")).unwrap();
+        std::fs::write(state.lock(), br#"{"pid":1,"since":null,"host":"elsewhere"}"#).unwrap();
+        assert_eq!(StateLock::acquire(&state, Timestamp::UNIX_EPOCH).unwrap().moved_from(), Some("elsewhere"));
+        assert_eq!(StateLock::acquire(&state, Timestamp::UNIX_EPOCH).unwrap().moved_from(), None);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::error::{LedgerError, StorageError};
+use crate::log::segment;
 use crate::storage::Disk;
 
 /// Directories of immutable, sealed, content-addressed files.
@@ -57,11 +58,53 @@ impl StateDir {
     /// Opens a directory that exists; refuses one that others than its owner can enter.
     pub fn open(disk: Disk, root: impl Into<PathBuf>) -> Result<Self, LedgerError> {
         let state = Self { disk, root: root.into() };
-        if !state.disk.exists(&state.ledger())? {
+        state.refuse_exposed(&state.root, 0o700)?;
+        if !state.has_ledger()? {
+            state.refuse_remains()?;
             return Err(LedgerError::Missing(state.root));
         }
-        state.refuse_exposed(&state.root, 0o700)?;
         Ok(state)
+    }
+
+    fn has_ledger(&self) -> Result<bool, LedgerError> {
+        let ledger = self.ledger();
+        Ok(self.disk.exists(&ledger)? && !segment::numbers(&self.disk, &ledger)?.is_empty())
+    }
+
+    /// Refuses a directory without a ledger that holds what only a state has that was in use.
+    pub(crate) fn refuse_remains(&self) -> Result<(), LedgerError> {
+        if self.has_ledger()? {
+            return Ok(());
+        }
+        let files = |dir: &Path| -> Result<Vec<String>, LedgerError> {
+            if !self.disk.exists(dir)? {
+                return Ok(Vec::new());
+            }
+            Ok(self.disk.list(dir)?)
+        };
+        let mut found = Vec::new();
+        for (path, name) in [(self.ledger().join("HEAD"), "ledger/HEAD"), (self.summary(), "summary")] {
+            found.extend(self.disk.exists(&path)?.then(|| name.to_owned()));
+        }
+        let places = [(self.database(), "sled"), (self.handover(), "handover")];
+        for (dir, name) in places.into_iter().chain(Area::ALL.map(|area| (self.area(area), area.as_str()))) {
+            found.extend((!files(&dir)?.is_empty()).then(|| name.to_owned()));
+        }
+        let wrapped = files(&self.keys())?.iter().filter(|name| name.ends_with(".age")).count();
+        found.extend((wrapped > 0).then(|| format!("{wrapped} keys")));
+        if found.is_empty() { Ok(()) } else { Err(LedgerError::Headless { dir: self.root.clone(), found }) }
+    }
+
+    /// Makes the directories again that are missing; tells which.
+    pub fn complete(&self) -> Result<Vec<PathBuf>, LedgerError> {
+        let mut made = Vec::new();
+        for dir in [self.keys(), self.handover()].into_iter().chain(Area::ALL.map(|area| self.area(area))) {
+            if !self.disk.exists(&dir)? {
+                self.disk.ensure_dir(&dir)?;
+                made.push(dir);
+            }
+        }
+        Ok(made)
     }
 
     /// The storage that it lies on.

@@ -11,6 +11,7 @@ pub mod auth;
 pub mod change;
 pub mod digest;
 pub mod dn;
+pub mod effect;
 pub mod entry;
 pub mod event;
 pub mod finding;

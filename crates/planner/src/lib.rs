@@ -5,6 +5,7 @@
 
 mod attributes;
 pub mod diff;
+pub mod drift;
 pub mod handover;
 pub mod lint;
 mod order;
@@ -16,6 +17,7 @@ mod source;
 mod undo;
 
 pub use diff::{Gathered, PlanDiff, diff};
+pub use drift::{Compared, DriftInputs, drift};
 pub use handover::{HandoverInputs, HandoverOrder, Holder, handover};
 pub use lint::{Level, LintNote, Linter};
 pub use plan::{Inputs, Planned, plan};

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use untether_model::digest::Digest;
 use untether_model::operation::{Action, Expects, Operation, Target};
 use untether_model::plan::{OrderKind, PlanHeader, PlannedStore, PlannedSubject, WaveRef};
-use untether_model::run::{CellStatus, OutcomeKind, RunState};
+use untether_model::run::RunState;
 use untether_model::{OpId, PlanId, Side, SubjectId};
 
 use crate::lint::LintNote;
@@ -66,10 +66,7 @@ pub fn resolution(inputs: &ResolutionInputs<'_>) -> Result<Resolution, PlanError
         .progress
         .cells()
         .iter()
-        .filter(|(key, cell)| {
-            let failed = matches!(cell.status, CellStatus::Ended(OutcomeKind::Conflict | OutcomeKind::Refused));
-            key.op == *inputs.op && (failed || cell.drift.is_some())
-        })
+        .filter(|(key, cell)| key.op == *inputs.op && cell.awaits_decision())
         .filter_map(|(key, _)| key.subject.clone())
         .filter(|id| inputs.subject.is_none_or(|wanted| wanted == id))
         .collect();

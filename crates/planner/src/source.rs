@@ -39,6 +39,13 @@ pub trait Sink {
     fn report(&mut self, line: &ReportLine) -> Result<(), String>;
 }
 
+fn unknown(perhaps: &[String]) -> String {
+    match perhaps {
+        [] => String::new(),
+        some => format!("; the ledger has lost its end, and these may be ours: {}", some.join(", ")),
+    }
+}
+
 /// Why no plan was made.
 #[derive(Debug, Error)]
 pub enum PlanError {
@@ -75,8 +82,16 @@ pub enum PlanError {
     #[error("the snapshot holds subject {0} twice; run the audit again")]
     Duplicate(SubjectId),
     /// A rollback finds the state that it is asked for.
-    #[error("nothing is to be taken back to before {0}: no effect of that stage or a later one is ours and still stands")]
-    NothingToUndo(untether_model::operation::Stage),
+    #[error(
+        "nothing is to be taken back to before {to}: no effect of that stage or a later one is ours and still stands{}",
+        unknown(perhaps)
+    )]
+    NothingToUndo {
+        /// The stage.
+        to: untether_model::operation::Stage,
+        /// Operations that may be ours, whose intents the ledger has lost.
+        perhaps: Vec<String>,
+    },
     /// Something that is always serializable was not.
     #[error("writing {what} as JSON failed: {cause}")]
     Json {

@@ -46,12 +46,16 @@ pub enum BatchEventKind {
         /// Why.
         reason: String,
     },
-    /// An effect of ours was seen to be gone.
+    /// What one of its operations had brought about was gone, or was there again.
     Drifted {
         /// The operation.
         op: OpId,
+        /// Its stage.
+        stage: Stage,
         /// What was seen.
         seen: String,
+        /// Somebody else put it right.
+        over: bool,
     },
     /// A person decided on a conflict.
     Resolved {
@@ -249,8 +253,9 @@ impl History {
             Record::Resumed { batch: Some(batch), by, reason } => {
                 self.event(batch, cite, BatchEventKind::Resumed { by: by.clone(), reason: reason.clone() });
             }
-            Record::Drift { op, seen, .. } => {
-                self.event(&op.batch, cite, BatchEventKind::Drifted { op: op.clone(), seen: seen.clone() });
+            Record::Drift { op, stage, seen, over, .. } => {
+                let (op, seen) = (op.clone(), seen.clone());
+                self.event(&op.batch.clone(), cite, BatchEventKind::Drifted { op, stage: *stage, seen, over: *over });
             }
             Record::Resolved { op, verb, order, by, reason, .. } => {
                 if let Some(order) = order {

@@ -484,10 +484,22 @@ impl Book<'_> {
             (BatchEventKind::Halted { reason }, Lang::En) => format!("halted: {reason}"),
             (BatchEventKind::Resumed { by, reason }, Lang::Ja) => format!("再開（{by}）：{reason}"),
             (BatchEventKind::Resumed { by, reason }, Lang::En) => format!("resumed by {by}: {reason}"),
-            (BatchEventKind::Drifted { op, seen }, Lang::Ja) => {
-                format!("実施済みの効果の喪失を検知（操作 {op}）：{}", lang.said(seen))
+            (BatchEventKind::Drifted { op, stage, seen, over: false }, Lang::Ja) => {
+                format!(
+                    "第三者の変更により「{}」の効果が失われたことを検知（操作 {op}）：{}",
+                    lang.stage(*stage),
+                    lang.said(seen)
+                )
             }
-            (BatchEventKind::Drifted { op, seen }, Lang::En) => format!("drift at operation {op}: {seen}"),
+            (BatchEventKind::Drifted { op, stage, seen, over: false }, Lang::En) => {
+                format!("drift: somebody else took back what operation {op} of {stage} had done: {seen}")
+            }
+            (BatchEventKind::Drifted { op, stage, over: true, .. }, Lang::Ja) => {
+                format!("「{}」の効果の回復を確認（操作 {op}）", lang.stage(*stage))
+            }
+            (BatchEventKind::Drifted { op, stage, over: true, .. }, Lang::En) => {
+                format!("drift over: operation {op} of {stage} holds again")
+            }
             (BatchEventKind::Resolved { op, verb, by, reason }, Lang::Ja) => {
                 format!("競合への判断（操作 {op}、{by}）：{}。{reason}", lang.verb(verb))
             }

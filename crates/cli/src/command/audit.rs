@@ -1,5 +1,7 @@
 //! `untether audit`: reads both stores and the roster, and records what was found.
 
+mod drift;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -128,6 +130,7 @@ pub async fn run(config: &Config, as_of: Option<Date>, output: &Output) -> Resul
         entities: Some(outcome.entities.clone()),
     };
     let seq = opened.record(record).await?;
+    let drifted = drift::look_after(&opened, &outcome.header, &outcome.snapshot, output).await?;
     let accounts: Vec<String> = outcome.in_scope.iter().map(|(side, n)| format!("{side}: {n} accounts")).collect();
     output.say(format!(
         "audit of {:.0} (record {seq}): {}; {} subjects",
@@ -159,13 +162,16 @@ pub async fn run(config: &Config, as_of: Option<Date>, output: &Output) -> Resul
     for reason in &outcome.header.not_executable {
         output.say(format!("  no executable plan: {reason}"));
     }
+    drift::tell(&drifted, output);
     output.say("Next: `untether findings`, then `untether plan`.");
     output.object("audit", &serde_json::json!({
         "record": seq, "taken_at": outcome.header.taken_at, "as_of": as_of, "executable": outcome.header.executable,
         "not_executable": outcome.header.not_executable, "in_scope": outcome.in_scope, "subjects": outcome.header.subject_count,
         "findings": outcome.finding_count, "open": open, "waived": waived, "solved": solved, "snapshot": outcome.snapshot, "findings_digest": outcome.findings,
+        "drift": drifted,
     }));
-    Ok(Exit::Done)
+    // Somebody opened what we had closed: that needs a person.
+    Ok(if drifted.is_empty() { Exit::Done } else { Exit::Decision })
 }
 
 /// Subjects whose id is another one than in the last complete audit. An audit that may have missed somebody says nothing of that.

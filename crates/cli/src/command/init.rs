@@ -5,7 +5,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use untether_ledger::{SystemClock, create_state};
+use untether_ledger::{Disk, LedgerError, StateDir, SystemClock, create_state};
 
 use crate::args::Cli;
 use crate::error::{CliError, Exit};
@@ -22,11 +22,14 @@ pub fn run(cli: &Cli, output: &Output) -> Result<Exit, CliError> {
         Some(dir) => dir.clone(),
         None => configured_state(&cli.config, base),
     };
-    let made_state = if state.exists() {
-        false
-    } else {
-        create_state(&state, Arc::new(SystemClock::new()))?;
-        true
+    let made_state = match StateDir::open(Disk::real(), &state) {
+        Ok(_) => false,
+        // There is none, or its making was interrupted.
+        Err(LedgerError::Missing(_)) => {
+            create_state(&state, Arc::new(SystemClock::new()))?;
+            true
+        }
+        Err(error) => return Err(error.into()),
     };
     let told = |made: bool| if made { "written" } else { "already there, left as it is" };
     output.say(format!("configuration {}: {}", cli.config.display(), told(wrote_config)));

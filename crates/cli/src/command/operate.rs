@@ -1,8 +1,9 @@
 //! Operators' commands: retry, pause, resume, throttle, abort, forget.
 
-use untether_ledger::{Area, SealedReader, Shelf};
+use untether_ledger::{Area, KeyError, SealedReader, Shelf};
+use untether_model::digest::Digest;
 use untether_model::ids::BadId;
-use untether_model::run::{CellStatus, OutcomeKind, ParkReason, Record, RunState, WaveStatus, object_approvers};
+use untether_model::run::{CellStatus, Record, RunState, WaveStatus, object_approvers, retriable};
 use untether_model::{BatchId, SubjectId, WaveId};
 
 use crate::args::RetryArgs;
@@ -15,9 +16,12 @@ fn wave_id(text: &str) -> Result<WaveId, CliError> {
     text.parse().map_err(|e: BadId| CliError::usage(e.to_string()))
 }
 
-/// Who sits at this terminal, for the ledger.
+/// Who sits at this terminal, as the system says, for the ledger.
 pub fn operator() -> String {
-    std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).unwrap_or_else(|_| "unknown".to_owned())
+    ["SUDO_USER", "USER", "LOGNAME"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()))
+        .unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()))
 }
 
 /// What to do about parked people of whom `retry` takes up none.
@@ -26,7 +30,9 @@ fn why_nobody(state: &RunState, wave: &WaveId) -> &'static str {
         Some(WaveStatus::Ended | WaveStatus::Aborted) => {
             "the wave has ended: whoever it left parked goes with a new plan (`untether audit`, then `untether plan`)"
         }
-        _ => "conflicts need `untether resolve` first; what another wave claimed belongs to that wave",
+        _ => {
+            "conflicts and drift need `untether resolve` first; what another wave claimed belongs to that wave, and who was finished once to the next plan"
+        }
     }
 }
 
@@ -64,19 +70,14 @@ pub async fn retry(config: &Config, args: &RetryArgs, output: &Output) -> Result
     Ok(Exit::Done)
 }
 
-/// Parked subjects that this wave still claims and that no undecided conflict keeps back.
+/// Parked subjects that this wave still claims and of whom nothing waits for a decision.
 fn candidates(state: &RunState, wave: &WaveId, only: &[String]) -> Vec<(SubjectId, BatchId, String)> {
     state
         .subjects()
         .iter()
-        .filter(|(id, s)| s.claimed && s.batch.wave == *wave && (only.is_empty() || only.iter().any(|o| o == id.as_str())))
-        .filter_map(|(id, s)| s.parked.as_ref().map(|p| (id, s, p)))
-        .filter(|(id, _, parked)| {
-            let undecided = state.cells_of(id).any(|(op, c)| {
-                op.batch.wave == *wave && !c.forced && c.status == CellStatus::Ended(OutcomeKind::Conflict) && !c.undone
-            });
-            parked.reason != ParkReason::Aborted && !undecided
-        })
+        .filter(|(id, s)| s.batch.wave == *wave && (only.is_empty() || only.iter().any(|o| o == id.as_str())))
+        .filter(|(id, _)| retriable(state, id))
+        .filter_map(|(id, s)| s.parked.as_ref().map(|parked| (id, s, parked)))
         .map(|(id, s, parked)| (id.clone(), s.batch.clone(), format!("{}: {}", parked.reason.as_str(), parked.details)))
         .collect()
 }
@@ -167,6 +168,28 @@ pub async fn abort(config: &Config, (wave, reason): (&str, &str), execute: bool,
     Ok(Exit::Done)
 }
 
+/// A `forget` that was interrupted between its record and the destruction of the key goes on.
+fn finish_forgetting(
+    opened: &Opened,
+    (wave, digest): (&WaveId, &Digest),
+    execute: bool,
+    output: &Output,
+) -> Result<Exit, CliError> {
+    let gone = CliError::usage(format!("the key of wave {wave} is destroyed already"));
+    let Ok(key) = SealedReader::key_of(&opened.dir, &Shelf::of(Area::Plans), digest) else { return Err(gone) };
+    if matches!(opened.keys.key(&key), Err(KeyError::Gone(_))) {
+        return Err(gone);
+    }
+    if execute {
+        opened.keys.destroy(&key)?;
+        output.say(format!("the key of wave {wave} is destroyed"));
+    } else {
+        output.say(format!("wave {wave} was forgotten, and its key is still there: add --execute to destroy it"));
+    }
+    output.object("forget", &serde_json::json!({ "wave": wave, "executed": execute, "key": key.as_str() }));
+    Ok(Exit::Done)
+}
+
 /// `forget`: destroys the key of an ended wave.
 pub async fn forget(config: &Config, wave: &str, execute: bool, output: &Output) -> Result<Exit, CliError> {
     let wave = wave_id(wave)?;
@@ -174,7 +197,7 @@ pub async fn forget(config: &Config, wave: &str, execute: bool, output: &Output)
     let found = opened.look(|state| state.waves().get(&wave).cloned());
     let found = found.ok_or_else(|| CliError::usage(format!("wave {wave} has not started")))?;
     if found.forgotten.is_some() {
-        return Err(CliError::usage(format!("the key of wave {wave} is destroyed already")));
+        return finish_forgetting(&opened, (&wave, &found.digest), execute, output);
     }
     let in_the_way = opened.look(|state| {
         let touched = state.cells().iter().filter(|(key, _)| key.op.batch.wave == wave);

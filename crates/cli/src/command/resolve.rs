@@ -4,7 +4,7 @@ use untether_cutover::{Engine, Forced};
 use untether_model::ids::BadId;
 use untether_model::operation::UndoClass;
 use untether_model::plan::OrderKind;
-use untether_model::run::{CellState, CellStatus, OrderStatus, OutcomeKind, Record, RunState};
+use untether_model::run::{OrderStatus, Record, RunState};
 use untether_model::{BatchId, OpId, PlanId, SubjectId, WaveId};
 use untether_planner::resolution::{ResolutionInputs, resolution};
 
@@ -54,17 +54,13 @@ pub async fn run(config: &Config, args: &ResolveArgs, output: &Output) -> Result
     Ok(Exit::Done)
 }
 
-fn failed(cell: &CellState) -> bool {
-    matches!(cell.status, CellStatus::Ended(OutcomeKind::Conflict | OutcomeKind::Refused)) || cell.drift.is_some()
-}
-
 /// The operation's cells that wait for a decision, with what was found.
 fn in_conflict(state: &RunState, op: &OpId, only: Option<&SubjectId>) -> Vec<(Option<SubjectId>, String)> {
     state
         .cells()
         .iter()
-        .filter(|(key, cell)| key.op == *op && failed(cell) && only.is_none_or(|s| key.subject.as_ref() == Some(s)))
-        .map(|(key, cell)| (key.subject.clone(), cell.message.clone()))
+        .filter(|(key, cell)| key.op == *op && cell.awaits_decision() && only.is_none_or(|s| key.subject.as_ref() == Some(s)))
+        .map(|(key, cell)| (key.subject.clone(), cell.drift.clone().unwrap_or_else(|| cell.message.clone())))
         .collect()
 }
 

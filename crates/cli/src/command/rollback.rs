@@ -7,7 +7,7 @@ use untether_model::ids::BadId;
 use untether_model::operation::UndoClass;
 use untether_model::plan::{OrderKind, RollbackScope};
 use untether_model::run::{OrderState, OrderStatus, RunState};
-use untether_model::{PlanId, SubjectId, WaveId};
+use untether_model::{BatchId, PlanId, SubjectId, WaveId};
 use untether_planner::PlanError;
 use untether_planner::rollback::{Operations, RollbackInputs, RollbackOrder, RollbackRequest, rollback};
 
@@ -153,7 +153,7 @@ async fn compute(config: &Config, opened: &Opened, request: &RollbackRequest) ->
     };
     match rollback(&inputs) {
         Ok(order) => Ok(Some(order)),
-        Err(PlanError::NothingToUndo(_)) => Ok(None),
+        Err(PlanError::NothingToUndo { perhaps, .. }) if perhaps.is_empty() => Ok(None),
         Err(e) => Err(CliError::usage(chain(&e))),
     }
 }
@@ -219,7 +219,9 @@ async fn ended_people(
     let now = opened.now();
     roster.refresh(now).await?;
     let mut ended = BTreeSet::new();
-    for (id, subject) in state.subjects() {
+    // Of a forgotten wave nothing can be undone any more.
+    let kept = |batch: &BatchId| state.waves().get(&batch.wave).is_none_or(|wave| wave.forgotten.is_none());
+    for (id, subject) in state.subjects().iter().filter(|(_, subject)| kept(&subject.batch)) {
         let planned = waves.subject(&subject.batch, id).map_err(CliError::state)?;
         let reference = planned.and_then(|p| p.roster_ref);
         let presence = reference.and_then(|r| roster.person(&r, now).presence);

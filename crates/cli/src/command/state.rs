@@ -4,18 +4,20 @@ use std::io::Read as _;
 
 use serde::Serialize;
 use untether_journal::{JournalError, OpenJournal, Opened as Journal};
+use untether_ledger::files::FileError;
 use untether_ledger::log::SEGMENT_BYTES;
-use untether_ledger::{Area, Check, ClockPolicy, KeyStore, SealedReader, Shelf, StateDir, check as walk};
+use untether_ledger::{Area, Check, ClockPolicy, KeyError, SealedReader, Shelf, StateDir, check as walk};
 use untether_model::digest::Digest;
 use untether_model::run::{Record, RunState};
 use untether_model::{Side, WaveId};
 
 use crate::args::StateCommand;
+use crate::command::operate::operator;
 use crate::command::plan::stored_audit;
 use crate::config::Config;
 use crate::error::{CliError, Exit, chain};
 use crate::output::Output;
-use crate::state::{How, Looked, Opened, clock, directory, holder};
+use crate::state::{How, Looked, Opened, clock, directory, holder, keys, summary_witness};
 
 /// A version that no database has: one that is opened as of it is set aside, to be made again.
 const NO_VERSION: u32 = 0;
@@ -37,6 +39,8 @@ struct Found {
     database: String,
     /// Files that the ledger names and that are there and whole.
     files: u64,
+    /// What was put right without loss.
+    repaired: Vec<String>,
     /// What is not as it was, and need not be.
     notes: Vec<String>,
     /// What is wrong.
@@ -45,61 +49,88 @@ struct Found {
 
 async fn check(config: &Config, output: &Output) -> Result<Exit, CliError> {
     let dir = directory(config)?;
-    let walked = walk(dir.disk(), &dir.ledger(), |_| {})?;
+    let mut walked = walk(dir.disk(), &dir.ledger(), |_| {})?;
+    let no_witness = walked.set_missing_witness_aside(&dir.ledger());
     let mut found = Found { problems: walked.problems.clone(), ..Found::default() };
-    if let Some(torn) = &walked.torn {
-        found
-            .notes
-            .push(format!("the ledger ends with bytes that are no whole record ({torn:?}): the next command cuts them off"));
-    }
+    let torn = walked.torn;
     let sound = walked.is_sound();
     found.ledger = Some(walked);
-    match (sound, holder(config)?) {
-        (false, _) => found.database = "not compared: the ledger is not sound".to_owned(),
-        (true, Some((pid, since))) => {
-            found.database = {
-                let pid = pid.map_or_else(|| "unknown".to_owned(), |p| p.to_string());
-                let since = since.map_or_else(|| "unknown".to_owned(), |s| s.to_string());
-                format!("not compared: in use by process {pid} since {since}")
-            }
+    let owned = keys(&dir).err().map(|error| with_hint(&error));
+    found.database = match (sound, &owned, holder(config)?, read_only(&dir)) {
+        (false, ..) => "not compared: the ledger is not sound".to_owned(),
+        (true, Some(_), ..) => "not compared: the ledger and its key do not fit".to_owned(),
+        (true, None, Some((pid, since)), _) => {
+            let pid = pid.map_or_else(|| "unknown".to_owned(), |p| p.to_string());
+            let since = since.map_or_else(|| "unknown".to_owned(), |s| s.to_string());
+            format!("not compared: in use by process {pid} since {since}")
         }
-        (true, None) => database(config, &mut found, output).await,
-    }
-    match Looked::look(config) {
-        Ok(looked) => files(&looked, &mut found),
-        Err(error) => {
-            let words = error.to_string();
-            if !found.problems.contains(&words) {
-                found.problems.push(words);
-            }
-            found.notes.push("files were not looked for: the ledger cannot be folded".to_owned());
+        (true, None, None, Some(why)) => {
+            let words = format!("{why}: nothing was repaired, and no run can go on here");
+            found.notes.push(words);
+            format!("not compared: {why}; it can always be made again from the ledger")
         }
+        (true, None, None, None) => database(config, &mut found, output).await,
+    };
+    let repaired = |what: &str| found.repaired.iter().any(|line| line.contains(what));
+    let (torn, no_witness) = (torn.filter(|_| !repaired("cut off")), no_witness.filter(|_| !repaired("ledger/HEAD")));
+    found.problems.extend(no_witness);
+    found.notes.extend(torn.map(|torn| {
+        format!("the ledger ends with {} bytes that are no whole record: the next command cuts them off", torn.bytes)
+    }));
+    match owned {
+        Some(problem) => found.problems.push(problem),
+        None => match Looked::look(config) {
+            Ok(looked) => files(&looked, &mut found),
+            Err(error) => {
+                let words = error.to_string();
+                if !found.problems.contains(&words) {
+                    found.problems.push(words);
+                }
+                found.notes.push("files were not looked for: the ledger cannot be folded".to_owned());
+            }
+        },
     }
     tell(&found, output);
     Ok(if found.problems.is_empty() { Exit::Done } else { Exit::State })
 }
 
-/// Compares the state that the database holds with the fold of the ledger.
-async fn database(config: &Config, found: &mut Found, output: &Output) {
+/// An error in one line.
+fn with_hint(error: &CliError) -> String {
+    error.hint.as_ref().map_or_else(|| error.to_string(), |hint| format!("{error}; {hint}"))
+}
+
+/// Why nothing can be written to the state directory, if nothing can.
+fn read_only(dir: &StateDir) -> Option<&'static str> {
+    use rustix::fs::{Access, access};
+    match access(dir.root(), Access::WRITE_OK) {
+        Err(rustix::io::Errno::ROFS) => Some("the state directory is on a read-only file system"),
+        Err(rustix::io::Errno::ACCESS) => Some("this user may not write to the state directory"),
+        _ => None,
+    }
+}
+
+/// How the state that the database holds compares with the fold of the ledger.
+async fn database(config: &Config, found: &mut Found, output: &Output) -> String {
     let opened = match Opened::open_with(config, How::default(), output) {
         Ok(opened) => opened,
         Err(error) => {
-            found.database = "it cannot be opened".to_owned();
-            found.problems.push(error.to_string());
-            return;
+            found.problems.push(with_hint(&error));
+            return "it cannot be opened".to_owned();
         }
     };
+    found.repaired.clone_from(&opened.repaired);
     // Nobody appends between: this process has the state.
-    match Looked::look(config) {
-        Ok(looked) if looked.state == opened.state_now() => found.database = "agrees with the ledger".to_owned(),
+    let words = match Looked::look(config) {
+        Ok(looked) if looked.state == opened.state_now() => "agrees with the ledger",
         Ok(_) => {
-            found.database = "says something else than the ledger".to_owned();
             found.problems.push("the state database says something else than the ledger: `untether state rebuild`".to_owned());
+            "says something else than the ledger"
         }
         // The same error is told where the files are looked for.
-        Err(_) => found.database = "not compared: the ledger cannot be folded".to_owned(),
-    }
+        Err(_) => "not compared: the ledger cannot be folded",
+    };
     drop(opened.finish().await);
+    words.to_owned()
 }
 
 /// Looks for each file that the ledger names and reads it to its end, where its digest is known.
@@ -136,7 +167,7 @@ fn files(looked: &Looked, found: &mut Found) {
         for wave in &order.waves {
             let wave_id = WaveId::new(id.clone(), wave.name.as_str());
             if forgotten(state, &wave_id) {
-                found.notes.push(format!("the key of wave {wave_id} was destroyed: its file cannot be read any more"));
+                destroyed(looked, (&wave_id, &wave.digest), found);
             } else if wave.subjects + wave.operations > 0
                 && file(looked, (Area::Plans, wave.digest), &format!("file of wave {wave_id}"), true, found)
             {
@@ -148,6 +179,18 @@ fn files(looked: &Looked, found: &mut Found) {
 
 fn forgotten(state: &RunState, wave: &WaveId) -> bool {
     state.waves().get(wave).is_some_and(|w| w.forgotten.is_some())
+}
+
+/// The key of a forgotten wave must be gone.
+fn destroyed(looked: &Looked, (id, wave): (&WaveId, &Digest), found: &mut Found) {
+    let key = SealedReader::key_of(&looked.dir, &Shelf::of(Area::Plans), wave);
+    if key.is_ok_and(|key| !matches!(looked.keys.key(&key), Err(KeyError::Gone(_)))) {
+        found.problems.push(format!(
+            "the key of wave {id} is still there although it was forgotten: `untether forget --wave {id} --execute` destroys it"
+        ));
+    } else {
+        found.notes.push(format!("the key of wave {id} was destroyed by `forget`: its file cannot be read any more"));
+    }
 }
 
 fn blobs(looked: &Looked, (id, wave): (&WaveId, &Digest), blobs: &[Digest], found: &mut Found) {
@@ -182,7 +225,10 @@ fn read(looked: &Looked, (shelf, digest): (&Shelf, &Digest), name: &str, needed:
                 return false;
             }
         },
-        Err(error) if error.is_gone() => chain(&error),
+        Err(error @ FileError::Missing(_)) => chain(&error),
+        Err(error) if error.is_gone() => {
+            "its key is not in keys/, and no `forget` of it is recorded: restore keys/ from the backup of this state".to_owned()
+        }
         Err(error) => {
             found.problems.push(format!("{name}: {}", chain(&error)));
             return false;
@@ -209,6 +255,9 @@ fn tell(found: &Found, output: &Output) {
     }
     output.say(format!("database: {}", found.database));
     output.say(format!("files: {} are there and whole", found.files));
+    for line in &found.repaired {
+        output.say(format!("repaired: {line}"));
+    }
     for note in &found.notes {
         output.say(format!("note: {note}"));
     }
@@ -227,8 +276,8 @@ async fn rebuild(config: &Config, (accept_loss, reason): (bool, &str), output: &
         return Err(CliError::usage("accepting a loss needs a reason").hint("give --reason TEXT"));
     }
     let dir = directory(config)?;
-    // The state key is asked for before anything is set aside.
-    let _keys = KeyStore::open(&dir)?;
+    // Before anything is set aside.
+    let _keys = keys(&dir)?;
     let lost = set_aside(dir, accept_loss)?;
     let opened = Opened::open_with(config, How { accept_loss, ..How::default() }, output)?;
     let mut repaired = None;
@@ -252,6 +301,7 @@ async fn rebuild(config: &Config, (accept_loss, reason): (bool, &str), output: &
 /// Takes the lock, has ledger and database compared and the database set aside; gives the last record that is known to be lost,
 /// where a loss was found and accepted.
 fn set_aside(dir: StateDir, accept_loss: bool) -> Result<Option<u64>, CliError> {
+    let witness = summary_witness(&dir)?;
     let opened = Journal::open(OpenJournal {
         state: dir,
         clock: clock(),
@@ -259,6 +309,7 @@ fn set_aside(dir: StateDir, accept_loss: bool) -> Result<Option<u64>, CliError> 
         segment_bytes: SEGMENT_BYTES,
         known_kind: &Record::knows,
         accept_loss,
+        witness,
         parts_version: NO_VERSION,
         distrust: false,
     })
@@ -273,14 +324,6 @@ fn set_aside(dir: StateDir, accept_loss: bool) -> Result<Option<u64>, CliError> 
     })?;
     let loss = opened.report().loss.as_ref();
     Ok(loss.map(|loss| loss.witnessed_seq.unwrap_or(loss.head_seq.saturating_add(1))))
-}
-
-/// Who works here, as the system says: the ledger names a person.
-fn operator() -> String {
-    ["SUDO_USER", "USER", "LOGNAME"]
-        .iter()
-        .find_map(|name| std::env::var(name).ok().filter(|user| !user.is_empty()))
-        .unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()))
 }
 
 async fn accept_clock(config: &Config, reason: &str, output: &Output) -> Result<Exit, CliError> {

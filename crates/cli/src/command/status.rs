@@ -14,6 +14,9 @@ use crate::error::{CliError, Exit};
 use crate::output::Output;
 use crate::state::{holder, now_after, summary};
 
+/// Drifted operations of a batch that are listed; the rest is counted.
+const SHOWN_DRIFT: usize = 3;
+
 /// `status [--watch]`.
 pub async fn run(config: &Config, watch: bool, output: &Output) -> Result<Exit, CliError> {
     let mut shown = None;
@@ -97,7 +100,10 @@ fn show(config: &Config, summary: &Summary, output: &Output) -> Result<(), CliEr
                 (None, None) => "not started".to_owned(),
             };
             let mut line = format!("  {name}{canary}: {} subjects, {stage}, round {}", b.subjects, b.round);
-            for (count, what) in [(b.parked, "parked"), (b.failed, "failed"), (b.conflicts, "in conflict")] {
+            let drifted = u64::try_from(b.drifted.len()).unwrap_or(u64::MAX);
+            let counts =
+                [(b.parked, "parked"), (b.failed, "failed"), (b.conflicts, "in conflict"), (drifted, "no longer hold (DRIFT)")];
+            for (count, what) in counts {
                 if count > 0 {
                     line.push_str(&format!(", {count} {what}"));
                 }
@@ -106,6 +112,10 @@ fn show(config: &Config, summary: &Summary, output: &Output) -> Result<(), CliEr
                 line.push_str(&format!(", HALTED: {reason}"));
             }
             tell(&line);
+            for cell in b.drifted.iter().take(SHOWN_DRIFT) {
+                let whose = cell.subject.as_ref().map(|id| format!(" for subject {id}")).unwrap_or_default();
+                tell(&format!("     DRIFT: operation {} ({}){whose}", cell.op, cell.stage));
+            }
             if let Some(reason) = b.waiting.as_ref().filter(|_| b.halted.is_none()) {
                 tell(&format!("     waits at {reason}"));
             }

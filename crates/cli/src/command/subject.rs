@@ -153,7 +153,7 @@ fn show(config: &Config, text: &str, output: &Output) -> Result<Exit, CliError> 
         let does = cell.does.as_deref().map_or(String::new(), |d| format!(" ({})", safe(d)));
         output.say(format!("  {} {}{does}: {status}; {}", cell.op, cell.state.stage, cell.undo.words()));
         if let Some(drift) = &cell.state.drift {
-            output.say(format!("    no longer holds: {}", safe(drift)));
+            output.say(format!("    DRIFT, no longer holds: {}", safe(drift)));
         }
     }
     output.say(if findings.is_empty() { "\nNo findings on it in the last audit" } else { "\nFindings of the last audit" });
@@ -375,10 +375,13 @@ fn told_of(record: &Record, id: &SubjectId) -> Option<Told> {
         Record::Resolved { op, subject: Some(subject), verb, by, reason, order: _ } if subject == id => {
             Some((format!("{verb}, decided by {by}"), None, Some(op.clone()), reason.clone()))
         }
-        Record::Drift { op, subject: Some(subject), seen } if subject == id => {
-            Some(("no longer holds".to_owned(), None, Some(op.clone()), seen.clone()))
+        Record::Drift { op, subject: Some(subject), stage, seen, over } if subject == id => {
+            let what = if *over { "put right by somebody else" } else { "DRIFT, no longer holds" };
+            Some((what.to_owned(), Some(*stage), Some(op.clone()), seen.clone()))
         }
-        Record::Reopened { subject, stage } if subject == id => plain("unfinished again".to_owned(), Some(*stage), ""),
+        Record::Reopened { subject, stage } if subject == id => {
+            plain("unfinished again: a new plan takes it".to_owned(), Some(*stage), "")
+        }
         Record::RolledBack { order, subjects, to, round, kept, .. } if !kept.is_empty() && subjects.contains(id) => {
             let left: Vec<String> = kept.iter().map(|(op, _)| op.to_string()).collect();
             let words = format!("rolled back in part by order {order}, now in round {round}; not undone: {}", left.join(", "));

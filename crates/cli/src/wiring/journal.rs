@@ -1,5 +1,6 @@
 //! The journal and the ledger as cutover asks for them.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
@@ -18,7 +19,7 @@ use crate::error::chain;
 pub struct LiveJournal {
     journal: Arc<untether_journal::Journal>,
     dir: StateDir,
-    summary: Mutex<Kept>,
+    summary: Arc<Mutex<Kept>>,
     /// What was told of the next record. Asking the journal again would promise another time.
     told: Mutex<(u64, Timestamp)>,
     /// Who is told of the second witness.
@@ -33,14 +34,39 @@ const WITNESS_EVERY: u64 = 10_000;
 
 struct Kept {
     summary: Summary,
+    /// Records that were handed over and may not be durable yet, in order; those that a summary does not count without their body.
+    waiting: VecDeque<(u64, Timestamp, Option<Record>)>,
     written: Option<Timestamp>,
+}
+
+impl Kept {
+    fn hand_over(&mut self, seq: u64, at: Timestamp, record: &Record) {
+        let counts = !matches!(record, Record::Started { .. });
+        self.waiting.push_back((seq, at, counts.then(|| record.clone())));
+    }
+
+    /// Takes in what is durable: this record, and with it all before it. Whether the summary's file is due.
+    fn is_durable(&mut self, seq: u64, at: Timestamp) -> bool {
+        while let Some((seq, at, record)) = self.waiting.pop_front_if(|(waiting, ..)| *waiting <= seq) {
+            match record {
+                Some(record) => self.summary.fold(seq, at, &record),
+                None => self.summary.pass(seq, at),
+            }
+        }
+        let due = self.written.is_none_or(|last| at.duration_since(last).as_secs() >= 1);
+        if due {
+            self.written = Some(at);
+        }
+        due
+    }
 }
 
 impl LiveJournal {
     /// Goes on from this summary.
     pub fn new(journal: Arc<untether_journal::Journal>, dir: StateDir, summary: Summary) -> Self {
         let told = Mutex::new(journal.next());
-        Self { journal, dir, summary: Mutex::new(Kept { summary, written: None }), told, witness: Mutex::new(None) }
+        let kept = Kept { summary, waiting: VecDeque::new(), written: None };
+        Self { journal, dir, summary: Arc::new(Mutex::new(kept)), told, witness: Mutex::new(None) }
     }
 
     /// The journal below.
@@ -55,35 +81,33 @@ impl LiveJournal {
 
     /// Notes for `status` what a batch waits for.
     pub fn waits(&self, batch: &BatchId, reason: String) {
-        let mut kept = self.kept();
+        let mut kept = lock(&self.summary);
         kept.summary.waits(batch, reason);
-        self.write(&kept.summary);
+        write(&self.dir, &kept.summary);
     }
 
     /// Notes for `status` how fast a store is being written to; shown with the next writing.
     pub fn goes_at(&self, side: Side, rate: RateSummary) {
-        self.kept().summary.rates.insert(side, rate);
-    }
-
-    fn kept(&self) -> MutexGuard<'_, Kept> {
-        // Nothing that runs under this lock panics halfway through a change.
-        self.summary.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.summary).summary.rates.insert(side, rate);
     }
 
     /// Replaces the summary file.
     pub fn write_summary(&self) {
-        let kept = self.kept();
-        self.write(&kept.summary);
+        write(&self.dir, &lock(&self.summary).summary);
     }
+}
 
-    /// The summary only saves `status` a walk: losing it loses nothing.
-    fn write(&self, summary: &Summary) {
-        let written = serde_json::to_vec(summary)
-            .map_err(|e| e.to_string())
-            .and_then(|bytes| self.dir.write_summary(&bytes).map_err(|e| chain(&e)));
-        if let Err(error) = written {
-            tracing::warn!("the summary for `status` was not written: {error}");
-        }
+fn lock(summary: &Mutex<Kept>) -> MutexGuard<'_, Kept> {
+    // Nothing that runs under this lock panics halfway through a change.
+    summary.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The summary only saves `status` a walk: losing it loses nothing.
+fn write(dir: &StateDir, summary: &Summary) {
+    let written =
+        serde_json::to_vec(summary).map_err(|e| e.to_string()).and_then(|bytes| dir.write_summary(&bytes).map_err(|e| chain(&e)));
+    if let Err(error) = written {
+        tracing::warn!("the summary for `status` was not written: {error}");
     }
 }
 
@@ -98,16 +122,8 @@ impl Journal for LiveJournal {
         let (seq, at) = *self.told.lock().unwrap_or_else(PoisonError::into_inner);
         let frame = NewFrame::of(record).map_err(|e| chain(&e))?;
         let receipt = self.journal.submit(vec![Entry { frame, parts: Stored::of(change) }]).map_err(|e| chain(&e))?;
-        {
-            let mut kept = self.kept();
-            kept.summary.fold(seq, at, record);
-            let due = kept.written.is_none_or(|last| at.duration_since(last).as_secs() >= 1);
-            if due {
-                kept.written = Some(at);
-                self.write(&kept.summary);
-            }
-        }
-        // What the summary tells may run ahead of what is durable by one group commit; `status` folds from the ledger itself.
+        lock(&self.summary).hand_over(seq, at, record);
+        let (summary, dir) = (self.summary.clone(), self.dir.clone());
         let due = matches!(record, Record::StageEnded { .. }) || seq.is_multiple_of(WITNESS_EVERY);
         let witness = due.then(|| {
             let tell = self.witness.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -115,6 +131,12 @@ impl Journal for LiveJournal {
         });
         Ok(Box::pin(async move {
             receipt.await.map_err(|e| chain(&e))?;
+            {
+                let mut kept = lock(&summary);
+                if kept.is_durable(seq, at) {
+                    write(&dir, &kept.summary);
+                }
+            }
             if let Some((journal, tell)) = witness {
                 let head = journal.write_head().await.map_err(|e| chain(&e))?;
                 if let Some(tell) = tell {

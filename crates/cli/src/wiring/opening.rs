@@ -14,7 +14,7 @@ use untether_model::{BatchId, SubjectId};
 
 use crate::error::{CliError, chain};
 use crate::output::Output;
-use crate::state::{How, PARTS_VERSION};
+use crate::state::{How, PARTS_VERSION, summary_witness};
 use crate::wiring::journal::FoldError;
 use crate::wiring::planning::{load_header, load_wave, wave_of_plan};
 
@@ -33,6 +33,8 @@ pub struct Opening {
     pub journal: Opened,
     /// Where everything stands, as far as it was read.
     pub state: RunState,
+    /// What was not as it should be, and was put right without loss.
+    pub repaired: Vec<String>,
 }
 
 /// Opens the state with all that is in it.
@@ -54,7 +56,7 @@ pub fn for_run(dir: &StateDir, keys: &KeyStore, run: Run<'_>, output: &Output) -
     let id = wave_of_plan(&opening.state, run.plan, run.wave)?;
     let header = load_header(dir, keys, &opening.state, &id.plan)?;
     let wave = load_wave(dir, keys, &header, &id)?;
-    let Opening { journal, state } = &mut opening;
+    let Opening { journal, state, .. } = &mut opening;
     let planned = wave.batches.iter().flat_map(|batch| &batch.subjects);
     // Under an earlier id another wave may have them in hand.
     let known: BTreeSet<SubjectId> =
@@ -148,10 +150,16 @@ fn with_trust(
     read: impl Fn(&mut Partial) -> Result<(), JournalError>,
 ) -> Result<Opening, CliError> {
     let mut distrust = false;
+    let mut repaired = Vec::new();
     loop {
         let journal = open(dir, how, distrust)?;
         let report = journal.report().clone();
-        tell(&report, output);
+        let found = repairs(&report);
+        found.iter().for_each(|line| output.note(line));
+        repaired.extend(found);
+        if let Some(host) = &report.moved_from {
+            output.note(moved(host));
+        }
         let mut partial = Partial { journal, state: RunState::new(), all: report.rebuilt.is_some(), read: BTreeSet::new() };
         let done = if report.rebuilt.is_some() { Ok(()) } else { read(&mut partial) };
         match done {
@@ -165,7 +173,7 @@ fn with_trust(
             ReplayError::Journal(error) => CliError::from(error),
             error @ ReplayError::Fold { .. } => CliError::state(chain(&error)).hint("`untether state check`"),
         })?;
-        return Ok(Opening { journal: partial.journal, state: partial.state });
+        return Ok(Opening { journal: partial.journal, state: partial.state, repaired });
     }
 }
 
@@ -177,18 +185,39 @@ fn open(dir: &StateDir, how: How, distrust: bool) -> Result<Opened, CliError> {
         segment_bytes: untether_ledger::log::SEGMENT_BYTES,
         known_kind: &Record::knows,
         accept_loss: how.accept_loss,
+        witness: summary_witness(dir)?,
         parts_version: PARTS_VERSION,
         distrust,
     })?)
 }
 
-fn tell(report: &OpenReport, output: &Output) {
+/// What opening put right, in words.
+fn repairs(report: &OpenReport) -> Vec<String> {
+    let mut lines = Vec::new();
     if let Some(torn) = &report.torn {
-        output.note(format!("the ledger's last frame was torn and has been cut off: {torn:?}"));
+        lines.push(format!(
+            "the ledger's last {} bytes were no whole record, as a crash leaves them: they have been cut off; nothing that was acknowledged is lost",
+            torn.bytes
+        ));
     }
-    if let Some(why) = &report.rebuilt
-        && report.head.seq > 1
-    {
-        output.note(format!("{why}: it is made again from the ledger"));
+    if report.witness_missing {
+        lines.push("ledger/HEAD was missing: it has been written again".to_owned());
     }
+    if let Some(why) = report.rebuilt.as_ref().filter(|_| report.head.seq > 1) {
+        lines.push(format!("{why}: it is made again from the ledger"));
+    }
+    lines.extend(report.made.iter().map(|dir| {
+        format!(
+            "the directory '{}' was missing: it has been made again, empty; `untether state check` says what lacks",
+            dir.display()
+        )
+    }));
+    lines
+}
+
+/// What a person should know of a state that comes from another machine.
+fn moved(host: &str) -> String {
+    format!(
+        "the state was last used on machine '{host}': see to it that nothing goes on with a copy of it there, two copies that go on apart cannot be joined"
+    )
 }

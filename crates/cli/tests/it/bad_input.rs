@@ -137,7 +137,7 @@ pub fn append_at(world: &World, now: Timestamp) {
         segment_bytes: 1 << 20,
         known_kind: &|_| true,
         accept_loss: false,
-        witness: None,
+        witnesses: Vec::new(),
     })
     .unwrap();
     let paused = serde_json::json!({ "by": "somebody", "reason": "a test" });

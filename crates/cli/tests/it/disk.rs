@@ -160,6 +160,11 @@ fn a_disk_that_is_full_or_read_only_stops_the_run_and_nothing_is_lost() {
     }
     world.run(&["findings"]).expect(0);
     world.run(&["status"]).expect(0);
+    // It is not damaged: what can be checked is checked, and what cannot is said.
+    let checked = world.run(&["--json", "state", "check"]).expect(0).rows().remove(0);
+    assert_eq!(checked["problems"], serde_json::json!([]));
+    assert!(checked["database"].as_str().unwrap().contains("read-only file system"), "{checked}");
+    assert!(checked["files"].as_u64() >= Some(5) && checked["ledger"]["frames"].as_u64() > Some(10), "{checked}");
     disk.remount("rw");
     let ran = world.go("retire", &[]).expect(4);
     assert!(ran.stdout.contains("gate silence is unknown") && !ran.stdout.contains("parked"), "{}", ran.said());

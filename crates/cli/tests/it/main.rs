@@ -7,6 +7,8 @@ mod bad_input;
 #[cfg(test)]
 mod changes;
 #[cfg(test)]
+mod copies;
+#[cfg(test)]
 mod correlate;
 #[cfg(test)]
 mod cycle;
@@ -14,6 +16,8 @@ mod cycle;
 mod disk;
 #[cfg(test)]
 mod doctor;
+#[cfg(test)]
+mod drift;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]

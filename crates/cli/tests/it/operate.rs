@@ -1,6 +1,6 @@
 //! Operators at work: leavers who are retired, failures, conflicts, people who come back, pauses, an abort, the end of a wave's key.
 
-use crate::story::{Planned, allow_writes, deny_writes, modify};
+use crate::story::{Planned, allow_writes, deny_writes, is_let_in, modify};
 use crate::support::World;
 
 /// Who is in a batch of the wave, with simple names.
@@ -14,16 +14,6 @@ fn password(world: &World, dn: &str) -> Option<String> {
     let rows = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
     let mut fitting = rows.filter(|row| row["store"] == "shared" && row["dn"] == dn);
     fitting.next().map(|row| row["password"].as_str().unwrap().to_owned())
-}
-
-/// Whether the shared store lets somebody in with the password that was theirs.
-fn is_let_in(world: &World, dn: &str, password: &str) -> bool {
-    let server = &world.pair.shared;
-    let file = world.directory().join("their-password");
-    std::fs::write(&file, password).unwrap();
-    let mut command = std::process::Command::new("ldapwhoami");
-    command.env("LDAPTLS_CACERT", server.ca_file()).args(["-x", "-H", server.ldaps_url(), "-D", dn, "-y"]).arg(&file);
-    command.output().unwrap().status.success()
 }
 
 #[test]

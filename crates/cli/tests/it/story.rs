@@ -283,6 +283,16 @@ pub fn modify(server: &Server, ldif: &str) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
+/// Whether the shared store lets somebody in with this password.
+pub fn is_let_in(world: &World, dn: &str, password: &str) -> bool {
+    let server = &world.pair.shared;
+    let file = world.directory().join("their-password");
+    std::fs::write(&file, password).unwrap();
+    let mut command = std::process::Command::new("ldapwhoami");
+    command.env("LDAPTLS_CACERT", server.ca_file()).args(["-x", "-H", server.ldaps_url(), "-D", dn, "-y"]).arg(&file);
+    command.output().unwrap().status.success()
+}
+
 /// All entries of a server.
 pub fn entries(server: &Server) -> Vec<Entry> {
     let text = server.dump().unwrap();

@@ -59,7 +59,7 @@ impl Engine {
             if let Some((stage, began)) = current {
                 // An approval may expire while its stage is under way; one that was taken back stops it.
                 let at = began.unwrap_or_else(|| self.ports.time.now());
-                if let Some(standstill) = self.lacks_approval(wave, &id, stage, at) {
+                if let Some(standstill) = self.lacks_approval(wave, &id, (stage, None), at) {
                     standstills.push(standstill);
                     return Ok(standstills);
                 }
@@ -97,28 +97,40 @@ impl Engine {
         }
     }
 
-    /// The standstill of a batch whose stage too few people have approved, as of `at`.
-    pub(super) fn lacks_approval(&self, wave: &Wave, id: &BatchId, stage: Stage, at: Timestamp) -> Option<Standstill> {
+    /// The standstill of a batch, or of a subject that catches up alone, whose stage too few people have approved, as of `at`.
+    pub(super) fn lacks_approval(
+        &self,
+        wave: &Wave,
+        id: &BatchId,
+        (stage, alone): (Stage, Option<&PlannedSubject>),
+        at: Timestamp,
+    ) -> Option<Standstill> {
         let gap = self.recorder.look(|state| {
             let digest = state.orders().get(&wave.id.plan).map(|o| o.digest)?;
-            let found = state.batches().get(id)?;
-            missing_approvals(state, &digest, &wave.id.wave, (found.round, found.round_since, stage), (1, at))
+            let (round, since) = match alone {
+                Some(subject) => state.subjects().get(&subject.id).map(|s| (s.round, s.round_since))?,
+                None => state.batches().get(id).map(|b| (b.round, b.round_since))?,
+            };
+            missing_approvals(state, &digest, &wave.id.wave, (round, since, stage), (1, at))
         })?;
         Some(Standstill::Approval { batch: id.clone(), stage, reason: gap_words(&gap) })
     }
 
-    /// Approval, the canary, the roster, gates: everything that must hold before a batch begins a stage.
+    /// Approval, the canary, the roster, what was done so far, gates: everything that must hold before a batch begins a stage.
     async fn may_begin(&self, wave: &Wave, batch: &PlannedBatch, id: &BatchId, stage: Stage) -> Result<MayBegin, CutoverError> {
-        if let Some(standstill) = self.lacks_approval(wave, id, stage, self.ports.time.now()) {
+        if let Some(standstill) = self.lacks_approval(wave, id, (stage, None), self.ports.time.now()) {
             return Ok(MayBegin::No(standstill));
         }
         match self.canary_allows(wave, batch, id, stage) {
             MayBegin::Yes => {}
             other => return Ok(other),
         }
-        let subjects = self.unparked(id, batch);
         if stage.changes_accounts() {
-            self.check_roster(id, stage, &subjects).await?;
+            self.check_roster(id, stage, &self.unparked(id, batch)).await?;
+        }
+        self.look_after(wave, &batch.name, stage, &self.unparked(id, batch)).await?;
+        if let Some(reason) = self.halted(id) {
+            return Ok(MayBegin::No(Standstill::Halted { batch: id.clone(), reason }));
         }
         match self.gates_before(wave, batch, id, stage).await? {
             Some(standstill) => Ok(MayBegin::No(standstill)),
@@ -189,33 +201,26 @@ impl Engine {
                 if *options.stop.borrow() != Stop::No {
                     return Ok(standstills);
                 }
-                let (at, batch_current, batch_ended, round) = self.recorder.look(|state| {
-                    let found = state.batches().get(id);
-                    let round = state.subjects().get(&subject.id).map(|s| (s.round, s.round_since));
-                    (stand(state, id, &subject.id), found.and_then(|b| b.current), found.and_then(|b| b.ended), round)
-                });
+                let (at, batch_ended) =
+                    self.recorder.look(|state| (stand(state, id, &subject.id), state.batches().get(id).and_then(|b| b.ended)));
                 let Stand::CatchingUp(stage) = at else { break };
                 if options.through.is_some_and(|through| stage > through) {
                     break;
                 }
                 let ended = batch_ended.is_some_and(|ended| stage <= ended);
                 if !ended {
-                    // Its batch is in this stage or has not begun it: the two go on together once the batch has ended it.
-                    debug_assert!(batch_current.is_none_or(|current| current >= stage));
+                    // Its batch has not ended this stage yet: the subject follows when it has.
                     break;
                 }
-                let now = self.ports.time.now();
-                let gap = self.recorder.look(|state| {
-                    let digest = state.orders().get(&wave.id.plan).map(|o| o.digest)?;
-                    let (round, since) = round?;
-                    missing_approvals(state, &digest, &wave.id.wave, (round, since, stage), (1, now))
-                });
-                if let Some(gap) = gap {
-                    standstills.push(Standstill::Approval { batch: id.clone(), stage, reason: gap_words(&gap) });
+                if let Some(standstill) = self.lacks_approval(wave, id, (stage, Some(subject)), self.ports.time.now()) {
+                    standstills.push(standstill);
                     break;
                 }
                 if stage.changes_accounts() {
                     self.check_roster(id, stage, &[subject]).await?;
+                }
+                if self.recorder.look(|state| stand(state, id, &subject.id)) == at {
+                    self.look_after(wave, &batch.name, stage, &[subject]).await?;
                 }
                 if let Some(standstill) =
                     self.subject_gates(wave, id, (stage, untether_model::plan::GateWhen::Before), &[subject]).await?

@@ -6,6 +6,7 @@ use untether_model::plan::{PLAN_VERSION, PlanHeader, Wave};
 use untether_model::run::{ClaimedSubject, Decision, Record, WaveClaim, WaveStatus, apply, missing_approvals};
 use untether_model::{Round, Side};
 
+use super::look::LOOKS;
 use super::{Engine, Standstill};
 use crate::act::STABLE_ID;
 use crate::error::CutoverError;
@@ -137,7 +138,7 @@ impl Engine {
                 op.stage == first && matches!(op.action, Action::Set { .. }) && matches!(op.target, Target::Existing { .. })
             })
             .collect();
-        let mut looks = futures::stream::iter(touched.iter().map(|op| self.has_moved(wave, op))).buffer_unordered(32);
+        let mut looks = futures::stream::iter(touched.iter().map(|op| self.has_moved(wave, op))).buffer_unordered(LOOKS);
         let mut moved = Vec::new();
         while let Some(found) = looks.next().await {
             moved.extend(found?);

@@ -106,7 +106,7 @@ impl Engine {
             if stopped || subjects.is_empty() || self.halted(&batch).is_some() || self.deferred_for(wave, op).is_some() {
                 return Ok(());
             }
-            if self.lacks_approval(wave, &batch, op.stage, self.ports.time.now()).is_some() {
+            if self.lacks_approval(wave, &batch, (op.stage, None), self.ports.time.now()).is_some() {
                 return Ok(());
             }
             let task = Task { id: wave.op_id(op), op, subjects };

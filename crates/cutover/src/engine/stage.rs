@@ -1,6 +1,7 @@
 //! Works through one stage of a batch: phases, parking, the failure policy, gates, the hand-over.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::StreamExt;
@@ -8,7 +9,7 @@ use untether_model::operation::{Operation, Phase, Stage, Track};
 use untether_model::plan::{GateWhen, PlannedBatch, PlannedSubject, Wave};
 use untether_model::run::{
     ApprovalGap, CellStand, GateKind, GateQuestion, GateScope, GateState, Observation, OutcomeKind, ParkReason, Record, Stand,
-    cell_stand, judge_gate, object_approvers, stand,
+    SubjectState, cell_stand, judge_gate, missing_approvals, object_approvers, stand,
 };
 use untether_model::{BatchId, SubjectId};
 
@@ -109,13 +110,23 @@ impl Engine {
         alone: Option<&PlannedSubject>,
         options: &RunOptions,
     ) -> Result<Option<Standstill>, CutoverError> {
-        let broken = AtomicBool::new(false);
-        let broken = &broken;
+        let (broken, lapsed) = (AtomicBool::new(false), OnceLock::new());
+        let (broken, lapsed) = (&broken, &lapsed);
         let tasks = ops.iter().map(|op| async move {
-            if *options.stop.borrow() != Stop::No || broken.load(Ordering::Relaxed) || self.halted(id).is_some() {
+            let stopped = *options.stop.borrow() != Stop::No || broken.load(Ordering::Relaxed) || lapsed.get().is_some();
+            if stopped || self.halted(id).is_some() {
                 return Ok(());
             }
             let Some(task) = self.task(wave, id, op, alone) else { return Ok(()) };
+            let Some(task) = self.with_own_rounds(wave, id, task, alone).await? else { return Ok(()) };
+            // A reversible stage that has begun may end; nothing irreversible is begun under an approval that has expired.
+            if op.stage.is_irreversible()
+                && let Some(standstill) = self.lacks_approval(wave, id, (op.stage, alone), self.ports.time.now())
+            {
+                // Whoever was first has said the same.
+                let _ = lapsed.set(standstill);
+                return Ok(());
+            }
             if self.held_for_approval(wave, id, &task).await? {
                 return Ok(());
             }
@@ -141,7 +152,41 @@ impl Engine {
         if let Some(error) = failed {
             return Err(error);
         }
-        Ok(self.halted(id).map(|reason| Standstill::Halted { batch: id.clone(), reason }))
+        let halted = self.halted(id).map(|reason| Standstill::Halted { batch: id.clone(), reason });
+        Ok(halted.or_else(|| lapsed.get().cloned()))
+    }
+
+    /// Leaves out, and parks, whoever stands with the batch and is in another round than it: those approvals are not theirs. `None`:
+    /// nobody is left.
+    async fn with_own_rounds<'a>(
+        &self,
+        wave: &Wave,
+        id: &BatchId,
+        mut task: Task<'a>,
+        alone: Option<&PlannedSubject>,
+    ) -> Result<Option<Task<'a>>, CutoverError> {
+        if alone.is_some() || task.subjects.is_empty() {
+            return Ok(Some(task));
+        }
+        let (stage, now) = (task.op.stage, self.ports.time.now());
+        let gaps: Vec<(SubjectId, ApprovalGap)> = self.recorder.look(|state| {
+            let (Some(batch), Some(order)) = (state.batches().get(id), state.orders().get(&wave.id.plan)) else {
+                return Vec::new();
+            };
+            let others = task.subjects.iter().filter_map(|id| state.subjects().get(id).map(|s| (id, s)));
+            let others = others.filter(|(_, subject)| subject.round != batch.round);
+            let gap = |(id, subject): (&SubjectId, &SubjectState)| {
+                let round = (subject.round, subject.round_since, stage);
+                Some((id.clone(), missing_approvals(state, &order.digest, &wave.id.wave, round, (1, now))?))
+            };
+            others.filter_map(gap).collect()
+        });
+        for (subject, gap) in gaps {
+            let details = format!("{}: `untether approve {}`, then `untether retry`", gap_words(&gap), wave.id);
+            self.park(id, &subject, stage, (ParkReason::Held, details)).await?;
+            task.subjects.retain(|other| *other != subject);
+        }
+        Ok(Some(task).filter(|task| !task.subjects.is_empty()))
     }
 
     /// Taking a departed member out of a protected group has an approval of its own; without it the subjects are parked.

@@ -2,9 +2,9 @@
 
 use untether_directory::{Condition, WriteOptions};
 use untether_model::change::Change;
-use untether_model::operation::{Action, Actor, Desired, Expects, Stage, Touch};
+use untether_model::operation::{Action, Actor, Desired, Expects, Operation, Stage, Touch};
 use untether_model::plan::OrderKind;
-use untether_model::run::{CellStand, OutcomeKind, Started};
+use untether_model::run::{CellStand, OutcomeKind, RunState, Started};
 use untether_model::schema::Schema;
 use untether_model::{AttrMap, AttrName, Side, Value};
 
@@ -381,14 +381,12 @@ impl Executor {
 
     /// Closed is what the store says, not what we wrote: after the lock is read back, the store must refuse the account.
     async fn proved(&self, task: &Task<'_>, seen: Option<&Seen>, result: Ending) -> Result<Ending, CutoverError> {
-        let locks = matches!(&task.op.action, Action::Set { touches } if touches.iter().any(is_lock));
         let expires = || {
             let plan = &task.id.wave().plan;
-            self.recorder
-                .look(|state| state.orders().get(plan).is_some_and(|order| matches!(order.kind, OrderKind::Expire { .. })))
+            let order = |state: &RunState| state.orders().get(plan).is_some_and(|o| matches!(o.kind, OrderKind::Expire { .. }));
+            locks(task.op) && self.recorder.look(order)
         };
-        let disables = locks && (task.op.stage == Stage::Disable && task.op.store == Side::Shared || expires());
-        let Some(seen) = seen.filter(|_| disables) else { return Ok(result) };
+        let Some(seen) = seen.filter(|_| disables(task.op) || expires()) else { return Ok(result) };
         Ok(match self.answered(task, self.refuses_together(task.op.store, &seen.dn).await)? {
             Refusal::Refused(how) => Ending { message: format!("locked; refused by the store ({how})"), ..result },
             Refusal::LetIn(how) => {
@@ -401,6 +399,15 @@ impl Executor {
             },
         })
     }
+}
+
+/// Whether an operation closes an account of the shared store.
+pub(crate) fn disables(op: &Operation) -> bool {
+    locks(op) && op.stage == Stage::Disable && op.store == Side::Shared
+}
+
+fn locks(op: &Operation) -> bool {
+    matches!(&op.action, Action::Set { touches } if touches.iter().any(is_lock))
 }
 
 fn is_lock(touch: &Touch) -> bool {

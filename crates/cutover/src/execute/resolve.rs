@@ -1,5 +1,6 @@
 //! From a plan's words to concrete values: blobs, before-images, one-time secrets, entries that earlier operations created.
 
+use untether_directory::Outcome;
 use untether_model::operation::{Desired, PlannedValue, Target, Touch};
 use untether_model::{AttrMap, AttrName, Dn, OpId, StableId, Value};
 
@@ -7,6 +8,7 @@ use super::{Executor, Task};
 use crate::act::{Aim, CHANGE_MARKER, Expectation, STABLE_ID, Seen, expectation};
 use crate::error::CutoverError;
 use crate::image::{BEFORE, DELETED, DESIRED, Image};
+use crate::ports::Store;
 
 impl Executor {
     pub(super) fn plan_error(&self, task: &Task<'_>, reason: impl Into<String>) -> CutoverError {
@@ -23,7 +25,7 @@ impl Executor {
     }
 
     /// The attributes to read so that every touched one is seen, with the stable id and the change marker.
-    pub(super) fn projection(touched: impl IntoIterator<Item = AttrName>) -> Vec<AttrName> {
+    pub(crate) fn projection(touched: impl IntoIterator<Item = AttrName>) -> Vec<AttrName> {
         let mut attrs: Vec<AttrName> = touched.into_iter().collect();
         attrs.extend([STABLE_ID.clone(), CHANGE_MARKER.clone()]);
         attrs
@@ -46,7 +48,6 @@ impl Executor {
 
     /// Observes the target: by name, and by its stable id where somebody moved it. `None`: it does not exist.
     pub(super) async fn observe(&self, task: &Task<'_>, attrs: &[AttrName]) -> Result<Option<Seen>, CutoverError> {
-        let store = self.store(task);
         let wanted = self.wanted_id(task);
         // By its stable id it is found wherever it is. One that is not found so is looked for more closely.
         if let Some(id) = &wanted
@@ -54,16 +55,8 @@ impl Executor {
         {
             return Ok(Some(Seen::of(entry)));
         }
-        let found = self.answered(task, store.reader().read(task.op.target.dn(), attrs).await)?.map(Seen::of);
-        match (found, wanted) {
-            (Some(seen), None) => Ok(Some(seen)),
-            (Some(seen), Some(wanted)) if same_id(seen.stable_id.as_ref(), &wanted) => Ok(Some(seen)),
-            (_, Some(wanted)) => {
-                let moved = store.reader().find(store.suffix(), &wanted, attrs).await;
-                Ok(self.answered(task, moved)?.map(Seen::of))
-            }
-            (None, None) => Ok(None),
-        }
+        let found = find(self.store(task), task.op.target.dn(), wanted.as_ref(), attrs).await;
+        self.answered(task, found)
     }
 
     /// Observes an entry that is to be created, for the first time: whether it is there already. One that is and was not seen so
@@ -148,6 +141,16 @@ impl Executor {
     /// The name under which the target is to be created.
     pub(super) fn new_dn(task: &Task<'_>) -> Dn {
         task.op.target.dn().clone()
+    }
+}
+
+/// An entry by its name, and by its stable id where it is known and somebody moved the entry.
+pub(crate) async fn find(store: &dyn Store, dn: &Dn, wanted: Option<&StableId>, attrs: &[AttrName]) -> Outcome<Option<Seen>> {
+    let found = store.reader().read(dn, attrs).await?.map(Seen::of);
+    match (found, wanted) {
+        (Some(seen), Some(wanted)) if same_id(seen.stable_id.as_ref(), wanted) => Ok(Some(seen)),
+        (_, Some(wanted)) => Ok(store.reader().find(store.suffix(), wanted, attrs).await?.map(Seen::of)),
+        (found, None) => Ok(found),
     }
 }
 

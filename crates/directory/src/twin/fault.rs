@@ -13,10 +13,21 @@ pub enum Fault {
     Proceed,
     /// It is not applied, and the caller is told this failure. With [`Failure::Unknown`]: the request was lost.
     Fail(Failure),
+    /// It is not applied: the server answers with this result code.
+    Refuse(u32),
     /// It is applied (or refused) as ever, but the caller is told only [`Failure::Unknown`].
     LoseReply,
     /// The caller is told [`Failure::Unknown`] now; it is applied, under its condition, by [`super::Twin::land_late_writes`].
     ApplyLater,
+}
+
+/// What happens to a read instead of its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadFault {
+    /// The caller is told this failure.
+    Fail(Failure),
+    /// The server answers with this result code.
+    Refuse(u32),
 }
 
 /// A write that is about to be carried out.
@@ -51,8 +62,8 @@ pub trait Faults: Send + Sync {
         Fault::Proceed
     }
 
-    /// The failure of this read; `None` lets it through.
-    fn on_read(&self, read: &ReadAttempt<'_>) -> Option<Failure> {
+    /// What happens to this read; `None` lets it through.
+    fn on_read(&self, read: &ReadAttempt<'_>) -> Option<ReadFault> {
         let _ = read;
         None
     }

@@ -7,7 +7,7 @@ use untether_model::change::{Change, ModKind, Modification};
 use untether_model::schema::{Equality, Schema};
 use untether_model::{AttrName, Dn, Entry, Side, StableId, Value};
 
-use super::fault::{Fault, ReadAttempt, WriteAttempt};
+use super::fault::{Fault, ReadAttempt, ReadFault, WriteAttempt};
 use super::policy::Policy;
 use super::refusal::{Refusal, code, operation};
 use super::store::{Bound, is_assertable};
@@ -44,7 +44,8 @@ impl TwinHandle {
             (state.reads - 1, Arc::clone(&state.faults))
         };
         match faults.on_read(&ReadAttempt { number, identity: self.identity, operation, dn }) {
-            Some(failure) => Err(self.injected(failure, operation, dn)),
+            Some(ReadFault::Fail(failure)) => Err(self.injected(failure, operation, dn)),
+            Some(ReadFault::Refuse(code)) => Err(refused(code).error(self.twin.config.side, operation, dn)),
             None => Ok(()),
         }
     }
@@ -72,6 +73,10 @@ impl TwinHandle {
         match faults.on_write(&WriteAttempt { number, identity: self.identity, changes: &write.changes }) {
             Fault::Proceed => self.twin.carry_out(&write),
             Fault::Fail(failure) => Err(self.injected(failure, operation, dn)),
+            Fault::Refuse(code) => Err(match write.changes.first() {
+                Some(change) => refused(code).write_error(self.twin.config.side, change),
+                None => refused(code).error(self.twin.config.side, operation, dn),
+            }),
             Fault::LoseReply => {
                 // Whatever the server would have said, nobody heard it.
                 let _ = self.twin.carry_out(&write);
@@ -289,6 +294,11 @@ impl Write for TwinHandle {
         let write = LateWrite { identity: self.identity, changes, options: options.clone(), transaction: true };
         self.carry_out(OPERATION, &first, write).map(|_| ())
     }
+}
+
+/// An answer that a test wants to be given.
+fn refused(code: u32) -> Refusal {
+    Refusal::new(code, "a fault was injected")
 }
 
 /// A change as it arrives: the client sends values as a set of bytes, and the server writes the types in names as its schema spells

@@ -35,7 +35,7 @@ use untether_model::change::Change;
 
 pub use clock::{Clock, SettableClock};
 pub use config::{Identity, TwinConfig};
-pub use fault::{Fault, Faults, ReadAttempt, WriteAttempt};
+pub use fault::{Fault, Faults, ReadAttempt, ReadFault, WriteAttempt};
 pub use handle::TwinHandle;
 
 use crate::{Outcome, WriteOptions, Written};

@@ -8,7 +8,9 @@ use crate::{DirectoryError, Failure};
 
 /// LDAP result codes (RFC 4511, appendix A) that a twin gives.
 pub(super) mod code {
+    pub(crate) const TIME_LIMIT: u32 = 3;
     pub(crate) const SIZE_LIMIT: u32 = 4;
+    pub(crate) const ADMIN_LIMIT: u32 = 11;
     pub(crate) const NO_SUCH_ATTRIBUTE: u32 = 16;
     pub(crate) const UNDEFINED_TYPE: u32 = 17;
     pub(crate) const INAPPROPRIATE_MATCHING: u32 = 18;
@@ -20,6 +22,7 @@ pub(super) mod code {
     pub(crate) const INVALID_CREDENTIALS: u32 = 49;
     pub(crate) const NO_RIGHTS: u32 = 50;
     pub(crate) const BUSY: u32 = 51;
+    pub(crate) const UNAVAILABLE: u32 = 52;
     pub(crate) const UNWILLING: u32 = 53;
     pub(crate) const NAMING: u32 = 64;
     pub(crate) const OBJECT_CLASS: u32 = 65;
@@ -47,7 +50,7 @@ impl Refusal {
 
     pub(super) fn error(self, side: Side, operation: &'static str, dn: &Dn) -> DirectoryError {
         let failure = match self.code {
-            code::SIZE_LIMIT => Failure::Busy,
+            code::TIME_LIMIT | code::SIZE_LIMIT | code::ADMIN_LIMIT | code::BUSY | code::UNAVAILABLE => Failure::Busy,
             code::NO_SUCH_OBJECT => Failure::NoSuchObject,
             code::ASSERTION_FAILED => Failure::ConditionFailed,
             _ => Failure::Refused,

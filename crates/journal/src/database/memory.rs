@@ -14,6 +14,8 @@ pub struct MemoryDatabase(Arc<Mutex<Inner>>);
 
 #[derive(Clone, Debug, Default)]
 struct Inner {
+    changes: u64,
+    dies_at: Option<u64>,
     parts: BTreeMap<Vec<u8>, Vec<u8>>,
     places: Vec<Location>,
     mark: Option<Mark>,
@@ -27,12 +29,35 @@ impl MemoryDatabase {
 
     /// Forgets everything, as a database that was deleted.
     pub fn clear(&self) {
-        *self.inner() = Inner::default();
+        let mut inner = self.inner();
+        let (changes, dies_at) = (inner.changes, inner.dies_at);
+        *inner = Inner { changes, dies_at, ..Inner::default() };
+    }
+
+    /// Changing operations (writes, syncs) so far.
+    pub fn changes(&self) -> u64 {
+        self.inner().changes
+    }
+
+    /// Lets the changing operation with this number (0 is the first ever) and all after it fail; `None` lets them go well again.
+    pub fn die_at(&self, change: Option<u64>) {
+        self.inner().dies_at = change;
     }
 
     /// A copy as it is now, to go back to: a database that lost its latest writes.
     pub fn snapshot(&self) -> Self {
         Self(Arc::new(Mutex::new(self.inner().clone())))
+    }
+
+    /// Counts a changing operation; an error where it is to fail.
+    fn change(&self, operation: &'static str) -> Result<(), JournalError> {
+        let mut inner = self.inner();
+        inner.changes += 1;
+        if inner.dies_at.is_some_and(|at| inner.changes > at) {
+            let source = Arc::new(std::io::Error::other("a fault was injected"));
+            return Err(JournalError::Database { operation, path: "memory".into(), source });
+        }
+        Ok(())
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -51,6 +76,7 @@ impl Database for MemoryDatabase {
     }
 
     fn write(&mut self, batch: Batch, mark: &Mark) -> Result<(), JournalError> {
+        self.change("write")?;
         let mut inner = self.inner();
         for (key, new) in batch.puts {
             match new.value() {
@@ -79,7 +105,7 @@ impl Database for MemoryDatabase {
     }
 
     fn sync(&mut self) -> Result<(), JournalError> {
-        Ok(())
+        self.change("sync")
     }
 
     fn verify(&self) -> Result<(), JournalError> {

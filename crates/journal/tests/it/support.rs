@@ -64,6 +64,7 @@ pub fn how(state: StateDir, clock: Arc<dyn Clock>, segment_bytes: u64) -> OpenJo
         segment_bytes,
         known_kind: &|kind| kind == "note",
         accept_loss: false,
+        witness: None,
         parts_version: 1,
         distrust: false,
     }

@@ -31,6 +31,11 @@ pub struct CreateLog {
 impl Log {
     /// Creates a ledger with its first record, durably. One whose creation was interrupted before that record is begun again.
     pub fn create(how: CreateLog) -> Result<Self, LedgerError> {
+        Self::create_marked(how, |_| None)
+    }
+
+    /// The same with a mark in its first record, by which the ledger's key is known again.
+    pub fn create_marked(how: CreateLog, mark: impl FnOnce(&StateId) -> Option<String>) -> Result<Self, LedgerError> {
         let CreateLog { disk, dir, clock, segment_bytes } = how;
         disk.ensure_dir(&dir)?;
         let first = segment::path(&dir, 1);
@@ -55,8 +60,9 @@ impl Log {
             length: 0,
         };
         let chain = Chain::new(clock, ClockPolicy::Refuse, segment_bytes, end, BTreeSet::from([STATE_CREATED.to_owned()]));
+        let mark = mark(&state);
         let mut log = Self { state: state.clone(), chain, appender: Appender::new(disk, dir, file, 1) };
-        log.append(&[NewFrame::new(STATE_CREATED, &StateCreated { state, version: FORMAT_VERSION })?])?;
+        log.append(&[NewFrame::new(STATE_CREATED, &StateCreated { state, version: FORMAT_VERSION, mark })?])?;
         log.sync()?;
         log.disk().sync_dir(log.dir())?;
         log.write_head()?;

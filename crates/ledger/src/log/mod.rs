@@ -22,7 +22,7 @@ use crate::storage::Disk;
 pub use appender::Appender;
 pub use chain::{Chain, Piece};
 pub use create::CreateLog;
-pub use open::{LogOpened, Loss, OpenLog, Torn, Witness};
+pub use open::{LogOpened, Loss, OpenLog, Torn, Witness, read_created};
 
 /// Version of the state directory's format.
 pub const FORMAT_VERSION: u32 = 1;

@@ -35,7 +35,7 @@ pub struct OpenLog<'a> {
     /// A person accepted that the ledger's tail is lost: goes on from what there is.
     pub accept_loss: bool,
     /// Who else knows how far the ledger went.
-    pub witness: Option<Witness>,
+    pub witnesses: Vec<Witness>,
 }
 
 /// Somebody beside `ledger/HEAD` who knows that a record was durable.
@@ -111,7 +111,7 @@ impl Log {
             }
         }
         let Some(last) = numbers.last().copied() else { return Err(LedgerError::Missing(how.dir)) };
-        let created = read_created(&how.disk, &how.dir, last == 1)?;
+        let created = read_created(&how.disk, &how.dir)?;
         let witness = match head::read(&how.disk, &how.dir) {
             Err(LedgerError::Damaged { .. }) if how.accept_loss => None,
             other => other?,
@@ -136,8 +136,9 @@ impl Log {
         }
 
         let mut opened = LogOpened { torn: tail.torn, loss: None, witness_missing: witness.is_none() };
-        let other = how.witness.filter(|witness| witness.state == created.state).map(|witness| (witness.name, witness.seq));
-        let known = witness.map(|witness| ("ledger/HEAD", witness.seq)).into_iter().chain(other);
+        let others = how.witnesses.iter().filter(|witness| witness.state == created.state);
+        let others = others.map(|witness| (witness.name, witness.seq));
+        let known = witness.map(|witness| ("ledger/HEAD", witness.seq)).into_iter().chain(others);
         let missing = known.filter(|(_, seq)| *seq > tail.head.seq).max_by_key(|(_, seq)| *seq);
         if !how.accept_loss {
             if let Some(damage) = tail.damage {
@@ -202,7 +203,8 @@ fn is_own(kind: &str) -> bool {
 }
 
 /// The first record of the first segment.
-pub(crate) fn read_created(disk: &Disk, dir: &Path, is_only: bool) -> Result<StateCreated, LedgerError> {
+pub fn read_created(disk: &Disk, dir: &Path) -> Result<StateCreated, LedgerError> {
+    let is_only = segment::numbers(disk, dir)?.len() == 1;
     let damaged = |damage| LedgerError::Damaged { path: segment::path(dir, 1), offset: 0, damage };
     let frame = match Walk::open(disk, dir, 1)?.step()? {
         Step::Frame(frame) => frame,

@@ -75,7 +75,7 @@ impl World {
             segment_bytes: self.segment_bytes,
             known_kind: &|kind| kind == "note",
             accept_loss,
-            witness: None,
+            witnesses: Vec::new(),
         })
     }
 

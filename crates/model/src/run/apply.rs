@@ -237,8 +237,12 @@ impl Step<'_> {
             }
             Record::Unparked { subject, .. } => {
                 let mut found = self.subject("unparked", subject)?.clone();
-                if found.parked.take().is_none() {
-                    return Err(self.illegal("unparked", subject, "is not parked"));
+                match found.parked.take() {
+                    None => return Err(self.illegal("unparked", subject, "is not parked")),
+                    Some(parked) if parked.reason == ParkReason::Reopened => {
+                        return Err(self.illegal("unparked", subject, "was finished before: only a new plan takes it"));
+                    }
+                    Some(_) => {}
                 }
                 if !found.claimed {
                     return Err(self.illegal("unparked", subject, "is in no wave's hands"));
@@ -248,24 +252,8 @@ impl Step<'_> {
                 Ok(vec![Part::Subject(subject.clone(), found)])
             }
             Record::Resolved { op, subject, verb, order, .. } => self.resolved(op, subject.as_ref(), (verb, order.as_ref())),
-            Record::Drift { op, subject, seen } => {
-                let key = CellKey { subject: subject.clone(), op: op.clone() };
-                let cell = self.state.cells.get(&key).filter(|cell| cell.applied);
-                let mut cell = cell.cloned().ok_or_else(|| self.illegal("drift", op, "has no applied cell"))?;
-                cell.drift = Some(seen.clone());
-                Ok(vec![Part::Cell(key, cell)])
-            }
-            Record::Reopened { subject, stage } => {
-                let mut found = self.subject("reopened", subject)?.clone();
-                found.ended = stage.previous();
-                found.parked = Some(Parked {
-                    reason: ParkReason::Reopened,
-                    stage: *stage,
-                    details: "an effect of ours is gone".to_owned(),
-                    at: self.at,
-                });
-                Ok(vec![Part::Subject(subject.clone(), found)])
-            }
+            Record::Drift { op, subject, stage, seen, over } => self.drift((op, subject.as_ref()), *stage, (seen, *over)),
+            Record::Reopened { subject, stage } => self.reopened(subject, *stage),
             Record::Halted { batch, reason } => {
                 let mut found = self.batch("halted", batch)?.clone();
                 found.halted = Some(reason.clone());
@@ -345,10 +333,11 @@ impl Step<'_> {
                 Ok(vec![Part::Subject(subject.clone(), ended)])
             }
             Record::OrderEnded { order, .. } => self.order_ended(order),
-            Record::Repaired { .. }
-            | Record::ClockAccepted { .. }
-            | Record::SegmentSealed { .. }
-            | Record::SegmentOpened { .. } => Ok(Vec::new()),
+            Record::Repaired { .. } => {
+                let general = super::state::General { repaired: Some(self.at), ..self.state.general.clone() };
+                Ok(vec![Part::General(general)])
+            }
+            Record::ClockAccepted { .. } | Record::SegmentSealed { .. } | Record::SegmentOpened { .. } => Ok(Vec::new()),
         }
     }
 
@@ -682,6 +671,7 @@ impl Step<'_> {
                 created: before.and_then(|c| c.created.clone()),
                 undone: false,
                 drift: None,
+                unattributed: false,
                 forced: before.is_some_and(|c| c.forced),
                 message: String::new(),
             };
@@ -699,6 +689,10 @@ impl Step<'_> {
         let mut unknown = false;
         let batch = self.state.batches.get(&outcome.op.batch);
         let round = batch.map_or(Round::FIRST, |batch| batch.round);
+        // The lost end of the ledger may have held the intent of anything that was planned before.
+        let repaired = self.state.general.repaired;
+        let may_be_lost =
+            self.state.orders.get(&outcome.op.wave().plan).is_some_and(|o| repaired.is_some_and(|at| o.recorded_at <= at));
         for CellOutcome { subject, kind } in &outcome.cells {
             let key = CellKey { subject: subject.clone(), op: outcome.op.clone() };
             let before = self.state.cells.get(&key);
@@ -736,6 +730,7 @@ impl Step<'_> {
                 created: outcome.stable_id.clone().or_else(|| before.and_then(|c| c.created.clone())),
                 undone: false,
                 drift: None,
+                unattributed: *kind == OutcomeKind::Already && may_be_lost,
                 forced: false,
                 message: outcome.message.clone(),
             };
@@ -749,11 +744,9 @@ impl Step<'_> {
     fn resolved(&self, op: &OpId, subject: Option<&SubjectId>, (verb, order): (&str, Option<&crate::PlanId>)) -> Parts {
         const KIND: &str = "resolved";
         let key = CellKey { subject: subject.cloned(), op: op.clone() };
-        let cell = self.state.cells.get(&key);
-        let failed = |c: &&CellState| {
-            matches!(c.status, CellStatus::Ended(OutcomeKind::Conflict | OutcomeKind::Refused)) || c.drift.is_some()
-        };
-        let mut cell = cell.filter(failed).cloned().ok_or_else(|| self.illegal(KIND, op, "is not in conflict"))?;
+        let cell = self.state.cells.get(&key).filter(|cell| cell.awaits_decision());
+        let mut cell = cell.cloned().ok_or_else(|| self.illegal(KIND, op, "is not in conflict"))?;
+        let drifted = cell.drift.take().is_some();
         let mut parts = Vec::new();
         match (verb, order) {
             ("keep-theirs" | "skip", None) => cell.status = CellStatus::Ended(OutcomeKind::Skipped),
@@ -771,11 +764,49 @@ impl Step<'_> {
                 order.concerns.retain(|(_, subjects)| subject.is_some() && !subjects.is_empty());
                 order.status = if order.concerns.is_empty() { OrderStatus::Done } else { OrderStatus::Running };
                 parts.push(Part::Order(id.clone(), order));
-                cell.forced = true;
+                // What had drifted is in place again; there is nothing to do anew.
+                cell.forced |= !drifted;
             }
             _ => return Err(self.illegal(KIND, op, format!("cannot be decided by '{verb}'"))),
         }
         parts.push(Part::Cell(key, cell));
+        Ok(parts)
+    }
+
+    fn drift(&self, (op, subject): (&OpId, Option<&SubjectId>), stage: Stage, (seen, over): (&str, bool)) -> Parts {
+        const KIND: &str = "drift";
+        let key = CellKey { subject: subject.cloned(), op: op.clone() };
+        let cell = self.state.cells.get(&key).filter(|cell| cell.is_in_place() && cell.stage == stage);
+        let mut cell = cell.cloned().ok_or_else(|| self.illegal(KIND, op, format!("has no effect of {stage} in place")))?;
+        match (cell.drift.is_some(), over) {
+            (true, false) => return Err(self.illegal(KIND, op, "is known to hold no longer")),
+            (false, true) => return Err(self.illegal(KIND, op, "is not known to have gone")),
+            (false, false) => cell.drift = Some(seen.to_owned()),
+            (true, true) => cell.drift = None,
+        }
+        Ok(vec![Part::Cell(key, cell)])
+    }
+
+    fn reopened(&self, id: &SubjectId, stage: Stage) -> Parts {
+        const KIND: &str = "reopened";
+        let mut subject = self.subject(KIND, id)?.clone();
+        let finished = match &subject.parked {
+            None => subject.is_finished(),
+            // More of it is gone than was seen before.
+            Some(parked) => parked.reason == ParkReason::Reopened && stage < parked.stage,
+        };
+        if !finished {
+            return Err(self.illegal(KIND, id, "is not finished"));
+        }
+        let mut parts = Vec::new();
+        for (op, cell) in self.state.cells_of(id).filter(|(_, cell)| cell.drift.is_some()) {
+            let key = CellKey { subject: Some(id.clone()), op: op.clone() };
+            parts.push(Part::Cell(key, CellState { applied: false, ..cell.clone() }));
+        }
+        let details = "an effect of ours is gone; a new plan takes it".to_owned();
+        subject.ended = stage.previous();
+        subject.parked = Some(Parked { reason: ParkReason::Reopened, stage, details, at: self.at });
+        parts.push(Part::Subject(id.clone(), subject));
         Ok(parts)
     }
 
@@ -910,7 +941,7 @@ fn undone(subject: Option<&SubjectId>, op: &OpId, cell: &CellState) -> Part {
     let key = CellKey { subject: subject.cloned(), op: op.clone() };
     // Whether it ever took effect no longer matters: the undoing has looked.
     let status = if cell.status == CellStatus::Open { CellStatus::Ended(OutcomeKind::Unknown) } else { cell.status };
-    Part::Cell(key, CellState { status, undone: true, applied: false, ..cell.clone() })
+    Part::Cell(key, CellState { status, undone: true, applied: false, drift: None, ..cell.clone() })
 }
 
 fn cell_keys(op: &OpId, subjects: &[SubjectId]) -> Vec<CellKey> {

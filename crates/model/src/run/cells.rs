@@ -90,6 +90,7 @@ mod tests {
             created: None,
             undone: false,
             drift: None,
+            unattributed: false,
             forced: false,
             message: String::new(),
         }

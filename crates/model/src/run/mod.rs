@@ -8,6 +8,7 @@ mod apply;
 mod cells;
 mod decision;
 mod delivery;
+mod drift;
 mod exceptions;
 mod gate;
 mod handover;
@@ -21,11 +22,12 @@ pub use apply::{Illegal, apply, concerned};
 pub use cells::Cells;
 pub use decision::{Decided, Decision, DecisionId, Match, MatchVerb, Waive, list_digest};
 pub use delivery::{Delivery, DeliveryStatus};
+pub use drift::{Gone, Look, is_looked_after};
 pub use exceptions::{EXPIRES_SOON_DAYS, ExceptionState, Exceptions, TrackException, Waiver, days_left, ends_soon};
 pub use gate::{GateKind, GateQuestion, GateScope, GateState, Observation, Observed, Verdict, judge_gate};
 pub use handover::Issue;
 pub use next::{
-    ApprovalGap, CellStand, Stand, approvers, being_disabled, cell_stand, missing_approvals, object_approvers, stand,
+    ApprovalGap, CellStand, Stand, approvers, being_disabled, cell_stand, missing_approvals, object_approvers, retriable, stand,
     unfinished_order,
 };
 pub use record::{
@@ -36,4 +38,4 @@ pub use state::{
     Acceptance, Approval, AuditState, BatchState, CellKey, CellState, CellStatus, Change, DecisionState, General, OrderState,
     OrderStatus, Parked, Part, PartKey, RunState, SubjectState, WaveState, WaveStatus,
 };
-pub use summary::{BatchSummary, RateSummary, Summary, WaveSummary};
+pub use summary::{BatchSummary, Drifted, RateSummary, Summary, WaveSummary};

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::record::OutcomeKind;
+use super::record::{OutcomeKind, ParkReason};
 use super::state::{CellStatus, OrderState, OrderStatus, RunState};
 use crate::approval::Subject;
 use crate::digest::Digest;
@@ -66,6 +66,19 @@ pub fn stand(state: &RunState, batch: &BatchId, subject: &SubjectId) -> Stand {
         },
         _ => Stand::Elsewhere,
     }
+}
+
+/// Whether a parked subject may be taken up again by its wave: it still has it, and nothing of it waits for a decision. A subject
+/// that was finished once is taken by a new plan only.
+pub fn retriable(state: &RunState, id: &SubjectId) -> bool {
+    let Some(subject) = state.subjects().get(id).filter(|s| s.claimed) else { return false };
+    let parked = subject.parked.as_ref().is_some_and(|p| !matches!(p.reason, ParkReason::Aborted | ParkReason::Reopened));
+    let undecided = state.cells_of(id).any(|(op, cell)| {
+        let here = op.batch.wave == subject.batch.wave;
+        let conflict = here && !cell.forced && !cell.undone && cell.status == CellStatus::Ended(OutcomeKind::Conflict);
+        conflict || cell.drift.is_some() && (here || cell.applied)
+    });
+    parked && !undecided
 }
 
 /// An order that has begun, has not ended, and concerns somebody whom the batch holds: a rollback, whose undoing forward work would

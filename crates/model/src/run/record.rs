@@ -492,16 +492,21 @@ pub enum Record {
         /// Why.
         reason: String,
     },
-    /// An effect of ours no longer holds.
+    /// An effect of ours no longer holds, or holds again.
     Drift {
         /// The operation.
         op: OpId,
         /// The subject.
         subject: Option<SubjectId>,
+        /// The operation's stage.
+        stage: Stage,
         /// What was seen.
         seen: String,
+        /// It was gone, and somebody else has put it right.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        over: bool,
     },
-    /// A finished subject is unfinished again.
+    /// A finished subject is unfinished again. What had drifted is not ours to undo any more; a new plan looks anew.
     Reopened {
         /// The subject.
         subject: SubjectId,

@@ -61,12 +61,29 @@ pub struct CellState {
     pub created: Option<StableId>,
     /// It was undone; it may be done again in a later round.
     pub undone: bool,
-    /// What was seen when it drifted.
+    /// What was seen when it drifted, until somebody decides on it or puts it right.
     pub drift: Option<String>,
+    /// It was found as desired after the ledger had lost its end: whether that was ours, nobody knows any more.
+    pub unattributed: bool,
     /// Two people decided that it overwrites what it finds.
     pub forced: bool,
     /// The server's words of the last outcome.
     pub message: String,
+}
+
+impl CellState {
+    /// The effect is in place as far as the records tell, by us or by somebody before us.
+    pub fn is_in_place(&self) -> bool {
+        let there =
+            matches!(self.status, CellStatus::Ended(OutcomeKind::Already | OutcomeKind::Succeeded | OutcomeKind::Observed));
+        there && !self.undone
+    }
+
+    /// It is in conflict or was refused, or its effect is gone: a person has to decide, and has not.
+    pub fn awaits_decision(&self) -> bool {
+        let failed = matches!(self.status, CellStatus::Ended(OutcomeKind::Conflict | OutcomeKind::Refused));
+        failed || self.drift.is_some()
+    }
 }
 
 /// Why and where a subject is parked.
@@ -325,6 +342,9 @@ pub struct General {
     pub roster: Option<(Timestamp, Digest)>,
     /// What the stores can do with our binds.
     pub capabilities: BTreeMap<Side, Capabilities>,
+    /// When a person last accepted that the ledger had lost its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repaired: Option<Timestamp>,
 }
 
 /// Key of a part.

@@ -3,16 +3,27 @@
 //! It needs nothing but the records, so that whoever looks can fold the ledger's tail onto the summary that the engine wrote
 //! last, whether the engine lives or is dead.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::decision::DecisionId;
 use super::exceptions::Exceptions;
-use super::record::{OutcomeKind, Record};
+use super::record::{OutcomeKind, Record, WaveClaim};
 use crate::operation::Stage;
-use crate::{BatchId, Round, Side, WaveId};
+use crate::{BatchId, OpId, Round, Side, StateId, SubjectId, WaveId};
+
+/// A cell whose effect no longer holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drifted {
+    /// The operation.
+    pub op: OpId,
+    /// The subject.
+    pub subject: Option<SubjectId>,
+    /// The operation's stage.
+    pub stage: Stage,
+}
 
 /// Counts of one batch.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +48,9 @@ pub struct BatchSummary {
     pub failed: u64,
     /// Conflicts that nobody has decided on.
     pub conflicts: u64,
+    /// Effects that no longer hold, and that nobody has decided on or put right.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drifted: Vec<Drifted>,
     /// It is halted, for this reason.
     pub halted: Option<String>,
     /// What it was last seen to wait for; written by the engine, not folded from records.
@@ -74,6 +88,9 @@ pub struct RateSummary {
 /// What `status` shows, as of one record.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
+    /// The state that it is of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<StateId>,
     /// The last record that is counted.
     pub seq: u64,
     /// When it was written.
@@ -109,14 +126,22 @@ impl Summary {
         }
     }
 
+    /// Passes a record that changes no count.
+    pub fn pass(&mut self, seq: u64, at: Timestamp) {
+        if seq > self.seq {
+            self.seq = seq;
+            self.at = Some(at);
+        }
+    }
+
     /// Takes in the next record.
     pub fn fold(&mut self, seq: u64, at: Timestamp, record: &Record) {
         if seq <= self.seq {
             return;
         }
-        self.seq = seq;
-        self.at = Some(at);
+        self.pass(seq, at);
         match record {
+            Record::StateCreated { state, .. } => self.state = Some(state.clone()),
             Record::AuditRecorded { counts, taken_at, compared, .. } => {
                 self.exceptions.audit(seq, compared.as_ref());
                 if let Some(compared) = compared {
@@ -139,6 +164,7 @@ impl Summary {
             }
             Record::PlanRecorded { .. } => self.plans += 1,
             Record::WaveStarted { wave, claims, .. } => {
+                self.taken(claims);
                 let summary = self.waves.entry(wave.clone()).or_default();
                 summary.status = "running".to_owned();
                 summary.started_at = Some(at);
@@ -178,9 +204,18 @@ impl Summary {
                     batch.conflicts += conflicts;
                 }
             }
-            Record::Resolved { op, .. } if self.knows(&op.batch) => {
+            Record::Resolved { op, subject, .. } if self.knows(&op.batch) => {
                 let batch = self.batch(&op.batch);
-                batch.conflicts = batch.conflicts.saturating_sub(1);
+                match batch.drifted.iter().position(|cell| cell.op == *op && cell.subject == *subject) {
+                    Some(at) => drop(batch.drifted.remove(at)),
+                    None => batch.conflicts = batch.conflicts.saturating_sub(1),
+                }
+            }
+            Record::Drift { op, subject, stage, over, .. } if self.knows(&op.batch) => {
+                let cell = Drifted { op: op.clone(), subject: subject.clone(), stage: *stage };
+                let drifted = &mut self.batch(&op.batch).drifted;
+                drifted.retain(|known| *known != cell);
+                drifted.extend((!over).then_some(cell));
             }
             Record::Parked { batch, .. } => self.batch(batch).parked += 1,
             Record::Unparked { batch, .. } => {
@@ -192,8 +227,11 @@ impl Summary {
             Record::Resumed { batch: None, .. } => self.paused = None,
             Record::Paused { by, reason } => self.paused = Some((by.clone(), reason.clone())),
             Record::Throttled { limit, .. } => self.throttle = *limit,
-            Record::RolledBack { batch, to, round, .. } => {
+            Record::RolledBack { batch, subjects, to, round, kept, .. } => {
                 self.rollbacks += 1;
+                self.forget_drift(|cell, id| {
+                    subjects.contains(id) && cell.stage >= *to && !kept.iter().any(|(op, of)| *op == cell.op && of == id)
+                });
                 if let Some(id) = batch {
                     let status = &mut self.waves.entry(id.wave.clone()).or_default().status;
                     if status == "ended" {
@@ -211,6 +249,18 @@ impl Summary {
             Record::WaveEnded { wave } => self.waves.entry(wave.clone()).or_default().status = "ended".to_owned(),
             Record::Aborted { wave, .. } => self.waves.entry(wave.clone()).or_default().status = "aborted".to_owned(),
             _ => {}
+        }
+    }
+
+    /// A new wave looks at its subjects anew.
+    fn taken(&mut self, claims: &[WaveClaim]) {
+        let taken: BTreeSet<&SubjectId> = claims.iter().flat_map(|claim| &claim.subjects).map(|subject| &subject.id).collect();
+        self.forget_drift(|_, id| taken.contains(id));
+    }
+
+    fn forget_drift(&mut self, over: impl Fn(&Drifted, &SubjectId) -> bool) {
+        for batch in self.waves.values_mut().flat_map(|wave| wave.batches.values_mut()) {
+            batch.drifted.retain(|cell| !cell.subject.as_ref().is_some_and(|id| over(cell, id)));
         }
     }
 

@@ -122,7 +122,8 @@ pub fn rollback(inputs: &RollbackInputs<'_>) -> Result<RollbackOrder, PlanError>
     let scope = scope::resolve(inputs)?;
     let timeline = timeline::timeline(inputs, &scope)?;
     if timeline.effects.is_empty() {
-        return Err(PlanError::NothingToUndo(inputs.request.to));
+        let perhaps: Vec<String> = timeline.not_restored.iter().map(|left| format!("{} on '{}'", left.op, left.dn)).collect();
+        return Err(PlanError::NothingToUndo { to: inputs.request.to, perhaps });
     }
     let composed = compose::compose(inputs, &timeline);
     phases::order(inputs, scope, &timeline, composed)

@@ -67,13 +67,11 @@ pub(super) fn timeline(inputs: &RollbackInputs<'_>, scope: &Scope) -> Result<Tim
             }
         }
     }
-    let mut timeline = Timeline { effects: Vec::new(), not_restored: BTreeSet::new() };
+    let mut timeline = Timeline { effects: Vec::new(), not_restored: unattributed(inputs, scope)? };
     for (op, cells) in cells {
-        let operation =
-            inputs.operations.operation(op).map_err(|cause| PlanError::Journal { what: format!("operation {op}"), cause })?;
         let mut effect = Effect {
             id: op.clone(),
-            operation,
+            operation: operation(inputs, op)?,
             cells: BTreeMap::new(),
             intents: BTreeMap::new(),
             created: cells.values().find_map(|cell| cell.created.clone()),
@@ -93,6 +91,25 @@ pub(super) fn timeline(inputs: &RollbackInputs<'_>, scope: &Scope) -> Result<Tim
     }
     timeline.effects.sort_by(|a, b| a.latest().cmp(&b.latest()).then_with(|| a.id.cmp(&b.id)));
     Ok(timeline)
+}
+
+/// What may be ours although the ledger has lost its intent: without a before-image it is listed and left as it is.
+fn unattributed(inputs: &RollbackInputs<'_>, scope: &Scope) -> Result<BTreeSet<NotRestored>, PlanError> {
+    let mut found = BTreeSet::new();
+    for (_, subject) in scope.subjects() {
+        let cells = inputs.progress.cells_of(subject);
+        for (op, _) in cells.filter(|(_, cell)| cell.stage >= inputs.request.to && cell.unattributed && !cell.undone) {
+            let dn = operation(inputs, op)?.target.dn().clone();
+            let lost =
+                "whether it is ours is not known: the ledger has lost its end, and with it what was there before".to_owned();
+            found.insert(NotRestored { subject: subject.clone(), op: op.clone(), dn, lost });
+        }
+    }
+    Ok(found)
+}
+
+fn operation(inputs: &RollbackInputs<'_>, op: &OpId) -> Result<Operation, PlanError> {
+    inputs.operations.operation(op).map_err(|cause| PlanError::Journal { what: format!("operation {op}"), cause })
 }
 
 /// What was said before approval, and what today's capabilities no longer give.

@@ -368,7 +368,7 @@ fn the_same_timeline_gives_the_same_order_and_an_empty_one_gives_none() {
     let run = Run::through(movers(), "move", Stage::Disable, done);
     let (one, two) = (run.back(Stage::Switch, |_| {}).unwrap(), run.back(Stage::Switch, |_| {}).unwrap());
     assert_eq!((one.digest, one.lines), (two.digest, two.lines));
-    assert!(matches!(run.back(Stage::Remove, |_| {}), Err(PlanError::NothingToUndo(Stage::Remove))));
+    assert!(matches!(run.back(Stage::Remove, |_| {}), Err(PlanError::NothingToUndo { to: Stage::Remove, .. })));
     let subject = |r: &mut RollbackRequest| r.scope = RollbackScope::Subject(id("nobody"));
     assert!(matches!(run.back(Stage::Switch, subject), Err(PlanError::Request(_))));
 }

@@ -53,9 +53,20 @@ fn main() -> ExitCode {
     }
 }
 
+/// What was met: seeds, kills and boundaries first, then faults and the rest, each by kind.
 fn table(out: &mut impl std::io::Write, seeds: u64, report: &Report) -> std::io::Result<()> {
+    let kills = report.counts.get("kills").copied().unwrap_or_default();
     writeln!(out, "{seeds:>9}  seeds without a broken invariant")?;
-    for (what, count) in &report.counts {
+    writeln!(out, "{kills:>9}  kills")?;
+    writeln!(
+        out,
+        "{:>9}  boundaries of the protocol, by stage and kind of operation, at which something was killed",
+        report.points.len()
+    )?;
+    let is_fault = |what: &str| what.starts_with("fault: ") || what.starts_with("killed ");
+    let (faults, others): (Vec<_>, Vec<_>) =
+        report.counts.iter().filter(|(what, _)| *what != "kills").partition(|(what, _)| is_fault(what));
+    for (what, count) in faults.into_iter().chain(others) {
         writeln!(out, "{count:>9}  {what}")?;
     }
     Ok(())

@@ -63,6 +63,7 @@ impl Book {
             segment_bytes: SEGMENT_BYTES,
             known_kind: &Record::knows,
             accept_loss: false,
+            witness: None,
             parts_version: PARTS_VERSION,
             distrust: false,
         })?;

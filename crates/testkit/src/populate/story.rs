@@ -244,7 +244,8 @@ fn drift(book: &mut Book, wave: &Wave<'_>) -> Result<(), Trouble> {
     let Some((n, person)) = found else { return Ok(()) };
     let (op, subject) = (OpId::new(id.clone(), n), Some(person.id.clone()));
     let seen = "the lock is gone: a password was set on 2026-11-02".to_owned();
-    book.record(&Record::Drift { op: op.clone(), subject: subject.clone(), seen })?;
+    let stage = Stage::Disable;
+    book.record(&Record::Drift { op: op.clone(), subject: subject.clone(), stage, seen, over: false })?;
     book.record(&Record::Halted { batch: id, reason: "an effect of ours no longer holds".to_owned() })?;
     let (verb, by, reason) = ("keep-theirs".to_owned(), APPROVERS[0].to_owned(), "本人に確認し、再度ロックした".to_owned());
     book.record(&Record::Resolved { op, subject, verb, order: None, by, reason })?;

@@ -8,12 +8,9 @@ use untether_cutover::{CutoverError, Ended, Rollback, Standstill};
 use untether_model::operation::Stage;
 use untether_model::plan::{OrderKind, RollbackScope};
 use untether_model::roster::Presence;
-use untether_model::run::{
-    CellState, CellStatus, DeliveryStatus, GateKind, GateScope, OrderStatus, OutcomeKind, ParkReason, Record, WaveStatus,
-    missing_approvals,
-};
-use untether_model::{AttrName, BatchId, OpId, PlanId, Round, SubjectId, Value, WaveId};
-use untether_planner::{Intents as _, PlanError, RollbackRequest};
+use untether_model::run::{CellStatus, GateKind, GateScope, OrderStatus, Record, WaveStatus, missing_approvals, retriable};
+use untether_model::{BatchId, OpId, PlanId, Round, SubjectId, WaveId};
+use untether_planner::{PlanError, RollbackRequest};
 
 use super::auditor::digest_of;
 use super::{Simulation, others};
@@ -32,6 +29,30 @@ impl Simulation {
             self.look()?;
             self.desk_step().await?;
             self.look()?;
+        }
+        self.end().await?;
+        if self.violent && self.rng.random_bool(0.5) {
+            self.afterwards().await?;
+        }
+        Ok(())
+    }
+
+    /// When all waves have ended others take back what was done; the next audit sees it, and the next plan deals with it.
+    async fn afterwards(&mut self) -> Result<(), Trouble> {
+        self.say("what comes afterwards");
+        for _ in 0..self.rng.random_range(10..60) {
+            if let Some(deed) = others::act(&self.world, &self.auditor, &mut self.rng, true) {
+                self.report.count(format!("others: {deed}"));
+                self.history.push(format!("others: {deed}"));
+            }
+        }
+        self.audit()?;
+        self.plan()?;
+        let newest = self.session.last_plan();
+        for wave in self.waves().into_iter().filter(|wave| Some(&wave.plan) == newest.as_ref()) {
+            self.session.approve(&wave, (Round::FIRST, Stage::Attest), 2)?;
+            let ended = self.session.run_once(&wave, None).await;
+            self.after(ended).await?;
         }
         self.end().await
     }
@@ -52,10 +73,14 @@ impl Simulation {
     }
 
     async fn step(&mut self) -> Result<(), Trouble> {
+        if self.session.state.general().paused.is_some() && self.rng.random_bool(0.3) {
+            return self.pause();
+        }
         match self.rng.random_range(0..100) {
             0..6 => self.approve()?,
             6..42 => self.run_wave().await?,
-            42..46 => self.plan()?,
+            42..45 => self.plan()?,
+            45 => self.audit()?,
             46..53 => self.roll_back().await?,
             53..58 => self.retry()?,
             58..63 => self.decide().await?,
@@ -83,7 +108,8 @@ impl Simulation {
             }
             92..94 => self.lift()?,
             _ => {
-                let seconds = self.rng.random_range(-50..90_000);
+                let seconds =
+                    if self.rng.random_bool(0.2) { self.rng.random_range(-50..0) } else { self.rng.random_range(0..90_000) };
                 self.world.clock.advance(SignedDuration::from_secs(seconds));
                 self.say(if seconds < 0 { "the clock jumps back" } else { "time passes" });
             }
@@ -103,6 +129,16 @@ impl Simulation {
         };
         self.say(format!("plan of {plan}"));
         Ok(())
+    }
+
+    /// An audit of both stores; nothing that we closed and that somebody opened may escape it.
+    fn audit(&mut self) -> Result<(), Trouble> {
+        self.session.audit()?;
+        let state = &self.session.state;
+        let rolling = !self.begun_rollbacks().is_empty();
+        self.auditor.audited(|id| rolling || state.cells_of(id).any(|(_, cell)| cell.status == CellStatus::Open));
+        self.say("audit");
+        self.look()
     }
 
     fn waves(&self) -> Vec<WaveId> {
@@ -148,9 +184,16 @@ impl Simulation {
         let Some(round) = self.pick(&rounds) else { return Ok(()) };
         let Some(through) = self.pick(&Stage::ALL) else { return Ok(()) };
         let people = self.rng.random_range(1..3);
-        self.session.approve(&wave, (round, through), people)?;
+        let long = self.for_how_long();
+        self.session.approve_for(&wave, (round, through), people, long)?;
         self.say(format!("approve of {wave} round {round} through {through} by {people}"));
         Ok(())
+    }
+
+    /// Some approvals expire on the way.
+    fn for_how_long(&mut self) -> SignedDuration {
+        let hours = if self.rng.random_bool(0.3) { self.rng.random_range(1..72) } else { 24 * 365 };
+        SignedDuration::from_hours(hours)
     }
 
     fn revoke(&mut self) -> Result<(), Trouble> {
@@ -166,7 +209,8 @@ impl Simulation {
         let Some(wave) = self.any_wave() else { return Ok(()) };
         if self.session.state.waves().get(&wave).is_none() || self.rng.random_bool(0.3) {
             for round in self.rounds_of(&wave) {
-                self.session.approve(&wave, (round, Stage::Attest), 2)?;
+                let long = self.for_how_long();
+                self.session.approve_for(&wave, (round, Stage::Attest), 2, long)?;
             }
         }
         let through = if self.rng.random_bool(0.4) { self.pick(&Stage::ALL) } else { None };
@@ -174,7 +218,7 @@ impl Simulation {
         self.world.breaker.arm(kill);
         self.say(format!("run of {wave} through {through:?}, to be killed at {kill:?}"));
         let ended = self.session.run_once(&wave, through).await;
-        self.world.breaker.arm(None);
+        self.disarm();
         self.after(ended).await
     }
 
@@ -183,6 +227,10 @@ impl Simulation {
             Ok(Driven::Killed) => self.restart("after a kill"),
             Ok(Driven::Ended(ended)) => {
                 self.history.push(format!("  -> {ended:?}"));
+                let expired = |s: &Standstill| matches!(s, Standstill::Approval { .. });
+                if ended.standstills.iter().any(expired) {
+                    self.report.count("runs that lacked an approval");
+                }
                 for standstill in &ended.standstills {
                     if let Standstill::Waiting { reason, .. } = standstill
                         && reason.contains("gate mfa")
@@ -198,6 +246,16 @@ impl Simulation {
             }
             Err(other) => Err(other),
         }
+    }
+
+    /// Nothing is killed any more; notes where something was.
+    pub(super) fn disarm(&mut self) {
+        if let Some(point) = self.world.breaker.fired() {
+            self.report.count("kills");
+            self.report.count(format!("killed {}", point.boundary.words()));
+            self.report.points.insert(point);
+        }
+        self.world.breaker.arm(None);
     }
 
     /// Another process takes over; sometimes without the database.
@@ -246,7 +304,7 @@ impl Simulation {
                 let request = RollbackRequest { scope, to, delete_provisioned, enable_inactive };
                 match self.session.rollback(&request) {
                     Ok(order) => self.session.order(&order)?.plan,
-                    Err(Trouble::Plan(PlanError::Request(_) | PlanError::NothingToUndo(_))) => return Ok(()),
+                    Err(Trouble::Plan(PlanError::Request(_) | PlanError::NothingToUndo { .. })) => return Ok(()),
                     Err(other) => return Err(other),
                 }
             }
@@ -259,9 +317,12 @@ impl Simulation {
         let kind = self.session.state.orders().get(order).map(|o| o.kind.clone());
         self.say(format!("rollback of {order} {kind:?}, to be killed at {kill:?}"));
         let wave = WaveId::new(order.clone(), "rollback");
+        let operations = self.world.wave(&wave).map(|(_, wave)| wave.operations().to_vec()).unwrap_or_default();
+        self.auditor.rolling(operations.iter().map(|op| (op.store, op.target.dn().key().clone())).collect());
         self.world.breaker.arm(kill);
         let ended = self.session.roll_back(&wave).await;
-        self.world.breaker.arm(None);
+        self.disarm();
+        self.auditor.rolling(BTreeSet::new());
         match ended {
             Ok(Driven::Killed) => self.restart("after a kill in a rollback"),
             Ok(Driven::Ended(ended)) => {
@@ -281,21 +342,9 @@ impl Simulation {
     /// Parked subjects that may be taken up again, as `untether retry` judges it.
     fn retriable(&self) -> Vec<(SubjectId, BatchId)> {
         let state = &self.session.state;
-        let parked = state.subjects().iter().filter(|(_, s)| {
-            let running = state.waves().get(&s.batch.wave).is_some_and(|w| w.status == WaveStatus::Running);
-            running && s.claimed && s.parked.as_ref().is_some_and(|p| p.reason != ParkReason::Aborted)
-        });
-        parked
-            .filter(|(id, s)| {
-                !state.cells_of(id).any(|(op, c)| {
-                    op.batch.wave == s.batch.wave
-                        && !c.forced
-                        && c.status == CellStatus::Ended(OutcomeKind::Conflict)
-                        && !c.undone
-                })
-            })
-            .map(|(id, s)| (id.clone(), s.batch.clone()))
-            .collect()
+        let running = |batch: &BatchId| state.waves().get(&batch.wave).is_some_and(|w| w.status == WaveStatus::Running);
+        let parked = state.subjects().iter().filter(|(id, s)| running(&s.batch) && retriable(state, id));
+        parked.map(|(id, s)| (id.clone(), s.batch.clone())).collect()
     }
 
     fn retry(&mut self) -> Result<(), Trouble> {
@@ -312,10 +361,7 @@ impl Simulation {
         state
             .cells()
             .iter()
-            .filter(|(key, c)| {
-                let failed = matches!(c.status, CellStatus::Ended(OutcomeKind::Conflict | OutcomeKind::Refused));
-                failed && !c.undone && !c.forced && plans(&key.op)
-            })
+            .filter(|(key, c)| c.awaits_decision() && !c.undone && !c.forced && plans(&key.op))
             .map(|(key, _)| (key.op.clone(), key.subject.clone()))
             .collect()
     }
@@ -323,6 +369,9 @@ impl Simulation {
     async fn decide(&mut self) -> Result<(), Trouble> {
         let found = self.conflicts();
         let Some((op, subject)) = self.pick(&found) else { return Ok(()) };
+        if self.rng.random_bool(0.3) {
+            return self.force(&op, subject.as_ref()).await;
+        }
         let verb = if self.rng.random_bool(0.5) { "keep-theirs" } else { "skip" };
         self.session.record(&Record::Resolved {
             op: op.clone(),
@@ -334,6 +383,27 @@ impl Simulation {
         })?;
         self.say(format!("{verb} of {op}"));
         Ok(())
+    }
+
+    async fn force(&mut self, op: &OpId, subject: Option<&SubjectId>) -> Result<(), Trouble> {
+        let kill = self.rng.random_bool(0.2).then(|| self.rng.random_range(0..12));
+        self.world.breaker.arm(kill);
+        let ended = self.session.force(op, subject).await;
+        self.disarm();
+        match ended {
+            // Some operations have no meaning when they are forced.
+            Err(Trouble::Plan(PlanError::Request(_))) => Ok(()),
+            Ok(Driven::Killed) => self.restart("after a kill in a forced resolution"),
+            Ok(Driven::Ended(ended)) => {
+                self.say(format!("force of {op}"));
+                self.history.push(format!("  -> {ended:?}"));
+                Ok(())
+            }
+            Err(Trouble::Cutover(CutoverError::Store { .. } | CutoverError::Look(_))) => {
+                self.restart("after a store went away in a forced resolution")
+            }
+            Err(other) => Err(other),
+        }
     }
 
     fn accept(&mut self) -> Result<(), Trouble> {
@@ -495,61 +565,14 @@ impl Simulation {
         Ok(())
     }
 
-    /// Whether every operation with which a wave disables somebody is applied, and none is undone.
-    fn is_disabled(&self, subject: &SubjectId) -> bool {
-        let state = &self.session.state;
-        let disables = |(op, cell): &(&OpId, &CellState)| {
-            let forward = state.orders().get(&op.batch.wave.plan).is_some_and(|o| o.kind == OrderKind::Plan);
-            forward && cell.stage == Stage::Disable
-        };
-        let batches: BTreeSet<&BatchId> = state.cells_of(subject).filter(disables).map(|(op, _)| &op.batch).collect();
-        batches.into_iter().any(|batch| {
-            let Some((_, wave)) = self.world.wave(&batch.wave) else { return false };
-            let mut planned = wave.operations_of(&batch.batch, Stage::Disable).filter(|op| op.subjects.contains(subject));
-            planned.all(|op| state.cell(&wave.op_id(op), Some(subject)).is_some_and(|c| c.applied && !c.undone))
-        })
-    }
-
-    /// Whoever counts as having got a credential that still stands got exactly that one.
-    fn handed_over(&self) -> Result<(), Trouble> {
-        if let Some((key, _)) = self.world.handed.given().into_iter().find(|(_, given)| given.secrets.len() > 1) {
-            return Err(Trouble::new(format!("the hook got several secrets under {key}")));
-        }
-        for person in &self.world.estate.people {
-            let id = person.subject();
-            // What has expired is left out when its file is written again.
-            let issued = self.session.state.issued(&id).filter(|_| self.session.state.expired(&id).is_none());
-            let delivery = self.session.state.subjects().get(&id).and_then(|s| s.delivery.clone());
-            let delivered = delivery.is_some_and(|d| d.status == DeliveryStatus::Delivered && Some(d.issued) == issued);
-            let Some(started) = issued.filter(|_| delivered).map(|seq| self.session.started(seq)) else { continue };
-            let mark = started.map_err(Trouble::Other)?.marks.get(&AttrName::new("userPassword")).and_then(|m| m.after.clone());
-            let Some(entry) = self.world.entry(untether_model::Side::Independent, &self.world.estate.own_dn(person)) else {
-                continue;
-            };
-            let stands =
-                mark == Some(self.world.marks().set("userPassword", entry.values("userPassword").iter().map(Value::as_bytes)));
-            if stands && !self.world.handed.secrets(&id).iter().any(|secret| super::logins::fits(&entry, secret)) {
-                return Err(Trouble::new(format!("{id} counts as having got a credential and has not got the one that stands")));
-            }
-        }
-        Ok(())
-    }
-
-    /// Nobody whom we disabled has a way in, unless somebody else opened it.
+    /// Nobody whom we disabled has a way in, unless somebody else opened it, and then the next look says so.
     fn closed(&mut self) -> Result<(), Trouble> {
-        let others = self.auditor.others();
-        let world = self.world.clone();
         self.handed_over()?;
-        for person in &world.estate.people {
-            let dn = world.estate.shared_dn(person);
-            let disabled = self.is_disabled(&person.subject());
-            let entry = world.entry(untether_model::Side::Shared, &dn);
-            let open = super::logins::opens(&world, untether_model::Side::Shared, entry.as_ref());
-            if disabled && open && !others.contains(&(untether_model::Side::Shared, dn.key().clone())) {
-                return Err(Trouble::new(format!("{dn} was disabled and has a way in")));
-            }
+        self.audit()?;
+        match self.auditor.opened_by_us() {
+            none if none.is_empty() => Ok(()),
+            some => Err(Trouble::new(some.join("; "))),
         }
-        Ok(())
     }
 }
 

@@ -6,10 +6,11 @@ use rand_chacha::ChaCha8Rng;
 use untether_cutover::{Carried, CutoverError};
 use untether_model::operation::Stage;
 use untether_model::plan::{HandoverScope, OrderKind};
-use untether_model::{Round, SubjectId, WaveId};
-use untether_planner::PlanError;
+use untether_model::run::DeliveryStatus;
+use untether_model::{AttrName, Round, Side, SubjectId, Value, WaveId};
+use untether_planner::{Intents as _, PlanError};
 
-use super::Simulation;
+use super::{Simulation, logins};
 use crate::twins::{Driven, Trouble, World};
 
 /// The desk with a chance of its own: a simulation without it goes on as it would have.
@@ -107,7 +108,7 @@ impl Simulation {
         self.say(format!("handover of {order}, to be killed at {kill:?}"));
         self.world.breaker.arm(kill);
         let ended = self.session.carry_out(order).await;
-        self.world.breaker.arm(None);
+        self.disarm();
         match ended {
             Ok(Driven::Killed) => self.restart("after a kill at the desk"),
             Ok(Driven::Ended(ended)) => {
@@ -146,5 +147,30 @@ impl Simulation {
             self.carry_handover(&wave, None).await?;
         }
         self.deliver_to_everybody().await.map(drop)
+    }
+
+    /// Whoever counts as having got a credential that still stands got exactly that one.
+    pub(super) fn handed_over(&self) -> Result<(), Trouble> {
+        if let Some((key, _)) = self.world.handed.given().into_iter().find(|(_, given)| given.secrets.len() > 1) {
+            return Err(Trouble::new(format!("the hook got several secrets under {key}")));
+        }
+        for person in &self.world.estate.people {
+            let id = person.subject();
+            // What has expired is left out when its file is written again.
+            let issued = self.session.state.issued(&id).filter(|_| self.session.state.expired(&id).is_none());
+            let delivery = self.session.state.subjects().get(&id).and_then(|s| s.delivery.clone());
+            let delivered = delivery.is_some_and(|d| d.status == DeliveryStatus::Delivered && Some(d.issued) == issued);
+            let Some(started) = issued.filter(|_| delivered).map(|seq| self.session.started(seq)) else { continue };
+            let mark = started.map_err(Trouble::Other)?.marks.get(&AttrName::new("userPassword")).and_then(|m| m.after.clone());
+            let Some(entry) = self.world.entry(Side::Independent, &self.world.estate.own_dn(person)) else {
+                continue;
+            };
+            let stands =
+                mark == Some(self.world.marks().set("userPassword", entry.values("userPassword").iter().map(Value::as_bytes)));
+            if stands && !self.world.handed.secrets(&id).iter().any(|secret| logins::fits(&entry, secret)) {
+                return Err(Trouble::new(format!("{id} counts as having got a credential and has not got the one that stands")));
+            }
+        }
+        Ok(())
     }
 }

@@ -11,14 +11,15 @@ mod logins;
 mod others;
 mod weather;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
-use crate::twins::{Estate, Session, Shape, Trouble, World};
+use crate::twins::{Estate, Point, Session, Shape, Trouble, World};
 use auditor::Auditor;
 use desk::Desk;
 use weather::Weather;
@@ -28,6 +29,8 @@ use weather::Weather;
 pub struct Report {
     /// Counts of commands, faults, deeds of others, outcomes and ends, by kind.
     pub counts: BTreeMap<String, u64>,
+    /// Boundaries of the protocol at which something was killed.
+    pub points: BTreeSet<Point>,
 }
 
 impl Report {
@@ -36,6 +39,7 @@ impl Report {
         for (what, count) in &other.counts {
             *self.counts.entry(what.clone()).or_default() += count;
         }
+        self.points.extend(other.points.iter().cloned());
     }
 
     /// What so many seeds should have met and did not; nothing where they are too few to tell.
@@ -61,6 +65,8 @@ pub struct Failure {
     pub what: Vec<String>,
     /// The commands until then.
     pub history: Vec<String>,
+    /// The last records.
+    pub trail: Vec<String>,
 }
 
 impl fmt::Display for Failure {
@@ -70,7 +76,9 @@ impl fmt::Display for Failure {
             writeln!(f, "  {what}")?;
         }
         writeln!(f, "after:")?;
-        self.history.iter().try_for_each(|line| writeln!(f, "  {line}"))
+        self.history.iter().try_for_each(|line| writeln!(f, "  {line}"))?;
+        writeln!(f, "the last records:")?;
+        self.trail.iter().try_for_each(|line| writeln!(f, "  {line}"))
     }
 }
 
@@ -106,12 +114,14 @@ pub fn run_without_desk(seed: u64) -> Result<Report, Box<Failure>> {
 }
 
 fn run_with(seed: u64, desk: bool) -> Result<Report, Box<Failure>> {
-    let failure = |what: String, history: Vec<String>| Box::new(Failure { seed, what: vec![what], history });
+    let failure = |what: String, history: Vec<String>| Box::new(Failure { seed, what: vec![what], history, trail: vec![] });
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     let runtime = runtime.map_err(|e| failure(e.to_string(), vec![]))?;
     let mut simulation = Simulation::new(seed, desk).map_err(|e| failure(e.to_string(), vec![]))?;
-    let ended = runtime.block_on(simulation.live());
+    let ended = catch_unwind(AssertUnwindSafe(|| runtime.block_on(simulation.live())));
+    let ended = ended.unwrap_or_else(|_| Err(Trouble::new("it panicked")));
     let mut what = simulation.auditor.violations();
+    let trail = simulation.auditor.trail();
     simulation.auditor.leave();
     if let Err(error) = ended {
         what.push(error.to_string());
@@ -119,7 +129,7 @@ fn run_with(seed: u64, desk: bool) -> Result<Report, Box<Failure>> {
     if what.is_empty() {
         return Ok(simulation.finish());
     }
-    Err(Box::new(Failure { seed, what, history: simulation.history }))
+    Err(Box::new(Failure { seed, what, history: simulation.history, trail }))
 }
 
 impl Simulation {
@@ -138,6 +148,8 @@ impl Simulation {
             wave.failure_tolerance = Some(rng.random_range(0..6));
             let thresholds = wave.thresholds.get_or_insert_default();
             thresholds.max_disabled = rng.random_bool(0.1).then(|| rng.random_range(1..6));
+            thresholds.max_changed = rng.random_bool(0.05).then(|| rng.random_range(5..30));
+            thresholds.max_removed = rng.random_bool(0.05).then(|| rng.random_range(1..6));
         }
         let mut world = World::new(estate)?;
         let auditor = Auditor::new();

@@ -5,11 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 use untether_model::dn::DnKey;
-use untether_model::operation::{Action, Stage};
+use untether_model::operation::{Action, Actor, Desired, Operation, Stage};
 use untether_model::plan::{OrderKind, PlanHeader, Wave};
 use untether_model::run::Record;
 use untether_model::{OpId, Side};
@@ -31,19 +32,27 @@ pub enum Boundary {
     BeforeHandover,
     /// It was handed over, and nobody was told.
     AfterHandover,
+    /// The disk dies while a record is made durable, and the machine with it.
+    InCommit,
+    /// The database is being made again from the ledger.
+    InRebuild,
 }
 
 impl Boundary {
-    /// All of them.
-    pub const ALL: [Self; 7] = [
-        Self::BeforeRecord,
-        Self::AfterRecord,
-        Self::BeforeWrite,
-        Self::AfterWrite,
-        Self::BeforeRead,
-        Self::BeforeHandover,
-        Self::AfterHandover,
-    ];
+    /// Its name in a table.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::BeforeRecord => "before a record",
+            Self::AfterRecord => "after a record",
+            Self::BeforeWrite => "before an effect",
+            Self::AfterWrite => "after an effect whose reply is lost",
+            Self::BeforeRead => "before a look",
+            Self::BeforeHandover => "before a hand-over",
+            Self::AfterHandover => "after a hand-over",
+            Self::InCommit => "in a commit",
+            Self::InRebuild => "in a rebuild",
+        }
+    }
 }
 
 /// A class of boundaries: what the crash matrix counts.
@@ -78,12 +87,13 @@ struct Known {
 #[derive(Default)]
 struct Inner {
     operations: BTreeMap<OpId, Known>,
-    /// The operation that is at work on an entry.
+    /// The operation that is at work on an entry, also when the process that began it is dead.
     working: BTreeMap<(Side, DnKey), Known>,
     visits: u64,
     armed: Option<u64>,
     down: bool,
     seen: Vec<Point>,
+    committed: Vec<(Point, Range<u64>)>,
     fired: Option<Point>,
 }
 
@@ -104,7 +114,7 @@ impl Breaker {
         let undoing = matches!(header.kind, OrderKind::Rollback { .. });
         let mut inner = self.lock();
         for op in wave.operations() {
-            let what = kind_of(&op.action);
+            let what = kind_of(op);
             let place = (op.store, op.target.dn().key().clone());
             inner.operations.insert(wave.op_id(op), Known { undoing, stage: op.stage, what, place });
         }
@@ -117,18 +127,18 @@ impl Breaker {
         inner.armed = n;
         inner.down = false;
         inner.seen.clear();
+        inner.committed.clear();
         inner.fired = None;
-    }
-
-    /// The machine is up again; nothing is armed.
-    pub fn reset(&self) {
-        self.arm(None);
-        self.lock().working.clear();
     }
 
     /// The boundaries that were met since it was armed.
     pub fn seen(&self) -> Vec<Point> {
         self.lock().seen.clone()
+    }
+
+    /// The records that were made durable since it was armed, each with the operations of the disk that it took.
+    pub fn committed(&self) -> Vec<(Point, Range<u64>)> {
+        self.lock().committed.clone()
     }
 
     /// Where it killed, if it did.
@@ -170,9 +180,25 @@ impl Breaker {
         dies
     }
 
-    /// At a record.
-    pub(super) fn at_record(&self, boundary: Boundary, record: &Record) -> bool {
-        let point = {
+    /// A record was made durable by these operations of the disk.
+    pub(super) fn note_commit(&self, record: &Record, operations: Range<u64>) {
+        let point = self.point(Boundary::InCommit, record);
+        self.lock().committed.push((point, operations));
+    }
+
+    /// Before a record.
+    pub(super) fn before_record(&self, record: &Record) -> bool {
+        self.visit(self.point(Boundary::BeforeRecord, record))
+    }
+
+    /// After a record, as a boundary to be visited when it is durable.
+    pub(super) fn after_record(&self, record: &Record) -> impl FnOnce() -> bool + use<> {
+        let (breaker, point) = (self.clone(), self.point(Boundary::AfterRecord, record));
+        move || breaker.visit(point)
+    }
+
+    fn point(&self, boundary: Boundary, record: &Record) -> Point {
+        {
             let mut inner = self.lock();
             let op = match record {
                 Record::Started { started } => Some(started.op.clone()),
@@ -192,8 +218,7 @@ impl Breaker {
                     Point { boundary, undoing: matches!(record, Record::RolledBack { .. }), stage: stage_of(record), what: kind }
                 }
             }
-        };
-        self.visit(point)
+        }
     }
 
     /// At a write.
@@ -214,11 +239,18 @@ impl Breaker {
     }
 }
 
-fn kind_of(action: &Action) -> &'static str {
-    match action {
+fn kind_of(op: &Operation) -> &'static str {
+    let touches = |name: &str| matches!(&op.action, Action::Set { touches } if touches.iter().any(|t| t.attr.is(name)));
+    let secret = matches!(&op.action, Action::Set { touches } if touches.iter().any(|t| t.desired == Desired::OneTimeSecret));
+    match &op.action {
         Action::Create { .. } => "create",
+        Action::Set { .. } if secret => "set credential",
+        Action::Set { .. } if touches("pwdaccountlockedtime") => "set lock",
+        Action::Set { .. } if touches("pwdpolicysubentry") => "set policy",
+        Action::Set { .. } if op.actor == Actor::Undo => "set as manager",
         Action::Set { .. } => "set",
-        Action::Ensure { .. } => "ensure",
+        Action::Ensure { attr, .. } if attr.is("member") => "membership",
+        Action::Ensure { .. } => "reference",
         Action::Delete => "delete",
         Action::Recreate { .. } => "recreate",
         Action::Deliver { .. } => "deliver",

@@ -65,12 +65,18 @@ impl Read for Line {
 
     async fn read(&self, dn: &Dn, attrs: &[AttrName]) -> Outcome<Option<Entry>> {
         self.ask("read").await;
-        self.handle.read(dn, attrs).await
+        let found = self.handle.read(dn, attrs).await?;
+        self.world.observer.looked(Read::side(&self.handle), dn, attrs);
+        Ok(found)
     }
 
     async fn find(&self, base: &Dn, id: &StableId, attrs: &[AttrName]) -> Outcome<Option<Entry>> {
         self.ask("find").await;
-        self.handle.find(base, id, attrs).await
+        let found = self.handle.find(base, id, attrs).await?;
+        if let Some(entry) = &found {
+            self.world.observer.looked(Read::side(&self.handle), &entry.dn, attrs);
+        }
+        Ok(found)
     }
 
     async fn compare(&self, dn: &Dn, attr: &AttrName, value: &Value) -> Outcome<Option<bool>> {

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use untether_model::change::Change;
 use untether_model::run::Record;
-use untether_model::{Entry, Side};
+use untether_model::{AttrName, Dn, Entry, Side};
 
 /// Looks on, and changes nothing.
 pub trait Observer: Send + Sync {
@@ -15,6 +15,11 @@ pub trait Observer: Send + Sync {
     /// The engine's change reaches a store, whose entry was so, and is so afterwards.
     fn written(&self, side: Side, change: &Change, before: Option<&Entry>, after: Option<&Entry>) {
         let _ = (side, change, before, after);
+    }
+
+    /// The engine has read these attributes of an entry that it asked for by this name.
+    fn looked(&self, side: Side, dn: &Dn, attrs: &[AttrName]) {
+        let _ = (side, dn, attrs);
     }
 
     /// The engine's change is about to reach a store.

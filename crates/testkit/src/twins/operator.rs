@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
-use untether_cutover::{CutoverError, Ended, Engine, Rollback, RunOptions, Standstill, Stop};
+use untether_cutover::{CutoverError, Ended, Engine, Forced, Rollback, RunOptions, Standstill, Stop};
 use untether_directory::Write as _;
 use untether_directory::twin::Identity;
 use untether_model::approval::{Signed, Statement, Subject};
@@ -16,10 +16,11 @@ use untether_model::policy::{Capabilities, CapabilityMap};
 use untether_model::roster::Presence;
 use untether_model::run::{GateKind, GateScope, Record, RunState, WaveStatus};
 use untether_model::schema::Schema;
-use untether_model::{AttrName, BatchId, Dn, PlanId, Round, Side, StateId, SubjectId, Value, WaveId};
+use untether_model::{AttrName, BatchId, Dn, OpId, PlanId, Round, Side, StateId, SubjectId, Value, WaveId};
 use untether_planner::lint::Rule;
 use untether_planner::{
-    Inputs, Level, LintNote, ReportLine, RollbackInputs, RollbackOrder, RollbackRequest, Sink, plan, rollback,
+    DriftInputs, Inputs, Level, LintNote, ReportLine, ResolutionInputs, RollbackInputs, RollbackOrder, RollbackRequest, Sink,
+    drift, plan, resolution, rollback,
 };
 
 use super::error::Trouble;
@@ -116,8 +117,9 @@ impl Session {
         }
     }
 
-    /// Looks at both directories and makes a plan from what is there, recorded.
+    /// Audits both directories and makes a plan from what is there, recorded.
     pub fn plan(&mut self) -> Result<PlanId, Trouble> {
+        self.audit()?;
         let world = self.world().clone();
         let estate = world.estate.clone();
         let snapshot = snapshot::take(&world)?;
@@ -198,10 +200,21 @@ impl Session {
     }
 
     /// So many people approve a wave of an order, through a stage, in a round.
-    pub fn approve(&mut self, wave: &WaveId, (round, through): (Round, Stage), people: usize) -> Result<(), Trouble> {
+    pub fn approve(&mut self, wave: &WaveId, stages: (Round, Stage), people: usize) -> Result<(), Trouble> {
+        self.approve_for(wave, stages, people, SignedDuration::from_hours(24 * 365))
+    }
+
+    /// The same for so long.
+    pub fn approve_for(
+        &mut self,
+        wave: &WaveId,
+        (round, through): (Round, Stage),
+        people: usize,
+        long: SignedDuration,
+    ) -> Result<(), Trouble> {
         let digest = self.state.orders().get(&wave.plan).map(|o| o.digest);
         let digest = digest.ok_or_else(|| Trouble::new(format!("{wave} is in no recorded order")))?;
-        let until = self.later(SignedDuration::from_hours(24 * 365));
+        let until = self.later(long);
         for by in APPROVERS.iter().take(people) {
             let subject = Subject::Order { digest, wave: wave.wave.to_string(), round, through };
             self.record(&Record::Approved { signed: self.signed(by, subject, until) })?;
@@ -320,6 +333,49 @@ impl Session {
             enrolled = true;
         }
         Ok(enrolled)
+    }
+
+    /// Compares what both directories hold with what was done, and records what no longer holds: what `untether audit` does.
+    pub fn audit(&mut self) -> Result<(), Trouble> {
+        let world = self.world().clone();
+        let compared = drift(&DriftInputs {
+            source: &snapshot::take(&world)?,
+            schema: &Schema::standard(),
+            progress: &self.state,
+            operations: &world.shelf,
+            now: world.clock.now(),
+        })?;
+        if let Some((wave, why)) = compared.unread.first_key_value() {
+            return Err(Trouble::new(format!("wave {wave} cannot be read: {why}")));
+        }
+        compared.look.records(&self.state).iter().try_for_each(|record| self.record(record).map(drop))
+    }
+
+    /// Two people decide that ours counts, and it is carried out: what `untether resolve --force --execute` does.
+    pub async fn force(&mut self, op: &OpId, subject: Option<&SubjectId>) -> Result<Driven<Forced>, Trouble> {
+        let world = self.world().clone();
+        let order = resolution(&ResolutionInputs {
+            op,
+            subject,
+            progress: &self.state,
+            operations: &world.shelf,
+            stores: &self.stores(),
+            now: world.clock.now(),
+        })?;
+        let id = self.file(NewOrder {
+            id: &order.id,
+            digest: order.digest,
+            header: &order.header,
+            wave: &order.wave,
+            lines: &order.lines,
+            approvals_needed: order.approvals_needed,
+            concerns: &[(op.batch.clone(), order.operation.subjects.clone())],
+            lint: &order.lint,
+        })?;
+        let (_, wave) = world.wave(&id).ok_or_else(|| Trouble::new(format!("{id} is in no recorded order")))?;
+        let engine = self.engine();
+        let ended = self.until_killed(engine.force(&wave)).await;
+        self.after(&engine, ended)
     }
 
     /// Computes a rollback of what is recorded, without recording it.

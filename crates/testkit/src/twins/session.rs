@@ -6,12 +6,12 @@ use jiff::Timestamp;
 use untether_cutover::{Engine, Journal, LedgerView, Ports, Receipt, Recorder, Stores};
 use untether_journal::{Entry, OpenJournal, Opened, Stored};
 use untether_ledger::log::SEGMENT_BYTES;
-use untether_ledger::{Clock, ClockPolicy, NewFrame, Reader};
+use untether_ledger::{Clock, ClockPolicy, MemoryStorage, NewFrame, Reader};
 use untether_model::Side;
 use untether_model::run::{Change, Illegal, Record, RunState, Sealed, Started, apply};
 use untether_planner::Intents;
 
-use super::breaker::{Boundary, Breaker};
+use super::breaker::Breaker;
 use super::error::Trouble;
 use super::line::TwinStore;
 use super::observer::Observer;
@@ -45,14 +45,17 @@ struct TwinJournal {
     journal: untether_journal::Journal,
     breaker: Breaker,
     observer: Arc<dyn Observer>,
+    storage: MemoryStorage,
 }
 
 impl TwinJournal {
     fn put(&self, record: &Record, change: &Change) -> Result<untether_journal::Receipt, String> {
         let frame = NewFrame::of(record).map_err(|e| e.to_string())?;
         let (seq, at) = self.journal.next();
+        let before = self.storage.operations();
         let receipt = self.journal.submit(vec![Entry { frame, parts: Stored::of(change) }]).map_err(|e| e.to_string())?;
-        // Durable: the journal has no thread.
+        self.breaker.note_commit(record, before..self.storage.operations());
+        // In memory the journal has no thread: it is durable.
         self.observer.recorded(seq, at, record);
         Ok(receipt)
     }
@@ -70,14 +73,18 @@ impl Journal for TwinJournal {
     }
 
     fn submit(&self, record: &Record, change: &Change) -> Result<Receipt, String> {
-        if self.breaker.at_record(Boundary::BeforeRecord, record) {
+        if self.breaker.before_record(record) {
             return Ok(Box::pin(std::future::pending()));
         }
         let receipt = self.put(record, change)?;
-        if self.breaker.at_record(Boundary::AfterRecord, record) {
-            return Ok(Box::pin(std::future::pending()));
-        }
-        Ok(Box::pin(async move { receipt.await.map(drop).map_err(|e| e.to_string()) }))
+        let dies = self.breaker.after_record(record);
+        Ok(Box::pin(async move {
+            receipt.await.map_err(|e| e.to_string())?;
+            if dies() {
+                std::future::pending::<()>().await;
+            }
+            Ok(())
+        }))
     }
 }
 
@@ -117,7 +124,12 @@ impl Session {
     /// # Errors
     /// Also where the database then holds another state than the ledger alone gives.
     pub fn open(world: &World) -> Result<Self, Trouble> {
-        world.breaker.reset();
+        Self::open_after(world, false)
+    }
+
+    /// The same; `accept_loss`: a person accepts that the ledger has lost its end, which is recorded.
+    pub fn open_after(world: &World, accept_loss: bool) -> Result<Self, Trouble> {
+        world.breaker.arm(None);
         let clock: Arc<dyn Clock> = Arc::new(VirtualTime(world.clock.clone()));
         let how = OpenJournal {
             state: world.dir.clone(),
@@ -125,11 +137,16 @@ impl Session {
             clock_policy: ClockPolicy::HoldHead,
             segment_bytes: SEGMENT_BYTES,
             known_kind: &Record::knows,
-            accept_loss: false,
+            accept_loss,
+            witness: None,
             parts_version: PARTS_VERSION,
             distrust: false,
         };
-        let mut opened = Opened::open_in_memory(how, &world.database)?;
+        let mut opened = match world.on_files {
+            true => Opened::open(how)?,
+            false => Opened::open_in_memory(how, &world.database)?,
+        };
+        let lost = opened.report().loss.clone();
         let mut state = RunState::new();
         if opened.report().rebuilt.is_none() {
             opened.each_common_part(&mut |part| state.put(part))?;
@@ -142,13 +159,18 @@ impl Session {
             })
             .map_err(Trouble::new)?;
         let journal = Arc::new(TwinJournal {
-            journal: opened.start_inside()?,
+            journal: if world.on_files { opened.start()? } else { opened.start_inside()? },
             breaker: world.breaker.clone(),
             observer: world.observer.clone(),
+            storage: world.storage.clone(),
         });
-        let session = Self { journal, state, world: world.clone() };
+        let mut session = Self { journal, state, world: world.clone() };
         if session.folded()? != session.state {
             return Err(Trouble::new("the database holds another state than the ledger gives"));
+        }
+        if let Some(loss) = lost {
+            let lost_from = loss.witnessed_seq.unwrap_or(loss.head_seq);
+            session.record(&Record::Repaired { lost_from, by: "op".into(), reason: "no newer copy".into() })?;
         }
         Ok(session)
     }
@@ -186,7 +208,8 @@ impl Session {
     pub fn record(&mut self, record: &Record) -> Result<u64, Trouble> {
         let (seq, at) = self.journal.next();
         let change = apply(&self.state, seq, at, record)?;
-        drop(self.journal.put(record, &change).map_err(Trouble::Other)?);
+        let receipt = self.journal.put(record, &change).map_err(Trouble::Other)?;
+        futures::executor::block_on(receipt)?;
         self.state.commit(change);
         Ok(seq)
     }

@@ -1,6 +1,7 @@
 //! What outlives a process: directories, ledger and database, plans, roster, hand-over, the clock.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -87,6 +88,8 @@ pub struct World {
     pub storage: MemoryStorage,
     /// The database beside it.
     pub database: MemoryDatabase,
+    /// The state directory is a real one, with a real database and the journal's own thread, and the two above are not used.
+    pub(super) on_files: bool,
     pub(super) marks: Arc<Marks>,
     pub(super) shelf: Shelf,
     pub(super) dir: StateDir,
@@ -98,6 +101,16 @@ pub struct World {
 impl World {
     /// A world as it is before anything is done, with an empty state directory.
     pub fn new(estate: Estate) -> Result<Self, Trouble> {
+        let storage = MemoryStorage::new();
+        Self::with(estate, Disk::new(storage.clone()), storage, None)
+    }
+
+    /// The same with real files below this directory.
+    pub fn on_files(estate: Estate, root: &Path) -> Result<Self, Trouble> {
+        Self::with(estate, Disk::real(), MemoryStorage::new(), Some(root))
+    }
+
+    fn with(estate: Estate, disk: Disk, storage: MemoryStorage, root: Option<&Path>) -> Result<Self, Trouble> {
         let begin: Timestamp = BEGIN.parse().map_err(Trouble::new)?;
         let clock = SettableClock::new(begin);
         let twin = |side: Side| {
@@ -106,8 +119,7 @@ impl World {
             twin
         };
         let (shared, independent) = (twin(Side::Shared), twin(Side::Independent));
-        let storage = MemoryStorage::new();
-        let dir = StateDir::create(Disk::new(storage.clone()), STATE).map_err(Trouble::new)?;
+        let dir = StateDir::create(disk, root.unwrap_or(Path::new(STATE))).map_err(Trouble::new)?;
         let time: Arc<dyn Clock> = Arc::new(VirtualTime(clock.clone()));
         let how = CreateLog { disk: dir.disk().clone(), dir: dir.ledger(), clock: time, segment_bytes: SEGMENT_BYTES };
         drop(Log::create(how).map_err(Trouble::new)?);
@@ -122,6 +134,7 @@ impl World {
             breaker: Breaker::default(),
             storage,
             database: MemoryDatabase::new(),
+            on_files: root.is_some(),
             marks: Arc::new(Marks::new(&Key::from_bytes([7; 32]))),
             shelf: Shelf::default(),
             dir,
@@ -129,6 +142,11 @@ impl World {
             repeats: Arc::default(),
             observer: Arc::new(Nobody),
         })
+    }
+
+    /// The file of the ledger.
+    pub fn ledger(&self) -> PathBuf {
+        self.dir.ledger().join("00000001.log")
     }
 
     /// From now on operations pause so many times as this says, so that others run in between.

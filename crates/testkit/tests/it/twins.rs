@@ -20,8 +20,12 @@ pub fn block_on<T>(work: impl Future<Output = T>) -> T {
 
 /// A small world with a recorded plan, approved by two people through the last stage.
 pub fn approved() -> (Session, BTreeMap<&'static str, WaveId>) {
-    let world = World::new(Estate::small().unwrap()).unwrap();
-    let mut session = Session::open(&world).unwrap();
+    approved_in(&World::new(Estate::small().unwrap()).unwrap())
+}
+
+/// The same in a given world.
+pub fn approved_in(world: &World) -> (Session, BTreeMap<&'static str, WaveId>) {
+    let mut session = Session::open(world).unwrap();
     let plan = session.plan().unwrap();
     let waves: BTreeMap<&str, WaveId> = WAVES.iter().map(|(name, _)| (*name, WaveId::new(plan.clone(), *name))).collect();
     for wave in waves.values() {

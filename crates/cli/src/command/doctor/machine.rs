@@ -63,9 +63,9 @@ fn state_directory(config: &Config, checks: &mut Checks) {
     if !is_private(&KeyStore::state_key_path(&dir), checks) {
         return;
     }
-    match KeyStore::open(&dir) {
+    match state::keys(&dir) {
         Ok(_) => checks.ok("state", format!("'{}' and its key are ours alone", config.state.display())),
-        Err(e) => error("state", e.into(), checks),
+        Err(e) => error("state", e, checks),
     }
 }
 

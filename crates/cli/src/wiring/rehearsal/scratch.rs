@@ -87,6 +87,7 @@ impl Scratch {
             segment_bytes: SEGMENT_BYTES,
             known_kind: &Record::knows,
             accept_loss: false,
+            witness: None,
             parts_version: PARTS_VERSION,
             distrust: false,
         };

@@ -1,7 +1,7 @@
 //! Injected faults: what the caller is told, and what really happened.
 
 use untether_directory::twin::Identity::{Reader, Writer};
-use untether_directory::twin::{Fault, Faults, ReadAttempt, WriteAttempt};
+use untether_directory::twin::{Fault, Faults, ReadAttempt, ReadFault, WriteAttempt};
 use untether_directory::{Condition, Failure, Read, WriteOptions};
 use untether_model::change::Change;
 
@@ -29,6 +29,13 @@ fn a_lost_request_changes_nothing_and_a_lost_reply_hides_a_change() {
     assert_eq!((told(&lost), lost.text("uid=a,ou=people", "sn").as_deref()), (Failure::Unknown, Some("y")));
     let busy = world(Fault::Fail(Failure::Busy));
     assert_eq!((told(&busy), busy.text("uid=a,ou=people", "sn").as_deref()), (Failure::Busy, Some("y")));
+    // As the client takes the same codes of a server: a referral, a limit, the schema.
+    for (code, failure) in [(10, Failure::Refused), (11, Failure::Busy), (52, Failure::Busy), (65, Failure::Refused)] {
+        let answered = world(Fault::Refuse(code));
+        let error = answered.apply(Writer, &sn("new"), &WriteOptions::default()).unwrap_err();
+        assert_eq!((error.failure, error.code), (failure, Some(code)));
+        assert_eq!(answered.text("uid=a,ou=people", "sn").as_deref(), Some("y"));
+    }
     let applied = world(Fault::LoseReply);
     assert_eq!((told(&applied), applied.text("uid=a,ou=people", "sn").as_deref()), (Failure::Unknown, Some("new")));
     applied.apply(Writer, &sn("newer"), &WriteOptions::default()).unwrap();
@@ -56,8 +63,8 @@ fn a_late_write_lands_under_its_own_condition() {
 struct BlindTo(&'static str);
 
 impl Faults for BlindTo {
-    fn on_read(&self, read: &ReadAttempt<'_>) -> Option<Failure> {
-        (read.operation == self.0).then_some(Failure::Unreachable)
+    fn on_read(&self, read: &ReadAttempt<'_>) -> Option<ReadFault> {
+        (read.operation == self.0).then_some(ReadFault::Fail(Failure::Unreachable))
     }
 }
 
