@@ -140,6 +140,20 @@ fn cutover_is_built_without_network_database_and_display() {
     }
 }
 
+/// The argument why no model checker has anything to permute there: docs/ARCHITECTURE.md, "Concurrency".
+#[test]
+fn cutover_starts_no_task_and_no_thread() {
+    let metadata = metadata();
+    let directory = members(&metadata)["cutover"].manifest_path.parent().unwrap().join("src");
+    let files = sources(directory.as_std_path());
+    assert!(files.len() > 10, "cutover has sources");
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let found = ["spawn", "thread::", "JoinSet", "block_on"].into_iter().find(|word| text.contains(word));
+        assert!(found.is_none(), "{} names {}", file.display(), found.unwrap_or_default());
+    }
+}
+
 #[test]
 fn pure_crates_are_not_linked_with_what_is_impure() {
     let metadata = metadata();
