@@ -236,7 +236,7 @@ fn matrix(act: Act) {
             let database = [Database::Kept, Database::Lost, Database::Older][at as usize % 3];
             let ended = killed(act, &[at], database).await;
             let ended = ended.map(|(fired, found, _)| {
-                assert_eq!(fired, [point.clone()], "boundary {at} did not fire");
+                assert_eq!(fired, std::slice::from_ref(point), "boundary {at} did not fire");
                 hit.insert(point.clone());
                 unlike(&found, &wanted)
             });

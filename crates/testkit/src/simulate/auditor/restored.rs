@@ -136,7 +136,8 @@ fn differs(world: &World, side: Side, back: &mut Vec<Wrote>, stays_closed: bool)
     let values = |entry: &Entry, attr: &AttrName| entry.attrs.get(attr).cloned().unwrap_or_default();
     let compared = attrs.iter().filter(|attr| {
         let names_others = schema.equality(attr) == Equality::DistinguishedName;
-        !SERVER.contains(&attr.base()) && !names_others && !(stays_closed && LOCKS.contains(&attr.base()))
+        let is_lock = stays_closed && LOCKS.contains(&attr.base());
+        !(SERVER.contains(&attr.base()) || names_others || is_lock)
     });
     let mut moved = compared.filter(|attr| {
         let (was, is) = (values(&before, attr), values(&now, attr));
