@@ -58,11 +58,11 @@ impl StateDir {
     /// Opens a directory that exists; refuses one that others than its owner can enter.
     pub fn open(disk: Disk, root: impl Into<PathBuf>) -> Result<Self, LedgerError> {
         let state = Self { disk, root: root.into() };
-        state.refuse_exposed(&state.root, 0o700)?;
         if !state.has_ledger()? {
             state.refuse_remains()?;
             return Err(LedgerError::Missing(state.root));
         }
+        state.refuse_exposed(&state.root, 0o700)?;
         Ok(state)
     }
 

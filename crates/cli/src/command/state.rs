@@ -6,8 +6,9 @@ use serde::Serialize;
 use untether_journal::{JournalError, OpenJournal, Opened as Journal};
 use untether_ledger::files::FileError;
 use untether_ledger::log::SEGMENT_BYTES;
-use untether_ledger::{Area, Check, ClockPolicy, KeyError, SealedReader, Shelf, StateDir, check as walk};
+use untether_ledger::{Area, Check, ClockPolicy, KeyError, LedgerError, SealedReader, Shelf, StateDir, check as walk};
 use untether_model::digest::Digest;
+use untether_model::plan::PlanHeader;
 use untether_model::run::{Record, RunState};
 use untether_model::{Side, WaveId};
 
@@ -18,6 +19,7 @@ use crate::config::Config;
 use crate::error::{CliError, Exit, chain};
 use crate::output::Output;
 use crate::state::{How, Looked, Opened, clock, directory, holder, keys, summary_witness};
+use crate::wiring::planning::load_header;
 
 /// A version that no database has: one that is opened as of it is set aside, to be made again.
 const NO_VERSION: u32 = 0;
@@ -150,6 +152,8 @@ fn files(looked: &Looked, found: &mut Found) {
                         (Area::Snapshots, header.shared.file, Side::Shared.as_str()),
                         (Area::Snapshots, header.independent.file, Side::Independent.as_str()),
                     ]);
+                    let schemas = Side::ALL.into_iter().zip([header.shared.schema, header.independent.schema]);
+                    wanted.extend(schemas.filter_map(|(side, schema)| Some((Area::Snapshots, schema?, schema_name(side)))));
                     wanted.extend(header.cases.map(|cases| (Area::Snapshots, cases, "undecided matches")));
                 }
                 Err(error) => found.problems.push(error.to_string()),
@@ -160,7 +164,11 @@ fn files(looked: &Looked, found: &mut Found) {
         }
     }
     for (id, order) in state.orders() {
-        file(looked, (Area::Plans, order.digest), &format!("head of order {id}"), true, found);
+        if file(looked, (Area::Plans, order.digest), &format!("head of order {id}"), true, found)
+            && let Ok(PlanHeader { policy: Some(policy), .. }) = load_header(&looked.dir, &looked.keys, state, id)
+        {
+            file(looked, (Area::Plans, policy), &format!("policy of order {id}"), true, found);
+        }
         if let Some(report) = order.report {
             file(looked, (Area::Plans, report), &format!("planning report of order {id}"), true, found);
         }
@@ -174,6 +182,13 @@ fn files(looked: &Looked, found: &mut Found) {
                 blobs(looked, (&wave_id, &wave.digest), &wave.blobs, found);
             }
         }
+    }
+}
+
+fn schema_name(side: Side) -> &'static str {
+    match side {
+        Side::Shared => "schema of the shared store",
+        Side::Independent => "schema of the independent store",
     }
 }
 
@@ -279,6 +294,13 @@ async fn rebuild(config: &Config, (accept_loss, reason): (bool, &str), output: &
     // Before anything is set aside.
     let _keys = keys(&dir)?;
     let lost = set_aside(dir, accept_loss)?;
+    if lost.is_some() {
+        // It knows of what is lost, and would be a witness of it for ever; the ledger gives another one.
+        let dir = directory(config)?;
+        if dir.disk().exists(&dir.summary()).map_err(LedgerError::from)? {
+            dir.disk().remove(&dir.summary()).map_err(LedgerError::from)?;
+        }
+    }
     let opened = Opened::open_with(config, How { accept_loss, ..How::default() }, output)?;
     let mut repaired = None;
     if let Some(lost_from) = lost {

@@ -182,10 +182,15 @@ fn what_can_be_made_again_is_made_again_when_it_is_missing() {
             assert_eq!(checked(world, 0)["problems"], serde_json::json!([]), "{name}");
         });
     }
-    let before = state.world.run(&["status"]).expect(0).stdout;
+    // What a batch waits for is told by the run; the ledger has it only where somebody decided on it.
+    let told = |world: &World| {
+        let status = world.run(&["status"]).expect(0).stdout;
+        status.lines().filter(|line| !line.starts_with("     ")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let before = told(&state.world);
     for name in ["summary", "state.lock"] {
         state.after(gone(name), |world| {
-            assert_eq!(world.run(&["status"]).expect(0).stdout, before, "{name}");
+            assert_eq!(told(world), before, "{name}");
             goes_on(world);
             assert_eq!(checked(world, 0)["problems"], serde_json::json!([]), "{name}");
         });
