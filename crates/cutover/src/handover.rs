@@ -13,7 +13,7 @@ use untether_model::operation::Stage;
 use untether_model::plan::{OrderKind, PlannedSubject, Wave};
 use untether_model::run::{
     CellOutcome, CellStand, Delivery, DeliveryStatus, OrderStatus, Outcome, OutcomeKind, Record, RunState, approvers,
-    being_disabled, cell_stand,
+    being_disabled, cell_stand, unfinished_rollback,
 };
 use untether_model::{BatchId, EntityId, OpId, Round, SubjectId, WaveId};
 
@@ -271,6 +271,7 @@ impl Engine {
         if have.len() < usize::from(order.approvals_needed) {
             return Ok(Carried::Unapproved { have, needed: order.approvals_needed });
         }
+        self.leave_out_whoever_is_rolled_back(wave).await?;
         match issues {
             true => self.leave_out_the_departed(wave).await?,
             false => self.leave_out_whoever_is_being_disabled(wave).await?,
@@ -327,6 +328,20 @@ impl Engine {
                     Some(_) => continue,
                 };
                 self.leave_out(&op_id, subject, words).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A rollback that stopped halfway has taken back what an order about credentials would change: it has to end first.
+    async fn leave_out_whoever_is_rolled_back(&self, wave: &Wave) -> Result<(), CutoverError> {
+        for op in wave.operations() {
+            for subject in &op.subjects {
+                let order = self.recorder.look(|state| unfinished_rollback(state, subject).cloned());
+                if let Some(order) = order {
+                    let words = format!("rollback {order} of theirs has begun and not ended: run it again first");
+                    self.leave_out(&wave.op_id(op), subject, &words).await?;
+                }
             }
         }
         Ok(())

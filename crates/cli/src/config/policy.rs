@@ -102,7 +102,10 @@ mod tests {
             assert!(found.contains("unknown field") && found.ends_with(&format!("did you mean `{suggestion}`?")), "{found}");
         }
         let found = refused("[plan.entities.contractor]", "[plan.entities.contractors]", &[]);
-        assert!(found.contains("'contractors', which [audit.entities] lacks — it has: contractor, domestic, overseas, own"), "{found}");
+        assert!(
+            found.contains("'contractors', which [audit.entities] lacks — it has: contractor, domestic, overseas, own"),
+            "{found}"
+        );
     }
 
     #[test]

@@ -94,6 +94,8 @@ impl Engine {
             let round =
                 self.recorder.look(|state| state.batches().get(&id).map(|b| b.round)).unwrap_or(untether_model::Round::FIRST);
             self.recorder.record(Record::StageEnded { batch: id.clone(), stage, round }).await?;
+            // Whoever is behind follows through what the batch has ended.
+            standstills = self.catch_up(wave, batch, &id, options).await?;
         }
     }
 
@@ -236,6 +238,15 @@ impl Engine {
                     break;
                 }
                 if self.recorder.look(|state| stand(state, id, &subject.id)) != at {
+                    break;
+                }
+                // The batch has asked the gates of its stage when it began, and not of whoever joins it now.
+                let joins = self.recorder.look(|state| state.batches().get(id).and_then(|b| b.current));
+                if let Some(next) = joins.filter(|next| *next > stage)
+                    && let Some(standstill) =
+                        self.subject_gates(wave, id, (next, untether_model::plan::GateWhen::Before), &[subject]).await?
+                {
+                    standstills.push(standstill);
                     break;
                 }
                 self.recorder.record(Record::CaughtUp { subject: subject.id.clone(), batch: id.clone(), stage }).await?;

@@ -28,7 +28,7 @@ pub use gate::{GateKind, GateQuestion, GateScope, GateState, Observation, Observ
 pub use handover::Issue;
 pub use next::{
     ApprovalGap, CellStand, Stand, approvers, being_disabled, cell_stand, missing_approvals, object_approvers, retriable, stand,
-    unfinished_order,
+    unfinished_order, unfinished_rollback,
 };
 pub use record::{
     AccountCounts, AuditCounts, CellOutcome, ClaimedSubject, Compared, EntityCounts, Mark, Outcome, OutcomeKind, ParkReason,

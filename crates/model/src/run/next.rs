@@ -94,6 +94,13 @@ pub fn unfinished_order(state: &RunState, batch: &BatchId) -> Option<PlanId> {
     begun.find(|(_, o)| o.concerns.iter().any(|(_, subjects)| subjects.iter().any(here))).map(|(id, _)| id.clone())
 }
 
+/// A rollback that has begun, has not ended, and concerns the subject: what it has taken back must not be given again behind its back.
+pub fn unfinished_rollback<'a>(state: &'a RunState, subject: &SubjectId) -> Option<&'a PlanId> {
+    let undoes = |order: &OrderState| matches!(order.kind, OrderKind::Rollback { .. }) && order.status == OrderStatus::Running;
+    let mut begun = state.orders().iter().filter(|(_, order)| undoes(order));
+    begun.find(|(_, order)| order.concerns.iter().any(|(_, subjects)| subjects.contains(subject))).map(|(id, _)| id)
+}
+
 /// The batch that is disabling the subject's account in the shared store now, if one is: its gates were asked when it began.
 pub fn being_disabled<'a>(state: &'a RunState, subject: &SubjectId) -> Option<&'a BatchId> {
     let found = state.subjects().get(subject).filter(|s| s.claimed && s.parked.is_none() && !s.catching_up)?;

@@ -8,7 +8,9 @@ use untether_cutover::{CutoverError, Ended, Rollback, Standstill};
 use untether_model::operation::Stage;
 use untether_model::plan::{OrderKind, RollbackScope};
 use untether_model::roster::Presence;
-use untether_model::run::{CellStatus, GateKind, GateScope, OrderStatus, Record, WaveStatus, missing_approvals, retriable};
+use untether_model::run::{
+    CellStatus, GateKind, GateScope, OrderStatus, Record, WaveStatus, missing_approvals, retriable, unfinished_order,
+};
 use untether_model::{BatchId, OpId, PlanId, Round, SubjectId, WaveId};
 use untether_planner::{PlanError, RollbackRequest};
 
@@ -136,7 +138,10 @@ impl Simulation {
         self.session.audit()?;
         let state = &self.session.state;
         let rolling = !self.begun_rollbacks().is_empty();
-        self.auditor.audited(|id| rolling || state.cells_of(id).any(|(_, cell)| cell.status == CellStatus::Open));
+        // Whose batch has to wait for another order is looked at when that has ended.
+        let waits = |id: &SubjectId| state.subjects().get(id).is_some_and(|s| unfinished_order(state, &s.batch).is_some());
+        let open = |id: &SubjectId| state.cells_of(id).any(|(_, cell)| cell.status == CellStatus::Open);
+        self.auditor.audited(|id| rolling || waits(id) || open(id));
         self.say("audit");
         self.look()
     }

@@ -8,7 +8,9 @@ use untether_cutover::{Carried, Engine, Roster as _, RunOptions, Undelivered};
 use untether_model::operation::{Stage, UndoClass};
 use untether_model::plan::OrderKind;
 use untether_model::policy::Span;
-use untether_model::run::{CellStatus, OrderState, OrderStatus, OutcomeKind, RunState, approvers, being_disabled};
+use untether_model::run::{
+    CellStatus, OrderState, OrderStatus, OutcomeKind, RunState, approvers, being_disabled, unfinished_rollback,
+};
 use untether_model::{PlanId, Round, SubjectId, WaveId};
 use untether_planner::rollback::Operations as _;
 use untether_planner::{HandoverInputs, HandoverOrder, Holder, handover};
@@ -183,9 +185,13 @@ async fn select(config: &Config, opened: &Opened, kind: &OrderKind) -> Result<Se
             continue;
         }
         let open = state.cells_of(&credential.subject).any(|(_, cell)| cell.status == CellStatus::Open);
+        let undone = unfinished_rollback(&state, &credential.subject);
         let why_not = match departed.get(&credential.subject) {
             Some(why) => Some((*why).to_owned()),
             None if open => Some("an operation of theirs has no outcome yet: run again what was interrupted".to_owned()),
+            None if undone.is_some() => {
+                undone.map(|order| format!("rollback {order} of theirs has begun and not ended: run it again first"))
+            }
             None if issues => why_not_issue(config, &row, reset),
             None => why_not_expire(&row).or_else(|| {
                 let batch = being_disabled(&state, &credential.subject)?;
