@@ -42,7 +42,7 @@ impl World {
     }
 }
 
-fn dn_of(case: &Value) -> &str {
+pub fn dn_of(case: &Value) -> &str {
     text(&case["account"]["who"]["account"], "dn")
 }
 
@@ -52,7 +52,7 @@ fn accounts(subject: &Value) -> BTreeSet<&str> {
 
 /// A case of an account in the shared store whose candidates are two people of the roster: its position, that of the candidate with this
 /// status.
-fn with_candidate<'a>(cases: &'a [Value], rule: &str, status: &str) -> (&'a Value, usize) {
+pub fn with_candidate<'a>(cases: &'a [Value], rule: &str, status: &str) -> (&'a Value, usize) {
     let of = |case: &'a Value| {
         let candidates = list(case, "candidates");
         let is_plain = case["rule"] == rule

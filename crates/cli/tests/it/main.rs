@@ -29,6 +29,8 @@ mod json;
 #[cfg(test)]
 mod migrate;
 #[cfg(test)]
+mod month;
+#[cfg(test)]
 mod operate;
 #[cfg(test)]
 mod policy;

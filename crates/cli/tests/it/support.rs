@@ -8,7 +8,9 @@ use std::process::{Child, Command, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 use untether_testkit::generate::{Options, generate};
-use untether_testkit::lab::{APPROVERS, IDENTITY_FILE, PEOPLE_DIRECTORY, Pair, PairBuilder, STATE_DIRECTORY, ToolConfiguration};
+use untether_testkit::lab::{
+    APPROVERS, Calendar, IDENTITY_FILE, PEOPLE_DIRECTORY, Pair, PairBuilder, STATE_DIRECTORY, ToolConfiguration,
+};
 
 /// Two stores and everything that the program needs for them. Stops the servers when dropped.
 pub struct World {
@@ -18,6 +20,8 @@ pub struct World {
     pub config: PathBuf,
     /// Where runs are killed before they are repeated: filled with the stages in which that happened. `None`: they are left alone.
     pub kills: Option<RefCell<BTreeSet<String>>>,
+    /// The clock that the program has, where it is not the system's.
+    pub calendar: Option<Calendar>,
     directory: TempDir,
 }
 
@@ -39,6 +43,18 @@ impl World {
         Self::generated(&Options { people, big_entry: false, ..Options::default() }, bend)
     }
 
+    /// The same with servers and a program that live by a calendar. `None` where it needs something that is not installed.
+    pub fn in_time(people: u32) -> Option<Self> {
+        let calendar = Calendar::begin()?;
+        let (for_shared, for_independent) = (calendar.environment(), calendar.environment());
+        let bend = |pair: PairBuilder| {
+            pair.shared(|server| server.environment(for_shared)).independent(|server| server.environment(for_independent))
+        };
+        let world = Self { calendar: Some(calendar), ..Self::without_state(people, bend) };
+        world.run(&["init"]).expect(0);
+        Some(world)
+    }
+
     /// Any generated data, before `init`.
     pub fn generated(options: &Options, bend: impl FnOnce(PairBuilder) -> PairBuilder) -> Self {
         let directory = tempfile::Builder::new().prefix("untether-cli-").tempdir().unwrap();
@@ -54,7 +70,7 @@ impl World {
         }
         .write()
         .unwrap();
-        Self { pair, config, kills: None, directory }
+        Self { pair, config, kills: None, calendar: None, directory }
     }
 
     /// Directory with configuration, keys, data and state.
@@ -122,6 +138,7 @@ impl World {
         let mut command = Command::new(env!("CARGO_BIN_EXE_untether"));
         command.arg("--config").arg(&self.config).args(arguments).current_dir(self.directory()).stdin(Stdio::null());
         command.env_remove("UNTETHER_CONFIG").env_remove("UNTETHER_LOG");
+        command.envs(self.calendar.iter().flat_map(Calendar::environment));
         command
     }
 

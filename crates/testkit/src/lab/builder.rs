@@ -4,8 +4,9 @@ use super::authority::CertificateFiles;
 use super::configuration::{Bends, Inputs, LOG_DATABASE, MAIN_DATABASE, config_ldif};
 use super::identities::Credentials;
 use super::process::run_tool;
-use super::server::{Parts, StoreDescription};
+use super::server::{Owner, Parts, StoreDescription};
 use super::{Authority, CertificateKind, Error, Flavour, Role, Server, skeleton};
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
@@ -38,9 +39,8 @@ pub struct Builder {
     authority: Option<Arc<Authority>>,
     certificate: CertificateKind,
     directory: Option<PathBuf>,
-    remove_with_owner: Option<PathBuf>,
     on_disk: bool,
-    detached: bool,
+    owner: Owner,
     data: Option<PathBuf>,
     access_log: Option<PathBuf>,
     changes: Option<PathBuf>,
@@ -55,9 +55,8 @@ impl Builder {
             authority: None,
             certificate: CertificateKind::Valid,
             directory: None,
-            remove_with_owner: None,
             on_disk: false,
-            detached: false,
+            owner: Owner::default(),
             data: None,
             access_log: None,
             changes: None,
@@ -89,15 +88,22 @@ impl Builder {
     }
 
     pub(super) fn remove_with_owner(mut self, directory: &Path) -> Self {
-        self.remove_with_owner = Some(directory.to_owned());
+        self.owner.remove = Some(directory.to_owned());
         self
     }
 
     pub(super) fn detached(mut self) -> Self {
-        self.detached = true;
+        self.owner.detached = true;
         // Such a server lives on a disk of any speed; servers.md's cure for ext4 is a writable
         // map, which memory does not need.
         self.bends.write_map = true;
+        self
+    }
+
+    /// Variables of the server's process, beside those of this one; see [`super::Calendar::environment`].
+    #[must_use]
+    pub fn environment(mut self, environment: Vec<(OsString, OsString)>) -> Self {
+        self.owner.environment = environment;
         self
     }
 
@@ -243,14 +249,9 @@ impl Builder {
             None => None,
         };
         let description = StoreDescription::new(self.flavour, &directory, authority.ca_file(), socket, credentials.identities);
-        let remove_with_owner = self.remove_with_owner.or_else(|| temporary.as_ref().map(|temporary| temporary.path().into()));
-        let mut server = Server::from_parts(Parts {
-            description,
-            temporary,
-            remove_with_owner,
-            authority: Some(authority),
-            detached: self.detached,
-        });
+        let mut owner = self.owner;
+        owner.remove = owner.remove.or_else(|| temporary.as_ref().map(|temporary| temporary.path().into()));
+        let mut server = Server::from_parts(Parts { description, temporary, authority: Some(authority), owner });
         server.first_start(START_ATTEMPTS)?;
         if let Some(changes) = changes
             && let Err(error) = server.configure(&changes)

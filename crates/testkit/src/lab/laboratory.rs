@@ -5,7 +5,7 @@
 
 use super::pair::start_both;
 use super::process::stop_marked;
-use super::server::Parts;
+use super::server::{Owner, Parts};
 use super::tool::{CONFIGURATION_FILE, PEOPLE_DIRECTORY, STATE_DIRECTORY};
 use super::{Authority, Error, Flavour, ProcessMark, Role, Server, StoreDescription};
 use serde::{Deserialize, Serialize};
@@ -332,9 +332,8 @@ fn resume(directory: &Path, mut description: Description) -> Result<UpOutcome, E
         let mut server = Server::from_parts(Parts {
             description: store.clone(),
             temporary: None,
-            remove_with_owner: None,
             authority: None,
-            detached: true,
+            owner: Owner { detached: true, ..Owner::default() },
         });
         server.start()?;
         *store = server.description().clone();

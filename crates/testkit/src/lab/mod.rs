@@ -10,6 +10,7 @@
 
 mod authority;
 mod builder;
+mod calendar;
 mod configuration;
 mod error;
 mod identities;
@@ -23,6 +24,7 @@ mod tool;
 
 pub use authority::{Authority, CertificateKind};
 pub use builder::Builder;
+pub use calendar::Calendar;
 pub use configuration::Flavour;
 pub use error::Error;
 pub use identities::{Identity, Role};

@@ -6,6 +6,7 @@
 use super::Error;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::CommandExt;
@@ -110,6 +111,7 @@ if [ -n "$remove" ]; then rm -rf -- "$remove"; fi
 pub(super) struct Launch<'a> {
     pub(super) program: &'static str,
     pub(super) arguments: Vec<String>,
+    pub(super) environment: &'a [(OsString, OsString)],
     pub(super) log: &'a Path,
     /// Directory to remove when the owner dies without stopping the process.
     pub(super) remove_with_owner: Option<&'a Path>,
@@ -133,6 +135,7 @@ impl Process {
             .arg(launch.remove_with_owner.unwrap_or(Path::new("")))
             .arg(path)
             .args(&launch.arguments)
+            .envs(launch.environment.iter().cloned())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(open_log(launch.log)?)
@@ -158,6 +161,7 @@ impl Process {
         let log = open_log(launch.log)?;
         let child = Command::new(find_program(launch.program)?)
             .args(&launch.arguments)
+            .envs(launch.environment.iter().cloned())
             .current_dir("/")
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -6,6 +6,7 @@ use super::{Authority, Builder, Error, Flavour, Identity, Role};
 use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io::Write;
 use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
@@ -97,7 +98,7 @@ impl StoreDescription {
     }
 
     /// Starts slapd for this store and waits until it listens.
-    fn launch(&self, detached: bool, remove_with_owner: Option<&Path>) -> Result<Process, StartFailure> {
+    fn launch(&self, owner: &Owner) -> Result<Process, StartFailure> {
         // A directory for temporary files does not survive every restart of the machine.
         if let Some(parent) = self.socket.parent() {
             std::fs::create_dir_all(parent).map_err(|source| StartFailure::Other(Error::file("make", parent)(source)))?;
@@ -118,10 +119,11 @@ impl StoreDescription {
                 "stats".to_owned(),
             ],
             log: &self.log_file,
-            remove_with_owner,
+            environment: &owner.environment,
+            remove_with_owner: owner.remove.as_deref(),
         };
         let process =
-            if detached { Process::detached(&launch) } else { Process::guarded(&launch) }.map_err(StartFailure::Other)?;
+            if owner.detached { Process::detached(&launch) } else { Process::guarded(&launch) }.map_err(StartFailure::Other)?;
         let begin = Instant::now();
         while UnixStream::connect(&self.socket).is_err() {
             if !process.mark.is_alive() {
@@ -205,9 +207,19 @@ fn socket_url(path: &Path) -> String {
 pub(super) struct Parts {
     pub(super) description: StoreDescription,
     pub(super) temporary: Option<TempDir>,
-    pub(super) remove_with_owner: Option<PathBuf>,
     pub(super) authority: Option<Arc<Authority>>,
+    pub(super) owner: Owner,
+}
+
+/// What a server's process has to do with the one that starts it.
+#[derive(Debug, Default)]
+pub(super) struct Owner {
+    /// It outlives it.
     pub(super) detached: bool,
+    /// Directory to remove when the owner dies without stopping the process.
+    pub(super) remove: Option<PathBuf>,
+    /// Variables beside the owner's.
+    pub(super) environment: Vec<(OsString, OsString)>,
 }
 
 /// A real slapd on loopback. Dropping it stops exactly its process; so does the end of the
@@ -217,9 +229,8 @@ pub struct Server {
     description: StoreDescription,
     // Declared before the directory: the process ends first.
     process: Option<Process>,
-    remove_with_owner: Option<PathBuf>,
     authority: Option<Arc<Authority>>,
-    detached: bool,
+    owner: Owner,
     _temporary: Option<TempDir>,
 }
 
@@ -234,9 +245,8 @@ impl Server {
         Self {
             description: parts.description,
             process: None,
-            remove_with_owner: parts.remove_with_owner,
             authority: parts.authority,
-            detached: parts.detached,
+            owner: parts.owner,
             _temporary: parts.temporary,
         }
     }
@@ -261,8 +271,13 @@ impl Server {
         Err(self.description.not_started(format!("its ports were taken {attempts} times")))
     }
 
+    /// Variables of the server's process from its next start on; see [`super::Calendar::environment`].
+    pub fn set_environment(&mut self, environment: Vec<(OsString, OsString)>) {
+        self.owner.environment = environment;
+    }
+
     fn try_start(&mut self) -> Result<(), StartFailure> {
-        let process = self.description.launch(self.detached, self.remove_with_owner.as_deref())?;
+        let process = self.description.launch(&self.owner)?;
         self.description.process = Some(process.mark);
         self.process = Some(process);
         Ok(())
