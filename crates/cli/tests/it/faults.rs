@@ -83,7 +83,7 @@ fn world() -> World {
     let world = World::new(80);
     // What is silent is waited for no longer.
     for side in ["shared", "independent"] {
-        world.configure(&format!("[{side}]\n"), &format!("[{side}]\nconnect_seconds = 3\noperation_seconds = 3\n"));
+        world.configure(&format!("[{side}]\n"), &format!("[{side}]\nconnect_seconds = 2\noperation_seconds = 2\n"));
     }
     world
 }
@@ -95,12 +95,10 @@ fn the_network_breaks_in_the_middle_of_waves_and_rollbacks() {
     let faults = vec![
         // A reply that is lost after its effect, in each way; a request that is lost before it.
         Fault::Cut(after(1, Sender::Server)),
-        Fault::Reset(after(1, Sender::Server)),
         Fault::Stall(after(1, Sender::Server)),
         Fault::HalfOpen(after(1, Sender::Server)),
         Fault::Cut(after(20, Sender::Client)),
-        Fault::Stall(after(20, Sender::Client)),
-        Fault::Trickle(300),
+        Fault::Trickle(3_000),
         // New connections come to stand and break later: with each of them the command gets on, and may reach its end.
         Fault::Reset(after(4_000, Sender::Server)),
     ];

@@ -19,7 +19,7 @@ fn a_wave_goes_by_the_words_of_its_plan_whatever_the_configuration_says_later() 
     assert!(everybody.len() > 10);
 
     // A pilot by list, with words of its own, of an entity with words of its own.
-    let pilot: Vec<&String> = everybody.iter().filter(|login| login.chars().all(|c| c.is_ascii_alphanumeric())).take(3).collect();
+    let pilot: Vec<&String> = everybody.iter().filter(|login| !login.contains('\\')).take(3).collect();
     world.write("pilot.txt", format!("# the pilot\n{}\n{}\n{}\nnobody.at.all\n", pilot[0], pilot[1], pilot[2]));
     let words = "people_file = \"pilot.txt\"\ncanary_share_percent = 100.0\nmfa_exempt = [{ reason = \"in one room\" }]\n";
     world.configure("limit = 200\n", words);
