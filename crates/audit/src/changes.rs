@@ -2,7 +2,7 @@
 //! findings one by one.
 //!
 //! Both snapshots are streamed. Subjects and findings are stored in an order that lets them be merged; accounts are sorted by their
-//! stable id on the way, at most [`SORT_BYTES`] of each audit in memory. Nothing here knows where changes are shown.
+//! stable id on the way, at most `SORT_BYTES` of each audit in memory. Nothing here knows where changes are shown.
 
 mod account;
 mod compare;

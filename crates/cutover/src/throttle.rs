@@ -1,4 +1,4 @@
-//! How many operations may be in flight in a store. [`window`] decides how many; here they wait for their turn, first come first
+//! How many operations may be in flight in a store. `window` decides how many; here they wait for their turn, first come first
 //! served. An operator's `throttle` is an upper bound. Knows nothing of what the operations are.
 
 mod window;

@@ -25,7 +25,7 @@ impl Put {
 }
 
 /// What is stored of a change. A part of the run's state becomes bytes only when the database is written, which is later and in
-/// another thread (see [`crate::layout`]).
+/// another thread (see `layout`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stored {
     /// Bytes under a key.
