@@ -26,7 +26,7 @@ pub use self::stage::PROTECTED_GROUP;
 use crate::error::CutoverError;
 use crate::execute::Executor;
 use crate::pace::Pace;
-use crate::ports::Ports;
+use crate::ports::{Ports, Roster};
 use crate::recorder::Recorder;
 
 /// What the person in front of the terminal asks for.
@@ -293,6 +293,17 @@ impl Engine {
             }
             Ended { complete: !left, stopped, standstills, parked, conflicts, halted }
         })
+    }
+
+    /// The roster, read again and recorded where what was read is too old; `None` for orders that need none.
+    pub(crate) async fn roster_as_of(&self, now: Timestamp) -> Result<Option<&dyn Roster>, CutoverError> {
+        let Some(roster) = self.ports.roster.as_deref() else { return Ok(None) };
+        let read = roster.refresh(now).await?;
+        if read.fresh {
+            let record = Record::RosterRead { digest: read.digest, rows: read.rows, modified: read.modified };
+            self.recorder.record(record).await?;
+        }
+        Ok(Some(roster))
     }
 
     fn announce(&self, standstill: &Standstill) {

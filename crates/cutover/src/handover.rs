@@ -309,13 +309,8 @@ impl Engine {
 
     /// Nobody gets a credential whom the roster, as it is now, calls departed, or no longer knows.
     async fn leave_out_the_departed(&self, wave: &Wave) -> Result<(), CutoverError> {
-        let Some(roster) = &self.ports.roster else { return Ok(()) };
         let now = self.ports.time.now();
-        let read = roster.refresh(now).await?;
-        if read.fresh {
-            let record = Record::RosterRead { digest: read.digest, rows: read.rows, modified: read.modified };
-            self.recorder.record(record).await?;
-        }
+        let Some(roster) = self.roster_as_of(now).await? else { return Ok(()) };
         let people: BTreeMap<&SubjectId, &PlannedSubject> =
             wave.batches.iter().flat_map(|batch| batch.subjects.iter()).map(|s| (&s.id, s)).collect();
         for op in wave.operations() {

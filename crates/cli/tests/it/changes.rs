@@ -6,6 +6,7 @@ use std::fs;
 use serde_json::{Value, json};
 use untether_model::Entry;
 
+use crate::personnel::Roster;
 use crate::story::{entries, modify};
 use crate::support::World;
 
@@ -18,31 +19,16 @@ struct Somebody {
     uid: String,
 }
 
-fn roster(world: &World) -> (Vec<String>, Vec<Vec<String>>) {
-    let text = fs::read_to_string(world.data().join("roster.csv")).unwrap();
-    let mut lines = text.lines().map(|line| line.split(',').map(str::to_owned).collect::<Vec<_>>());
-    (lines.next().unwrap(), lines.collect())
-}
-
-fn write_roster(world: &World, header: &[String], rows: &[Vec<String>]) {
-    let lines: Vec<String> = std::iter::once(header).chain(rows.iter().map(Vec::as_slice)).map(|row| row.join(",")).collect();
-    world.write("data/roster.csv", lines.join("\n") + "\n");
-}
-
-fn at(header: &[String], name: &str) -> usize {
-    header.iter().position(|column| column == name).unwrap()
-}
-
 /// People to whom something is going to happen: so far nothing is odd about them, and all they have is one account in a team.
 fn unremarkable(world: &World, entries: &[Entry]) -> Vec<Somebody> {
-    let (header, rows) = roster(world);
+    let roster = Roster::of(world);
     let [id, login, name, entity, status, employment, last_day] =
-        ["person_id", "login", "name", "entity", "status", "employment", "last_day"].map(|n| at(&header, n));
+        ["person_id", "login", "name", "entity", "status", "employment", "last_day"].map(|n| roster.column(n));
     let found: BTreeSet<String> = world.findings().into_iter().map(|(_, dn)| dn).collect();
     let dumped = world.pair.shared.dump().unwrap();
     let plain = |row: &&(usize, &Vec<String>)| {
         let row = row.1;
-        let once = rows.iter().filter(|other| other[id] == row[id]).count() == 1;
+        let once = roster.rows.iter().filter(|other| other[id] == row[id]).count() == 1;
         once && row[entity] == "own" && row[status] == "active" && row[employment] == "regular" && row[last_day].is_empty()
     };
     let somebody = |(row, fields): (usize, &Vec<String>)| {
@@ -55,7 +41,7 @@ fn unremarkable(world: &World, entries: &[Entry]) -> Vec<Somebody> {
         // Its own name, its team's member, and nothing else.
         (unlinked && named == 2).then(|| Somebody { row, name: fields[name].clone(), uid: fields[login].clone(), dn })
     };
-    rows.iter().enumerate().filter(|row| plain(&row)).filter_map(somebody).collect()
+    roster.rows.iter().enumerate().filter(|row| plain(&row)).filter_map(somebody).collect()
 }
 
 /// Rows of a comparison that are not about findings, with what the test compares of them.
@@ -107,24 +93,22 @@ fn what_was_changed_between_two_audits_is_told_exactly() {
              employeeNumber: 0099999\nmail: new.comer@corp.example\nlabEntity: own\nuserPassword: first\n"
         ))
         .unwrap();
-    let (header, mut rows) = roster(&world);
-    rows[leaves.row][at(&header, "last_day")] = "2026-01-31".to_owned();
-    rows[transfers.row][at(&header, "entity")] = "domestic".to_owned();
-    let mut row = vec![String::new(); header.len()];
-    for (column, field) in [
+    let mut roster = Roster::of(&world);
+    roster.set(leaves.row, &[("last_day", "2026-01-31")]);
+    roster.set(transfers.row, &[("entity", "domestic")]);
+    roster.rows.push(vec![String::new(); roster.header().len()]);
+    let newcomer_row = [
         ("person_id", "P9999999"),
         ("employee_number", "0099999"),
-        ("name", "=HYPERLINK(\"http://evil.example\") <b>\u{202e}"),
+        ("name", "=HYPERLINK(http://evil.example) <b>\u{202e}"),
         ("mail", "new.comer@corp.example"),
         ("login", "new.comer"),
         ("entity", "own"),
         ("status", "active"),
         ("employment", "regular"),
-    ] {
-        row[at(&header, column)] = field.replace('"', "");
-    }
-    rows.push(row);
-    write_roster(&world, &header, &rows);
+    ];
+    roster.set(roster.rows.len() - 1, &newcomer_row);
+    roster.write();
     // This store follows neither renamed nor removed members: its groups change only where somebody changes them.
     let team = before.iter().find(|e| e.dn.to_string() == rekeyed.dn).unwrap().text("memberOf").unwrap();
     modify(server, &format!("dn: {team}\nchangetype: modify\ndelete: member\nmember: {}\n", rekeyed.dn));
@@ -249,10 +233,10 @@ fn jumps_and_other_configurations_are_said_before_anybody_is_called_gone() {
     // Back as it was; now one entity's people are gone from the roster, and cn=config cannot be read.
     fs::write(&world.config, &original).unwrap();
     world.run(&["audit"]).expect(0);
-    let (header, rows) = roster(&world);
-    let entity = at(&header, "entity");
-    let kept: Vec<Vec<String>> = rows.into_iter().filter(|row| row[entity] != "contractor").collect();
-    write_roster(&world, &header, &kept);
+    let mut roster = Roster::of(&world);
+    let entity = roster.column("entity");
+    roster.rows.retain(|row| row[entity] != "contractor");
+    roster.write();
     let text = fs::read_to_string(&world.config).unwrap();
     let section = text.split("\n\n").find(|part| part.starts_with("[shared.config]")).unwrap().to_owned();
     world.configure(&section, "");
@@ -283,18 +267,19 @@ fn a_plan_is_compared_with_the_one_before_while_waves_are_running() {
     let claimed: BTreeSet<String> = world.planned_people("retire").into_iter().map(|p| p.subject).collect();
 
     // Meanwhile: somebody leaves, an account loses its number and everything that names its person, a wave soaks longer.
-    let (header, mut rows) = roster(&world);
+    let mut roster = Roster::of(&world);
     let migrating = world.run(&["--json", "plan", "show", "--wave", "migrate"]).expect(0).rows().remove(0);
     let lines = migrating["wave"].as_array().unwrap();
     let subjects: Vec<&Value> =
         lines.iter().filter_map(|l| l.get("batch")).flat_map(|b| b["subjects"].as_array().unwrap()).collect();
     let leaver = subjects[0];
     let reference = leaver["roster_ref"].as_str().unwrap();
-    for row in rows.iter_mut().filter(|row| row[at(&header, "person_id")] == reference) {
-        row[at(&header, "last_day")] = "2026-01-31".to_owned();
+    let (id, last_day) = (roster.column("person_id"), roster.column("last_day"));
+    for row in roster.rows.iter_mut().filter(|row| row[id] == reference) {
+        row[last_day] = "2026-01-31".to_owned();
     }
     let held = subjects[1];
-    write_roster(&world, &header, &rows);
+    roster.write();
     world.configure("name = \"finish\"\n", "name = \"finish\"\nlimit = 1\n");
     let subject = held["id"].as_str().unwrap();
     let mut words =

@@ -70,6 +70,10 @@ fn copy(from: &Path, to: &Path) {
     assert!(Command::new("cp").arg("-a").arg(from).arg(to).status().unwrap().success());
 }
 
+fn remove(path: &Path) {
+    if path.is_dir() { fs::remove_dir_all(path).unwrap() } else { fs::remove_file(path).unwrap() }
+}
+
 /// All files below a directory but the lock, whose content says who was there last.
 fn bytes(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
@@ -162,8 +166,7 @@ fn what_can_be_made_again_is_made_again_when_it_is_missing() {
     let state = Copied::new();
     let gone = |name: &'static str| {
         move |state: &Copied| {
-            let path = state.path(name);
-            if path.is_dir() { fs::remove_dir_all(path).unwrap() } else { fs::remove_file(path).unwrap() }
+            remove(&state.path(name));
         }
     };
     for (name, words) in [
@@ -269,11 +272,7 @@ fn a_ledger_that_is_older_than_what_lies_beside_it_has_lost_its_end() {
             copy(&older, &state.world.state());
             for part in parts {
                 let at = state.path(part);
-                if at.is_dir() {
-                    fs::remove_dir_all(&at).unwrap()
-                } else {
-                    fs::remove_file(&at).unwrap()
-                }
+                remove(&at);
                 copy(&newer.join(part), &at);
             }
         }
@@ -311,11 +310,7 @@ fn parts_of_another_state_are_recognized() {
         move |state: &Copied| {
             for part in parts {
                 let at = state.path(part);
-                if at.is_dir() {
-                    fs::remove_dir_all(&at).unwrap()
-                } else {
-                    fs::remove_file(&at).unwrap()
-                }
+                remove(&at);
                 copy(&other.join(part), &at);
             }
         }

@@ -9,6 +9,7 @@ use std::process::Stdio;
 use serde_json::Value as Json;
 use untether_testkit::lab::Role;
 
+use crate::personnel::Roster;
 use crate::story::Handed;
 use crate::support::World;
 
@@ -75,29 +76,12 @@ fn login(handed: &Handed) -> &str {
     handed.account.split(',').next().unwrap().split_once('=').unwrap().1
 }
 
-/// The roster says from now on that this person left yesterday, or again what it said before.
+/// The roster says from now on that this person has left; gives what it said before.
 fn leaves(world: &World, login: &str) -> Vec<u8> {
-    let path = world.data().join("roster.csv");
-    let before = std::fs::read(&path).unwrap();
-    let mut reader = csv::Reader::from_reader(before.as_slice());
-    let header = reader.headers().unwrap().clone();
-    let column = |name: &str| header.iter().position(|h| h == name).unwrap();
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(&header).unwrap();
-    let mut found = false;
-    for row in reader.records() {
-        let row = row.unwrap();
-        let leaver = row.get(column("login")) == Some(login);
-        found |= leaver;
-        let fields = row.iter().enumerate().map(|(n, field)| match (leaver, n) {
-            (true, n) if n == column("status") => "departed",
-            (true, n) if n == column("last_day") => "2020-03-31",
-            _ => field,
-        });
-        writer.write_record(fields).unwrap();
-    }
-    assert!(found, "the roster has no {login}");
-    std::fs::write(&path, writer.into_inner().unwrap()).unwrap();
+    let mut roster = Roster::of(world);
+    let before = std::fs::read(roster.path()).unwrap();
+    roster.set(roster.with_login(login), &[("status", "departed"), ("last_day", "2020-03-31")]);
+    roster.write();
     before
 }
 

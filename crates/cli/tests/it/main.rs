@@ -33,6 +33,8 @@ mod month;
 #[cfg(test)]
 mod operate;
 #[cfg(test)]
+mod personnel;
+#[cfg(test)]
 mod policy;
 #[cfg(test)]
 mod rehearse;

@@ -1,5 +1,6 @@
 //! Operators at work: leavers who are retired, failures, conflicts, people who come back, pauses, an abort, the end of a wave's key.
 
+use crate::personnel::Roster;
 use crate::story::{Planned, allow_writes, deny_writes, is_let_in, modify};
 use crate::support::World;
 
@@ -81,21 +82,11 @@ fn failures_conflicts_and_people_who_come_back_are_parked_and_taken_up_again() {
 
     deny_writes(&world.pair.shared, &poisoned.dn);
     modify(&world.pair.shared, &format!("dn: {}\nchangetype: modify\nadd: pwdEndTime\npwdEndTime: 20300101000000Z\n", edited.dn));
-    let roster = world.data().join("roster.csv");
-    let before = std::fs::read_to_string(&roster).unwrap();
     let login = returned.dn.trim_start_matches("uid=").split(',').next().unwrap();
-    let back: String = before
-        .lines()
-        .map(|line| {
-            let mut cells: Vec<&str> = line.split(',').collect();
-            if cells[6] == login {
-                (cells[8], cells[11], cells[12]) = ("active", "", "");
-            }
-            cells.join(",") + "\n"
-        })
-        .collect();
-    assert_ne!(before, back);
-    std::fs::write(&roster, back).unwrap();
+    let mut roster = Roster::of(&world);
+    let before = std::fs::read(roster.path()).unwrap();
+    roster.set(roster.with_login(login), &[("status", "active"), ("last_day", ""), ("contract_end", "")]);
+    roster.write();
 
     let ran = world.go("retire", &[]).expect(5);
     for words in ["parked (conflict): 1", "parked (failed): 1", "parked (roster): 1"] {
@@ -112,7 +103,7 @@ fn failures_conflicts_and_people_who_come_back_are_parked_and_taken_up_again() {
 
     // With the right back, and the person gone again, `retry` takes up those two; the conflict waits for a decision.
     allow_writes(&world.pair.shared);
-    std::fs::write(&roster, before).unwrap();
+    std::fs::write(roster.path(), before).unwrap();
     let ran = world.run(&["retry", "--wave", &wave, "--execute"]).expect(0);
     assert!(ran.stdout.contains("2 subjects are taken up again"), "{}", ran.stdout);
     world.go("retire", &[]).expect(5);

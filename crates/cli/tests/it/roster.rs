@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
+use crate::personnel::Roster;
 use crate::story::clock;
 use crate::support::World;
 
@@ -16,9 +17,8 @@ const ONE_FILE: &str = "files = [\"data/roster.csv\"]\n";
 
 /// The generated roster: its header and the fields of its rows.
 fn generated(world: &World) -> (Vec<String>, Vec<Vec<String>>) {
-    let text = fs::read_to_string(world.data().join("roster.csv")).unwrap();
-    let mut lines = text.lines().map(|line| line.split(',').map(str::to_owned).collect::<Vec<_>>());
-    (lines.next().unwrap(), lines.collect())
+    let roster = Roster::of(world);
+    (roster.header().to_vec(), roster.rows)
 }
 
 fn column(header: &[String], name: &str) -> usize {
@@ -157,10 +157,9 @@ fn one_file_an_entity_in_four_forms_says_the_same_as_one_file_for_all() {
 
 /// Replaces the field of one row of the generated roster.
 fn set(world: &World, number: usize, name: &str, field: &str) {
-    let (header, mut rows) = generated(world);
-    rows[number][column(&header, name)] = field.to_owned();
-    let lines: Vec<String> = std::iter::once(&header).chain(&rows).map(|row| row.join(",")).collect();
-    world.write("data/roster.csv", lines.join("\n") + "\n");
+    let mut roster = Roster::of(world);
+    roster.set(number, &[(name, field)]);
+    roster.write();
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use untether_model::BatchId;
 use untether_model::operation::Stage;
-use untether_model::plan::{PlannedBatch, PlannedSubject, Wave};
+use untether_model::plan::{GateWhen, PlannedBatch, PlannedSubject, Wave};
 use untether_model::run::{Record, Stand, missing_approvals, stand, unfinished_order};
 
 use super::stage::gap_words;
@@ -224,9 +224,7 @@ impl Engine {
                 if self.recorder.look(|state| stand(state, id, &subject.id)) == at {
                     self.look_after(wave, &batch.name, stage, &[subject]).await?;
                 }
-                if let Some(standstill) =
-                    self.subject_gates(wave, id, (stage, untether_model::plan::GateWhen::Before), &[subject]).await?
-                {
+                if let Some(standstill) = self.subject_gates(wave, id, (stage, GateWhen::Before), &[subject]).await? {
                     standstills.push(standstill);
                     break;
                 }
@@ -243,8 +241,7 @@ impl Engine {
                 // The batch has asked the gates of its stage when it began, and not of whoever joins it now.
                 let joins = self.recorder.look(|state| state.batches().get(id).and_then(|b| b.current));
                 if let Some(next) = joins.filter(|next| *next > stage)
-                    && let Some(standstill) =
-                        self.subject_gates(wave, id, (next, untether_model::plan::GateWhen::Before), &[subject]).await?
+                    && let Some(standstill) = self.subject_gates(wave, id, (next, GateWhen::Before), &[subject]).await?
                 {
                     standstills.push(standstill);
                     break;

@@ -290,13 +290,8 @@ impl Engine {
         stage: Stage,
         subjects: &[&PlannedSubject],
     ) -> Result<(), CutoverError> {
-        let Some(roster) = &self.ports.roster else { return Ok(()) };
         let now = self.ports.time.now();
-        let read = roster.refresh(now).await?;
-        if read.fresh {
-            let record = Record::RosterRead { digest: read.digest, rows: read.rows, modified: read.modified };
-            self.recorder.record(record).await?;
-        }
+        let Some(roster) = self.roster_as_of(now).await? else { return Ok(()) };
         for subject in subjects {
             let Some(reference) = &subject.roster_ref else { continue };
             let presence = roster.person(reference, now).presence;
