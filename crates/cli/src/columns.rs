@@ -35,9 +35,46 @@ pub fn wrapped(text: &str, width: usize, indent: usize) -> Vec<String> {
     lines
 }
 
+/// Lines of at most [`WIDTH`] columns, the first and the others indented by so many. A word that is longer stays whole, so that a name
+/// can be copied.
+pub fn wrap_within(text: &str, (first, others): (usize, usize)) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut line = " ".repeat(first);
+    let mut used = first;
+    let mut begun = false;
+    for word in text.split(' ') {
+        let wide = word.width();
+        if begun && used + 1 + wide > WIDTH {
+            lines.push(std::mem::replace(&mut line, " ".repeat(others)));
+            (used, begun) = (others, false);
+        }
+        if begun {
+            line.push(' ');
+            used += 1;
+        }
+        line.push_str(word);
+        used += wide;
+        begun = true;
+    }
+    lines.push(line);
+    lines
+}
+
+/// The same under something that is said.
+pub fn wrap(text: &str) -> Vec<String> {
+    wrap_within(text, (4, 6))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_names_stay_whole() {
+        let name = "x".repeat(90);
+        assert_eq!(wrap(&format!("it is {name} there")), ["    it is", &format!("      {name}"), "      there"]);
+        assert!(wrap(&"日本語 ".repeat(40)).iter().all(|line| line.width() <= WIDTH));
+    }
 
     #[test]
     fn long_words_are_broken_behind_a_separator() {

@@ -13,6 +13,7 @@ use untether_model::finding::{Finding, Severity};
 use untether_model::neutral;
 
 use crate::args::{FindingsArgs, FindingsCommand, Format};
+use crate::columns::wrap;
 use crate::command::plan::last_snapshot;
 use crate::config::Config;
 use crate::error::{CliError, Exit, chain};
@@ -24,8 +25,6 @@ pub use marks::{Marks, Row};
 
 /// Values of a fact that a table shows; the rest is counted.
 const SHOWN_VALUES: usize = 20;
-/// Columns of a table.
-const WIDTH: usize = 80;
 
 /// Hands each finding of the last audit to `each`.
 pub fn each_finding(looked: &Looked, mut each: impl FnMut(Finding) -> Result<(), CliError>) -> Result<(), CliError> {
@@ -135,26 +134,6 @@ fn block(row: &Row) -> String {
     lines.join("\n")
 }
 
-/// Lines of at most 80 columns, indented; a word that is longer stays whole.
-pub fn wrap(text: &str) -> Vec<String> {
-    let columns = |word: &str| word.chars().map(|c| if c.is_ascii() { 1 } else { 2 }).sum::<usize>();
-    let mut lines = Vec::new();
-    let mut line = "   ".to_owned();
-    let mut used = 3;
-    for word in text.split(' ') {
-        let wide = columns(word);
-        if used + 1 + wide > WIDTH && used > 5 {
-            lines.push(std::mem::replace(&mut line, "     ".to_owned()));
-            used = 5;
-        }
-        line.push(' ');
-        line.push_str(word);
-        used += 1 + wide;
-    }
-    lines.push(line);
-    lines
-}
-
 const CSV_COLUMNS: [&str; 13] = [
     "id",
     "rule",
@@ -238,6 +217,7 @@ mod tests {
     use untether_model::finding::{Evidence, Place};
 
     use super::*;
+    use crate::columns::WIDTH;
 
     fn row(values: usize) -> Row {
         let mut evidence = Evidence::new();

@@ -19,6 +19,7 @@ use untether_planner::{Inputs, Level, Linter, PlanError, ReportLine, Source, pla
 
 use self::policy::{Policy, selection};
 use crate::args::{PlanArgs, PlanCommand};
+use crate::columns::wrap_within;
 use crate::command::approve::{Request, approve, stage};
 use crate::config::Config;
 use crate::error::{CliError, Exit, chain};
@@ -323,7 +324,7 @@ fn show(
     let policy = Policy::of(&heads);
     if wave.is_none() {
         output.say("policy, where a wave shows nothing else");
-        policy.usual().iter().for_each(|line| output.say(format!("   {line}")));
+        policy.usual().iter().flat_map(|line| wrap_within(line, (3, 16))).for_each(|line| output.say(line));
     }
     for found in header.waves.iter().filter(|w| wave.is_none_or(|name| name == w.name)) {
         let forecast = lines.iter().find_map(|line| match line {

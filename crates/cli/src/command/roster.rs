@@ -11,7 +11,7 @@ use untether_model::policy::AuditPolicy;
 use untether_model::roster::{Presence, Problem, Roster, RosterError, Seen, Weight, When, Zones};
 use untether_model::{Side, keys};
 
-use crate::command::findings::wrap;
+use crate::columns::wrap;
 use crate::command::plan::{last_snapshot, stored_audit};
 use crate::config::Config;
 use crate::error::{CliError, Exit, chain};

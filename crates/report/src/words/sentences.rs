@@ -53,7 +53,8 @@ impl Lang {
                 format!("実施できなかった検査が{}件あります（監査・{}）。その検査の結果は不明です。", n(findings), record(r))
             }
             (Gap::RulesSkipped { record: r, findings }, Self::En) => {
-                format!("{} checks could not be made (audit, {}): what they look for is not known.", n(findings), record(r))
+                let checks = if *findings == 1 { "check" } else { "checks" };
+                format!("{} {checks} could not be made (audit, {}): what they look for is not known.", n(findings), record(r))
             }
             (Gap::NotCounted { record: r }, Self::Ja) => {
                 format!("監査（{}）に会社別のアカウント数が記録されていません。次の監査から記録されます。", record(r))

@@ -14,7 +14,8 @@ use untether_planner::{Gathered, PlanDiff, diff};
 
 use super::report_lines;
 use crate::args::{Format, PlanDiffArgs};
-use crate::command::findings::{csv_line, wrap};
+use crate::columns::wrap;
+use crate::command::findings::csv_line;
 use crate::command::subject::said;
 use crate::config::Config;
 use crate::error::{CliError, Exit};

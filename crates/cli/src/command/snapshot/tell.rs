@@ -8,7 +8,8 @@ use untether_model::finding::Severity;
 use untether_model::neutral::{cell, terminal as safe};
 
 use super::diff::Heading;
-use crate::command::findings::{csv_line, wrap};
+use crate::columns::wrap;
+use crate::command::findings::csv_line;
 use crate::error::CliError;
 use crate::output::Output;
 
