@@ -10,7 +10,7 @@ use std::time::Duration;
 use untether_testkit::generate;
 use untether_testkit::lab::{
     CONFIGURATION_FILE, DESCRIPTION_FILE, DataSource, Description, Laboratory, StoreDescription, StoreStatus, ToolConfiguration,
-    UpOptions, UpOutcome, configure_exports, play,
+    UpOptions, UpOutcome, apply_asked_rights, configure_exports, play,
 };
 use untether_testkit::proxy::{Fault, Proxy};
 
@@ -101,6 +101,9 @@ struct Up {
     /// Throw away what is there and begin anew
     #[arg(long)]
     fresh: bool,
+    /// Give the tool's identities the rights that this program asks for (doctor --acl), and no others
+    #[arg(long, value_name = "PROGRAM")]
+    acl_from: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -132,7 +135,8 @@ fn run(command: Command, out: &mut impl Write) -> Result<ExitCode, Box<dyn Error
     match command {
         Command::Up(up) => {
             let laboratory = Laboratory::at(&up.place.dir);
-            let options = UpOptions { people: up.people, seed: up.seed, links: up.links.then_some(true), fresh: up.fresh };
+            let (links, bare) = (up.links.then_some(true), up.acl_from.is_some());
+            let options = UpOptions { people: up.people, seed: up.seed, links, fresh: up.fresh, bare };
             let outcome = laboratory.up(options, &generate_data)?;
             let data = outcome.description().data;
             let done = match &outcome {
@@ -142,6 +146,9 @@ fn run(command: Command, out: &mut impl Write) -> Result<ExitCode, Box<dyn Error
             };
             writeln!(out, "{done}: {data}")?;
             let configuration = configure(&up.place.dir, &outcome)?;
+            if let (Some(program), UpOutcome::Created(made)) = (&up.acl_from, &outcome) {
+                apply_asked_rights(program, &configuration, &made.stores())?;
+            }
             print_status(&laboratory, out)?;
             writeln!(out, "configuration of the tool: {}", configuration.display())?;
             writeln!(out, "addresses, identities, files: {}", up.place.dir.join(DESCRIPTION_FILE).display())?;

@@ -187,6 +187,14 @@ impl Builder {
         self
     }
 
+    /// Gives the tool's identities no rights: they may log in, like everybody, and read themselves. For
+    /// [`super::apply_asked_rights`], or a test that sees them refused.
+    #[must_use]
+    pub fn bare(mut self) -> Self {
+        self.bends.bare = true;
+        self
+    }
+
     /// Size limit for the reader, paged searches included (default: none).
     #[must_use]
     pub fn reader_size_limit(mut self, entries: u32) -> Self {

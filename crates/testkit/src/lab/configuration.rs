@@ -113,6 +113,7 @@ pub(super) struct Bends {
     pub(super) database_attributes: Vec<String>,
     pub(super) config_entries: Vec<String>,
     pub(super) withheld: Vec<(Role, String)>,
+    pub(super) bare: bool,
     pub(super) reader_size_limit: Option<u32>,
     pub(super) size_limit: Option<u32>,
     pub(super) hide_lockout: bool,
@@ -131,6 +132,15 @@ pub(super) struct Inputs<'a> {
     pub(super) uid: u32,
     pub(super) gid: u32,
     pub(super) bends: &'a Bends,
+}
+
+impl Inputs<'_> {
+    /// The clauses of a rule that give these roles something; none on a bare server.
+    fn granted(&self, roles: &[(Role, &str)]) -> String {
+        let suffix = self.flavour.suffix();
+        let roles = roles.iter().filter(|_| !self.bends.bare);
+        roles.map(|(role, level)| format!(" by dn.exact=\"{}\" {level}", role.dn(suffix))).collect()
+    }
 }
 
 /// Subdirectory of the server's directory with the main database.
@@ -223,7 +233,6 @@ fn modules(inputs: &Inputs<'_>) -> String {
 }
 
 fn frontend_and_config(inputs: &Inputs<'_>) -> String {
-    let suffix = inputs.flavour.suffix();
     let external = format!("gidNumber={}+uidNumber={},cn=peercred,cn=external,cn=auth", inputs.gid, inputs.uid);
     let mut text = String::new();
     put!(
@@ -238,11 +247,14 @@ fn frontend_and_config(inputs: &Inputs<'_>) -> String {
         text,
         "dn: olcDatabase={{0}}config,cn=config\nobjectClass: olcDatabaseConfig\n\
          olcDatabase: {{0}}config\n\
-         olcAccess: {{0}}to * by dn.exact=\"{external}\" manage by dn.exact=\"{}\" read by * none\n",
-        Role::Config.dn(suffix)
+         olcAccess: {{0}}to * by dn.exact=\"{external}\" manage{} by * none\n",
+        inputs.granted(&[(Role::Config, "read")])
     );
     text
 }
+
+/// What an ordinary directory lets everybody do, whoever the tool's identities are: log in, read oneself, set one's own password.
+const BARE_RULES: [&str; 2] = ["to attrs=userPassword by self write by anonymous auth by * none", "to * by self read by * none"];
 
 /// The access rules of a flavour, with those of a bent server before them.
 fn access_rules(suffix: &str, withheld: &[(Role, String)]) -> Vec<String> {
@@ -287,6 +299,9 @@ fn put_access(text: &mut String, rules: &[String]) {
 
 fn put_limits(text: &mut String, inputs: &Inputs<'_>) {
     let suffix = inputs.flavour.suffix();
+    if inputs.bends.bare {
+        return;
+    }
     for role in [Role::Reader, Role::Writer, Role::Undo] {
         let size = match (role, inputs.bends.reader_size_limit) {
             // Without size.prtotal the bound of paged searches would be another one.
@@ -325,7 +340,10 @@ fn main_database(inputs: &Inputs<'_>) -> String {
         put!(text, "olcLastBind: TRUE");
     }
     put_limits(&mut text, inputs);
-    put_access(&mut text, &access_rules(suffix, &inputs.bends.withheld));
+    match inputs.bends.bare {
+        true => put_access(&mut text, &BARE_RULES.map(str::to_owned)),
+        false => put_access(&mut text, &access_rules(suffix, &inputs.bends.withheld)),
+    }
     for line in &inputs.bends.database_attributes {
         put!(text, "{line}");
     }
@@ -389,20 +407,12 @@ fn access_log_database(inputs: &Inputs<'_>) -> String {
     put!(text, "olcRootDN: {}", Role::Root.dn(suffix));
     put!(text, "olcDbIndex: objectClass,entryCSN,reqStart,reqEnd,reqResult,reqDN eq");
     put_limits(&mut text, inputs);
-    put_access(
-        &mut text,
-        &[format!(
-            "to * by dn.exact=\"{}\" manage by dn.exact=\"{}\" read by * none",
-            Role::Undo.dn(suffix),
-            Role::Reader.dn(suffix)
-        )],
-    );
+    put_access(&mut text, &[format!("to *{} by * none", inputs.granted(&[(Role::Undo, "manage"), (Role::Reader, "read")]))]);
     text.push('\n');
     text
 }
 
 fn monitor_database(inputs: &Inputs<'_>) -> String {
-    let suffix = inputs.flavour.suffix();
     let number = match inputs.flavour {
         Flavour::Shared => 3,
         Flavour::Independent => 2,
@@ -412,9 +422,8 @@ fn monitor_database(inputs: &Inputs<'_>) -> String {
         text,
         "dn: olcDatabase={{{number}}}monitor,cn=config\nobjectClass: olcDatabaseConfig\n\
          objectClass: olcMonitorConfig\nolcDatabase: {{{number}}}monitor\n\
-         olcAccess: {{0}}to * by dn.exact=\"{}\" read by dn.exact=\"{}\" read by * none\n",
-        Role::Reader.dn(suffix),
-        Role::Config.dn(suffix)
+         olcAccess: {{0}}to *{} by * none\n",
+        inputs.granted(&[(Role::Reader, "read"), (Role::Config, "read")])
     );
     text
 }

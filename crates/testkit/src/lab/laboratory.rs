@@ -119,6 +119,8 @@ pub struct UpOptions {
     pub links: Option<bool>,
     /// Throws away what is there and begins anew.
     pub fresh: bool,
+    /// Makes servers on which the tool's identities have no rights yet; see [`super::Builder::bare`].
+    pub bare: bool,
 }
 
 /// What `up` did.
@@ -307,7 +309,8 @@ fn create(directory: &Path, options: UpOptions, generate: &Generate<'_>) -> Resu
     let authority = Arc::new(Authority::create("Laboratory CA", &ca_file)?);
     let prepare = |flavour: Flavour| {
         let path = directory.join(flavour.name());
-        Server::builder(flavour).authority(&authority).generated(&data_directory).directory(path).detached()
+        let builder = Server::builder(flavour).authority(&authority).generated(&data_directory).directory(path).detached();
+        if options.bare { builder.bare() } else { builder }
     };
     let (shared, independent) = start_both(prepare(Flavour::Shared), prepare(Flavour::Independent))?;
     let description = Description {

@@ -18,6 +18,7 @@ mod laboratory;
 mod pair;
 mod people;
 mod process;
+mod rights;
 mod server;
 mod skeleton;
 mod tool;
@@ -32,6 +33,7 @@ pub use laboratory::{DESCRIPTION_FILE, DataSource, Description, Generate, Labora
 pub use pair::{Pair, PairBuilder};
 pub use people::{Played, play};
 pub use process::ProcessMark;
+pub use rights::apply_asked_rights;
 pub use server::{Server, StoreDescription};
 pub use tool::{
     APPROVERS, CONFIGURATION_FILE, IDENTITY_FILE, PEOPLE_DIRECTORY, STATE_DIRECTORY, ToolConfiguration, configure_exports,

@@ -29,7 +29,7 @@ impl Pair {
     /// Begins a pair; [`PairBuilder::start`] makes it.
     #[must_use]
     pub fn builder() -> PairBuilder {
-        PairBuilder { data: None, shared: None, independent: None }
+        PairBuilder { data: None, bare: false, shared: None, independent: None }
     }
 
     /// Certificate of the authority that issued both servers' certificates, in PEM.
@@ -50,6 +50,7 @@ type Bend = Box<dyn FnOnce(Builder) -> Builder + Send>;
 /// A pair in the making.
 pub struct PairBuilder {
     data: Option<PathBuf>,
+    bare: bool,
     shared: Option<Bend>,
     independent: Option<Bend>,
 }
@@ -59,6 +60,13 @@ impl PairBuilder {
     #[must_use]
     pub fn data(mut self, directory: impl Into<PathBuf>) -> Self {
         self.data = Some(directory.into());
+        self
+    }
+
+    /// See [`Builder::bare`], of both.
+    #[must_use]
+    pub fn bare(mut self) -> Self {
+        self.bare = true;
         self
     }
 
@@ -90,6 +98,9 @@ impl PairBuilder {
                 .remove_with_owner(directory.path());
             if let Some(data) = &self.data {
                 builder = builder.generated(data);
+            }
+            if self.bare {
+                builder = builder.bare();
             }
             match bend {
                 Some(bend) => bend(builder),

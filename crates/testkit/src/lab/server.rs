@@ -166,6 +166,18 @@ impl StoreDescription {
         Ok(command)
     }
 
+    /// Changes the server's `cn=config` by change records (LDIF), as the local administrator does:
+    /// `ldapmodify` with SASL EXTERNAL over the local socket.
+    ///
+    /// # Errors
+    /// [`Error::Program`] with the server's message, or a program that is missing.
+    pub fn configure(&self, ldif: &str) -> Result<(), Error> {
+        let mut command = Command::new(find_program("ldapmodify")?);
+        command.args(["-Q", "-Y", "EXTERNAL", "-H", &self.ldapi_url]);
+        let output = feed("ldapmodify", command, ldif)?;
+        succeed("ldapmodify", "changed the configuration", &output)
+    }
+
     /// A program of ldap-utils that connects by LDAPS and binds as nobody.
     ///
     /// # Errors
@@ -474,16 +486,12 @@ impl Server {
         succeed("ldapmodify", "added entries", &output)
     }
 
-    /// Changes the server's `cn=config` by change records (LDIF), as the local administrator does:
-    /// `ldapmodify` with SASL EXTERNAL over the local socket.
+    /// See [`StoreDescription::configure`].
     ///
     /// # Errors
     /// [`Error::Program`] with the server's message, or a program that is missing.
     pub fn configure(&self, ldif: &str) -> Result<(), Error> {
-        let mut command = Command::new(find_program("ldapmodify")?);
-        command.args(["-Q", "-Y", "EXTERNAL", "-H", &self.description.ldapi_url]);
-        let output = feed("ldapmodify", command, ldif)?;
-        succeed("ldapmodify", "changed the configuration", &output)
+        self.description.configure(ldif)
     }
 
     /// Full dump of the main database, operational attributes included, by `slapcat`; it works
