@@ -1,5 +1,7 @@
 //! Names in access rules (`olcAccess`, slapd.access(5)).
 
+use std::collections::BTreeSet;
+
 use untether_model::Dn;
 
 use super::words::{without_order, words};
@@ -12,15 +14,27 @@ const EXACT_STYLES: [&str; 11] =
 struct Mention {
     dn: Dn,
     is_group: bool,
+    /// It says what the rule applies to, not to whom.
+    is_target: bool,
     level: Option<String>,
 }
 
-/// All DNs that a rule mentions: what it applies to, and by whom. DNs between quotes keep their single backslashes, so they are read
-/// as they stand.
-pub fn dns_in_access(rule: &str) -> Vec<Dn> {
-    let mut found: Vec<Dn> = mentions(rule).into_iter().map(|m| m.dn).collect();
-    found.sort();
-    found.dedup();
+/// The DNs that a rule mentions. Those between quotes keep their single backslashes, so they are read as they stand.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct AccessDns {
+    /// What it applies to.
+    pub targets: BTreeSet<Dn>,
+    /// To whom.
+    pub subjects: BTreeSet<Dn>,
+}
+
+/// All DNs that a rule mentions.
+pub fn dns_in_access(rule: &str) -> AccessDns {
+    let mut found = AccessDns::default();
+    for mention in mentions(rule) {
+        let place = if mention.is_target { &mut found.targets } else { &mut found.subjects };
+        place.insert(mention.dn);
+    }
     found
 }
 
@@ -65,7 +79,7 @@ fn mentions(rule: &str) -> Vec<Mention> {
         if let Ok(dn) = Dn::parse(value)
             && !dn.is_root()
         {
-            found.push(Mention { dn, is_group: kind == "group", level: None });
+            found.push(Mention { dn, is_group: kind == "group", is_target: after_by.is_none(), level: None });
         }
     }
     found
@@ -108,15 +122,18 @@ mod tests {
     #[test]
     fn names_on_both_sides_of_a_rule_are_found() {
         let rule = r#"{2}to dn.subtree="ou=people,dc=x" attrs=userPassword by dn.exact="uid=a,ou=people,dc=x" write by group.exact="cn=g,dc=x" read by dn.regex="^uid=.*" read by * none"#;
-        assert_eq!(dns_in_access(rule), [dn("cn=g,dc=x"), dn("ou=people,dc=x"), dn("uid=a,ou=people,dc=x")]);
+        let found = dns_in_access(rule);
+        assert_eq!(found.targets, BTreeSet::from([dn("ou=people,dc=x")]));
+        assert_eq!(found.subjects, BTreeSet::from([dn("cn=g,dc=x"), dn("uid=a,ou=people,dc=x")]));
         assert_eq!(identities_in_access(rule), [dn("uid=a,ou=people,dc=x")]);
     }
 
     #[test]
     fn a_name_between_quotes_keeps_its_backslashes() {
         let rule = r#"to * by dn="cn=Sato\2C Hanako,dc=x" manage by dn.base="cn=a\"b,dc=x" =w by group/groupOfNames/member="cn=h,dc=x" write"#;
-        assert_eq!(dns_in_access(rule), [dn(r#"cn=a\"b,dc=x"#), dn("cn=h,dc=x"), dn(r"cn=Sato\, Hanako,dc=x")]);
+        let subjects = BTreeSet::from([dn(r#"cn=a\"b,dc=x"#), dn("cn=h,dc=x"), dn(r"cn=Sato\, Hanako,dc=x")]);
+        assert_eq!(dns_in_access(rule), AccessDns { targets: BTreeSet::new(), subjects });
         assert_eq!(identities_in_access(rule), [dn(r"cn=Sato\, Hanako,dc=x"), dn(r#"cn=a\"b,dc=x"#)]);
-        assert_eq!(dns_in_access("to dn.base=\"\" by * read"), Vec::<Dn>::new());
+        assert_eq!(dns_in_access("to dn.base=\"\" by * read"), AccessDns::default());
     }
 }

@@ -6,7 +6,7 @@ mod servers;
 mod syncrepl;
 pub(crate) mod words;
 
-pub use access::{dns_in_access, identities_in_access};
+pub use access::{AccessDns, dns_in_access, identities_in_access};
 pub use configuration::{Configuration, Database, Overlay};
 pub use servers::{Servers, uris};
 pub use syncrepl::Syncrepl;

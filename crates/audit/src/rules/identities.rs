@@ -34,8 +34,8 @@ pub struct Identities<'a> {
     policy: &'a AuditPolicy,
     protected_filters: Sides<Vec<Filter>>,
     factor: Option<Filter>,
-    /// Protected by name: configured, and what the servers' configurations name.
-    protected_names: BTreeSet<Dn>,
+    /// Protected because the servers' configurations name them.
+    named: BTreeSet<Dn>,
 }
 
 impl<'a> Identities<'a> {
@@ -44,21 +44,17 @@ impl<'a> Identities<'a> {
         let filters = |side| -> Result<Vec<Filter>, BadFilter> {
             policy.protected.filters(side).iter().map(|text| parse("protected", text)).collect()
         };
-        let mut protected_names = named;
-        protected_names.extend(policy.protected.dns.iter().cloned());
         Ok(Self {
             policy,
             protected_filters: Sides { shared: filters(Side::Shared)?, independent: filters(Side::Independent)? },
             factor: policy.mfa_filter.as_deref().map(|text| parse("mfa_filter", text)).transpose()?,
-            protected_names,
+            named,
         })
     }
 
     /// Whether a name is protected, whatever the entry holds.
     pub fn is_protected_name(&self, dn: &Dn) -> bool {
-        self.protected_names.contains(dn)
-            || self.policy.protected.groups.contains(dn)
-            || self.policy.protected.subtrees.iter().any(|base| dn.is_within(base))
+        self.named.contains(dn) || self.policy.protected.names(dn)
     }
 
     /// The marks that the account's name and attributes alone decide.

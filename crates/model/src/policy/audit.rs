@@ -247,6 +247,11 @@ pub struct ProtectedPolicy {
 }
 
 impl ProtectedPolicy {
+    /// Whether a name is protected as configured, whatever the entry holds.
+    pub fn names(&self, dn: &Dn) -> bool {
+        self.dns.contains(dn) || self.groups.contains(dn) || self.subtrees.iter().any(|base| dn.is_within(base))
+    }
+
     /// The filters that apply to one store.
     pub fn filters(&self, side: Side) -> &[String] {
         match side {

@@ -1,11 +1,13 @@
 //! `residual.reference`: other attributes and access rules that name leavers, or nobody.
 
+use std::collections::BTreeSet;
+
 use untether_model::finding::{Evidence, Severity};
 use untether_model::{Dn, Side};
 
 use super::super::context::Named;
 use super::super::{ConfigCase, Context, Draft, NameCase, RuleDoc};
-use crate::links::dns_in_access;
+use crate::links::{AccessDns, dns_in_access};
 use crate::source::texts;
 
 /// The rule.
@@ -41,8 +43,15 @@ pub fn check(case: &NameCase<'_>) -> Option<Draft> {
 /// Judges the access rules of one configuration entry.
 pub fn check_access(case: &ConfigCase<'_>) -> Option<Draft> {
     let mut evidence = Evidence::new();
-    for dn in texts(case.entry, "olcaccess").flat_map(dns_in_access) {
-        add(&mut evidence, case.context, case.side, "olcAccess", &dn);
+    let protected = &case.context.policy().protected;
+    for AccessDns { targets, subjects } in texts(case.entry, "olcaccess").map(dns_in_access) {
+        // What identities of our own get rights to may be made yet: such a rule gives nobody else anything.
+        let ours = !subjects.is_empty() && subjects.iter().all(|dn| protected.names(dn));
+        let is_to_come = |dn: &Dn| ours && matches!(case.context.named(case.side, dn), Named::Nothing);
+        let named = targets.into_iter().filter(|dn| !is_to_come(dn)).chain(subjects).collect::<BTreeSet<_>>();
+        for dn in named {
+            add(&mut evidence, case.context, case.side, "olcAccess", &dn);
+        }
     }
     for values in evidence.facts.values_mut() {
         values.dedup();
