@@ -6,7 +6,7 @@ use untether_model::operation::{Action, Actor, Desired, Expects, Operation, Stag
 use untether_model::plan::OrderKind;
 use untether_model::run::{CellStand, OutcomeKind, RunState, Started};
 use untether_model::schema::Schema;
-use untether_model::{AttrMap, AttrName, Side, Value};
+use untether_model::{AttrMap, AttrName, Entry, Side, Value};
 
 use super::{After, Ending, Executor, Server, Task};
 use crate::act::{self, Aim, Seen};
@@ -331,7 +331,7 @@ impl Executor {
             Goal::Gone => {
                 let image = match &written.before {
                     Some(entry) => {
-                        let image = Image { dn: entry.dn.clone(), attrs: entry.attrs.clone(), secret: None };
+                        let image = Image { dn: entry.dn.clone(), attrs: whole(entry, seen), secret: None };
                         let sealed = image.seal(&self.key(task)?, DELETED, &task.id);
                         Some(sealed.map_err(|source| CutoverError::Sealed { op: task.id.clone(), source })?)
                     }
@@ -343,18 +343,23 @@ impl Executor {
                 }
             }
             Goal::Exists(attrs) => {
-                let seen = match written.after {
-                    Some(entry) => Some(Seen::of(entry)),
+                let differs = |seen: &Seen| {
+                    let another = |(attr, values): &(&AttrName, &Vec<Value>)| {
+                        !is_server_owned(attr) && !act::same(schema, attr, seen.values(attr), values)
+                    };
+                    attrs.iter().find(another).map(|(attr, _)| attr)
+                };
+                // The writing identity may not see all that it has made: only what the reading one sees is another value.
+                let returned = written.after.map(Seen::of).filter(|seen| differs(seen).is_none());
+                let seen = match returned {
+                    Some(seen) => Some(seen),
                     None => self.observe(task, act::EVERYTHING.as_slice()).await?,
                 };
                 let Some(seen) = seen else { return Ok(After::Again) };
-                let missing = attrs
-                    .iter()
-                    .find(|(attr, values)| !is_server_owned(attr) && !act::same(schema, attr, seen.values(attr), values));
                 let id = seen.stable_id.clone();
-                Ok(After::Settled(match missing {
+                Ok(After::Settled(match differs(&seen) {
                     None => Ending::new(OutcomeKind::Succeeded, "created").with_id(id),
-                    Some((attr, _)) => {
+                    Some(attr) => {
                         Ending::new(OutcomeKind::Conflict, format!("created, but {attr} reads back as another value")).with_id(id)
                     }
                 }))
@@ -414,6 +419,19 @@ fn is_lock(touch: &Touch) -> bool {
     touch.attr.is("pwdaccountlockedtime")
         && touch.desired != Desired::Absent
         && !matches!(touch.desired, Desired::BeforeImage { .. })
+}
+
+/// What an entry was when it was deleted: what the server returned with the deletion and, of what the writing identity may not see, what
+/// the reading one saw.
+fn whole(deleted: &Entry, seen: Option<&Seen>) -> AttrMap {
+    let mut attrs = deleted.attrs.clone();
+    // The deletion was conditional on the change marker: nothing but what the server keeps itself can have gone in between.
+    if let Some(seen) = seen.filter(|seen| seen.change_marker.is_some()) {
+        for (attr, values) in seen.entry.attrs.iter().filter(|(attr, _)| !is_server_owned(attr)) {
+            attrs.entry(attr.clone()).or_insert_with(|| values.clone());
+        }
+    }
+    attrs
 }
 
 /// Attributes that the server writes on its own when an entry is created, locked or bound to: not part of equality after an add.
