@@ -40,9 +40,12 @@ pub enum Command {
     Init,
     /// Check connections, TLS, rights, controls, clocks, policies, disk.
     Doctor {
-        /// Print the ACL lines that each role needs instead.
+        /// Write the rights that the configured plan needs, as LDIF for ldapmodify, instead.
         #[arg(long)]
         acl: bool,
+        /// One store only.
+        #[arg(long, value_name = "STORE", value_parser = ["shared", "independent"])]
+        store: Option<String>,
     },
     /// Read both stores and the roster, and judge them.
     Audit {

@@ -35,18 +35,17 @@ pub fn wrapped(text: &str, width: usize, indent: usize) -> Vec<String> {
     lines
 }
 
-/// Lines of at most [`WIDTH`] columns, the first and the others indented by so many. A word that is longer stays whole, so that a name
-/// can be copied.
-pub fn wrap_within(text: &str, (first, others): (usize, usize)) -> Vec<String> {
+/// Lines of at most `width` columns, with what begins the first one and what begins the others. A word that is longer stays whole, so
+/// that a name can be copied.
+pub fn words(text: &str, width: usize, (first, others): (&str, &str)) -> Vec<String> {
     let mut lines = Vec::new();
-    let mut line = " ".repeat(first);
-    let mut used = first;
+    let (mut line, mut used) = (first.to_owned(), first.width());
     let mut begun = false;
     for word in text.split(' ') {
         let wide = word.width();
-        if begun && used + 1 + wide > WIDTH {
-            lines.push(std::mem::replace(&mut line, " ".repeat(others)));
-            (used, begun) = (others, false);
+        if begun && used + 1 + wide > width {
+            lines.push(std::mem::replace(&mut line, others.to_owned()));
+            (used, begun) = (others.width(), false);
         }
         if begun {
             line.push(' ');
@@ -58,6 +57,11 @@ pub fn wrap_within(text: &str, (first, others): (usize, usize)) -> Vec<String> {
     }
     lines.push(line);
     lines
+}
+
+/// Lines of at most [`WIDTH`] columns, the first and the others indented by so many.
+pub fn wrap_within(text: &str, (first, others): (usize, usize)) -> Vec<String> {
+    words(text, WIDTH, (&" ".repeat(first), &" ".repeat(others)))
 }
 
 /// The same under something that is said.
@@ -74,6 +78,13 @@ mod tests {
         let name = "x".repeat(90);
         assert_eq!(wrap(&format!("it is {name} there")), ["    it is", &format!("      {name}"), "      there"]);
         assert!(wrap(&"日本語 ".repeat(40)).iter().all(|line| line.width() <= WIDTH));
+    }
+
+    #[test]
+    fn lines_begin_with_what_is_given() {
+        let text = "one two uid=somebody-with-a-long-name,dc=example three";
+        assert_eq!(words(text, 12, ("- ", "    ")), ["- one two", "    uid=somebody-with-a-long-name,dc=example", "    three"]);
+        assert_eq!(words("共有 名簿 退職", 9, ("", "")), ["共有 名簿", "退職"]);
     }
 
     #[test]

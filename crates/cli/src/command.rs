@@ -44,7 +44,7 @@ pub async fn dispatch(cli: &Cli, output: &Output) -> Result<Exit, CliError> {
     let config = &config;
     match &cli.command {
         Command::Init => Ok(Exit::Done),
-        Command::Doctor { acl } => doctor::run(config, *acl, output).await,
+        Command::Doctor { acl, store } => doctor::run(config, *acl, store.as_deref(), output).await,
         Command::Audit { as_of } => audit::run(config, *as_of, output).await,
         Command::Findings(args) => findings::run(config, args, output).await,
         Command::Subject(args) => subject::run(config, args, output).await,

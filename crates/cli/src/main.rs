@@ -6,6 +6,7 @@ mod command;
 mod config;
 mod error;
 mod output;
+mod rights;
 mod state;
 mod wiring;
 

@@ -83,6 +83,11 @@ const DIGESTS: [&str; 16] = [
 pub struct Credentials(BTreeMap<String, CredentialKind>);
 
 impl Credentials {
+    /// The attributes, by type in lower case.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
     /// The built-in attributes and the configured ones.
     pub fn new(configured: &CredentialAttributes) -> Self {
         let mut kinds: BTreeMap<String, CredentialKind> =

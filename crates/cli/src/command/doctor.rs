@@ -1,6 +1,7 @@
 //! `untether doctor`: whether everything that a run will need is there, one line a check, each with its fix. Changes nothing.
 
 mod acl;
+mod layout;
 mod machine;
 mod policies;
 mod rights;
@@ -14,19 +15,21 @@ use crate::command::doctor::server::Clients;
 use crate::config::Config;
 use crate::error::{CliError, Exit};
 use crate::output::Output;
+use crate::rights::Role;
 
-/// Checks everything, or prints the access rules that the identities need.
-pub async fn run(config: &Config, acl: bool, output: &Output) -> Result<Exit, CliError> {
+/// Checks everything, or writes the rights that the identities need; of one store alone where it is named.
+pub async fn run(config: &Config, acl: bool, only: Option<&str>, output: &Output) -> Result<Exit, CliError> {
+    let named = |side: &Side| only.is_none_or(|name| side.as_str() == name);
+    let sides: Vec<Side> = Side::ALL.into_iter().filter(named).collect();
     if acl {
-        acl::print(config, output);
-        return Ok(Exit::Done);
+        return acl::print(config, &sides, output).await;
     }
     // A configuration that cannot be used is refused before anything is asked.
-    let shared = Clients::open(config, Side::Shared)?;
-    let independent = Clients::open(config, Side::Independent)?;
-    let (shared, independent) =
-        futures::join!(store(config, Side::Shared, &shared), store(config, Side::Independent, &independent));
-    let checks = [shared, independent, machine::check(config)];
+    let clients = sides.iter().map(|side| Ok((*side, Clients::open(config, *side)?))).collect::<Result<Vec<_>, CliError>>()?;
+    let mut checks = futures::future::join_all(clients.iter().map(|(side, clients)| store(config, *side, clients))).await;
+    if only.is_none() {
+        checks.push(machine::check(config));
+    }
     let rows = || checks.iter().flat_map(Checks::rows);
     for row in rows() {
         output.row(row);
@@ -52,15 +55,15 @@ async fn store(config: &Config, side: Side, clients: &Clients) -> Checks {
     if !server::connection(clients, read, &mut checks).await {
         return checks;
     }
-    let reads = server::binds(config, side, clients, &mut checks).await;
-    if reads.contains("read") {
+    let able = server::binds(config, side, clients, &mut checks).await;
+    if able.contains(&Role::Read) {
         server::features(read, &mut checks).await;
         server::clock(read, clients.config.as_ref(), &mut checks).await;
         server::limit(read, &mut checks).await;
         server::bases(config, side, read, &mut checks).await;
         rights::reading(config, side, read, &mut checks).await;
         policies::check(config, side, clients, &mut checks).await;
+        rights::writing(config, side, (clients, read), &able, &mut checks).await;
     }
-    rights::writing(config, side, clients, &reads, &mut checks).await;
     checks
 }

@@ -1,12 +1,13 @@
 //! What a store can do with our writing and undoing binds, asked without changing anything (critical no-op).
 
-use untether_directory::{Control, Read, Write, WriteOptions};
-use untether_model::change::{Change, Modification};
+use untether_directory::{Control, Read};
 use untether_model::policy::Capabilities;
-use untether_model::{AttrName, Dn, Side};
+use untether_model::{AttrName, Side};
 
 use crate::config::Config;
 use crate::error::CliError;
+use crate::rights::{Facts, Grant, Level, Role, grants};
+use crate::wiring::asking::{Answer, may_write, sample};
 use crate::wiring::stores::{client, reader};
 
 /// Asks a store; `None` where it was read from an export.
@@ -25,27 +26,30 @@ pub async fn probe(config: &Config, side: Side) -> Result<Option<Capabilities>, 
         no_op: false,
         manage: false,
     };
-    let audit = config.audit.store(side);
-    let target = audit.canary.clone().unwrap_or_else(|| audit.suffix.clone());
-    if let Some(bind) = &store.write {
-        let writer = client(config, side, bind, &format!("[{side}.write]"))?;
-        found.no_op = no_op(&writer, &target, false).await?;
-    }
-    if let Some(bind) = &store.undo {
-        let undoer = client(config, side, bind, &format!("[{side}.undo]"))?;
-        found.manage = no_op(&undoer, &target, true).await?;
-    }
+    let needed = grants(config, side, Facts::default());
+    found.no_op = allowed(config, side, (Role::Write, Level::Write), &needed).await?;
+    found.manage = allowed(config, side, (Role::Undo, Level::Manage), &needed).await?;
     Ok(Some(found))
 }
 
-/// Whether a modification of this entry would be let through; the server changes nothing. A removal is asked about: after a no-op that
-/// writes an attribute for the first time slapd can lose entries.
-pub async fn no_op(writer: &impl Write, dn: &Dn, relax: bool) -> Result<bool, CliError> {
-    let change = Change::Modify { dn: dn.clone(), mods: vec![Modification::replace(AttrName::new("description"), Vec::new())] };
-    let options = WriteOptions { no_op: true, relax, ..WriteOptions::default() };
-    match writer.apply(&change, &options).await {
-        Ok(_) => Ok(true),
-        Err(error) if error.code.is_some() => Ok(false),
-        Err(error) => Err(error.into()),
+/// Whether an identity has what it needs at this level, on some account where it needs it. Where nobody is there to ask about, it
+/// counts as lacking, and plans promise no more than that.
+async fn allowed(config: &Config, side: Side, (role, level): (Role, Level), needed: &[Grant]) -> Result<bool, CliError> {
+    let Some(bind) = role.bind(config, side) else { return Ok(false) };
+    let read = reader(config, side)?;
+    let identity = client(config, side, bind, &format!("[{side}.{role}]"))?;
+    // An attribute of the password policy is where the rights differ most.
+    let attr = AttrName::new(if level == Level::Manage { "pwdHistory" } else { "pwdEndTime" });
+    for grant in needed.iter().filter(|g| g.role == role && g.level == level && g.attrs.has(&attr)) {
+        let Some(entry) = sample(config, side, &read, &grant.place).await? else { continue };
+        return Ok(match may_write(&identity, &entry, &attr, level == Level::Manage).await {
+            Answer::Allowed => true,
+            Answer::Denied | Answer::Undefined | Answer::NoControl => false,
+            Answer::Other(why) => {
+                tracing::info!("what {role} may do in the {side} store is not known: {why}");
+                false
+            }
+        });
     }
+    Ok(false)
 }

@@ -98,9 +98,10 @@ fn a_server_that_does_not_answer_is_given_up_in_time() {
 
 #[test]
 fn a_size_limit_within_the_pages_and_hidden_passwords_are_told_and_plan_nothing() {
-    let world = World::bent(60, |pair| {
-        pair.shared(|server| server.reader_size_limit(10)).independent(|server| server.withhold(Role::Reader, "userPassword"))
-    });
+    let world = World::new(60);
+    world.pair.shared.only_limit("users", 10).unwrap();
+    let server = &world.pair.independent;
+    server.rule_first(&format!("to attrs=userPassword by dn.exact=\"{}\" none by * break", server.dn(Role::Reader))).unwrap();
     world.run(&["audit"]).expect(0);
     let rows = world.run(&["--json", "findings", "--rule", "coverage"]).expect(0).rows();
     let told = |rule: &str, store: &str| rows.iter().any(|row| row["rule"] == rule && row["store"] == store);

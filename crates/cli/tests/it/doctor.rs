@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 use untether_testkit::lab::{Authority, CertificateKind, Role};
 
-use crate::support::{Ran, World};
+use crate::support::{Ran, World, of};
 
 /// The rows of a store that did not pass.
 fn failures(ran: &Ran, store: &str) -> Vec<Value> {
@@ -60,7 +60,7 @@ fn a_healthy_pair_passes_every_check() {
         text.stdout
     );
 
-    let acl = world.run(&["doctor", "--acl"]).expect(0).stdout;
+    let acl = world.run(&["--json", "doctor", "--acl"]).expect(0).stdout;
     for dn in ["cn=untether-reader,ou=system,dc=shared,dc=example", "cn=untether-undo,ou=system,dc=own,dc=example"] {
         assert!(acl.contains(dn), "{acl}");
     }
@@ -139,26 +139,28 @@ fn refuses_bad_configuration(world: &World, original: &str, empty: &Path) {
 
 #[test]
 fn an_expired_certificate_is_told_as_such() {
-    let world = World::bent(5, |pair| pair.shared(|server| server.certificate(CertificateKind::Expired)));
+    let world = World::without_rights(&of(5), |pair| pair.shared(|server| server.certificate(CertificateKind::Expired)));
+    world.ask_for_rights(&[world.pair.independent.description()]);
+    world.run(&["init"]).expect(0);
     fails_with(&world, "shared", "connection", "expired");
 }
 
 #[test]
 fn a_certificate_for_another_name_is_told_as_such() {
-    let world = World::bent(5, |pair| pair.independent(|server| server.certificate(CertificateKind::WrongName)));
+    let world = World::without_rights(&of(5), |pair| pair.independent(|server| server.certificate(CertificateKind::WrongName)));
+    world.ask_for_rights(&[world.pair.shared.description()]);
+    world.run(&["init"]).expect(0);
     fails_with(&world, "independent", "connection", "name");
 }
 
 #[test]
 fn a_right_that_is_missing_is_told_apart_from_an_attribute_that_is_absent() {
-    let world = World::bent(5, |pair| {
-        pair.shared(|server| {
-            server
-                .withhold(Role::Reader, "userPassword")
-                .withhold(Role::Writer, "pwdAccountLockedTime,userPassword")
-                .reader_size_limit(10)
-        })
-    });
+    let world = World::new(5);
+    let server = &world.pair.shared;
+    for (role, attributes) in [(Role::Reader, "userPassword"), (Role::Writer, "pwdAccountLockedTime,userPassword")] {
+        server.rule_first(&format!("to attrs={attributes} by dn.exact=\"{}\" none by * break", server.dn(role))).unwrap();
+    }
+    server.only_limit("users", 10).unwrap();
     fails_with(&world, "shared", "read right", "userPassword");
     fails_with(&world, "shared", "write right", "userPassword");
     fails_with(&world, "shared", "search limit", "olcLimits");

@@ -41,6 +41,8 @@ mod rehearse;
 #[cfg(test)]
 mod report;
 #[cfg(test)]
+mod rights;
+#[cfg(test)]
 mod roster;
 #[cfg(test)]
 mod soak;

@@ -167,10 +167,10 @@ fn a_month_of_decisions_waves_and_changes() {
     let ran = month.world.go("migrate", &[]).expect(4);
     assert!(ran.said().contains("1 × gate mfa"), "{}", ran.said());
 
-    // A week later: somebody joined, a contractor left, and one of the first has never collected the credential.
+    // Six days later: somebody joined, a contractor left, and one of the first has never collected the credential.
     let leaver = month.contractor();
     let last_day = month.day(3);
-    month.pass(7, |roster| {
+    month.pass(6, |roster| {
         let row = roster.with_login(&leaver.0);
         let newcomer = roster.rows[row].clone();
         roster.set(row, &[("status", "departed"), ("last_day", &last_day)]);
@@ -198,7 +198,7 @@ fn a_month_of_decisions_waves_and_changes() {
         .unwrap();
     month.audits();
     let expiring = month.run(&["findings", "--expiring"]).expect(0).stdout;
-    assert!(expiring.contains(&waived) && expiring.contains("2 days left"), "{expiring}");
+    assert!(expiring.contains(&waived) && expiring.contains("3 days left"), "{expiring}");
     let changes = month.rows(&["snapshot", "diff"]);
     let people: Vec<&Value> = changes.iter().filter(|row| row["row"] == "person").collect();
     let told = |change: &str| people.iter().filter(|row| row["change"] == change).map(|row| row.to_string()).collect::<Vec<_>>();
@@ -207,7 +207,7 @@ fn a_month_of_decisions_waves_and_changes() {
     let unused = month.rows(&["handover", "list", "--status", "unused"]);
     assert_eq!(unused.iter().map(|row| text(row, "account")).collect::<Vec<_>>(), [idle.account.as_str()]);
     let issued: jiff::Timestamp = text(&unused[0], "issued").parse().unwrap();
-    assert_eq!(month.now().duration_since(issued).as_hours(), 7 * 24, "{unused:?}");
+    assert_eq!(month.now().duration_since(issued).as_hours(), 6 * 24, "{unused:?}");
     let batch = format!("{migrate}/b01");
     let shown = month.rows(&["handover", "expire", "--batch", &batch]).remove(0);
     month.world.approve(text(&shown, "order"), "enroll", 1);

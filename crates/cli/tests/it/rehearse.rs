@@ -124,7 +124,10 @@ fn what_is_rehearsed_is_what_happens() {
 #[test]
 fn what_the_target_refuses_is_foretold() {
     let world = World::new(120);
-    // No class of the new entries has this attribute.
+    // No class of the new entries has this attribute; another entry that the reader sees has it.
+    let domain = "dn: cn=domain,ou=groups,dc=own,dc=example\nobjectClass: groupOfNames\nobjectClass: dcObject\ncn: domain\ndc: 7\n\
+                  member: cn=domain,ou=groups,dc=own,dc=example\n";
+    world.pair.independent.add(domain).unwrap();
     world.configure("link_attribute = \"labSourceId\"", "link_attribute = \"labSourceId\"\nconstants = { dc = [\"7\"] }");
     let plan = world.planned();
     let ran = world.run(&["--json", "rehearse", "--against-servers"]).expect(4);
@@ -203,16 +206,15 @@ fn what_only_the_server_refuses_is_told_by_the_server() {
         pair.independent(|server| {
             let overlay =
                 format!("olcOverlay={{{}}}constraint,olcDatabase={{1}}mdb,cn=config", Flavour::Independent.next_overlay());
-            server
-                .module("constraint")
-                .database_attribute("olcAddContentAcl: TRUE")
-                .withhold(Role::Writer, "telephoneNumber val.regex=\"[13579]$\"")
-                .config_entry(format!(
-                    "dn: {overlay}\nobjectClass: olcOverlayConfig\nobjectClass: olcConstraintConfig\nolcOverlay: constraint\n\
+            server.module("constraint").database_attribute("olcAddContentAcl: TRUE").config_entry(format!(
+                "dn: {overlay}\nobjectClass: olcOverlayConfig\nobjectClass: olcConstraintConfig\nolcOverlay: constraint\n\
                      olcConstraintAttribute: uid regex ^[a-k]\n"
-                ))
+            ))
         })
     });
+    let writer = world.pair.independent.dn(Role::Writer);
+    let rule = format!("to attrs=telephoneNumber val.regex=\"[13579]$\" by dn.exact=\"{writer}\" none by * break");
+    world.pair.independent.rule_first(&rule).unwrap();
     world.configure("failure_tolerance = 5", "failure_tolerance = 1000\ncanary_share_percent = 0.0");
     let plan = world.planned();
     let ran = world.run(&["--json", "rehearse", "--wave", "migrate", "--against-servers"]).expect(4);

@@ -255,26 +255,12 @@ pub fn clock() -> jiff::Timestamp {
 
 /// The writing identity may no longer change this entry; what it says is the server's own refusal.
 pub fn deny_writes(server: &Server, dn: &str) {
-    let writer = server.dn(Role::Writer);
-    let rule = format!("{{0}}to dn.base=\"{dn}\" by dn.base=\"{writer}\" read by * break");
-    let rule = data_encoding::BASE64.encode(rule.as_bytes());
-    let ldif = format!("dn: {}\nchangetype: modify\nadd: olcAccess\nolcAccess:: {rule}\n", database(server));
-    server.configure(&ldif).unwrap();
+    server.rule_first(&format!("to dn.base=\"{dn}\" by dn.base=\"{}\" read by * break", server.dn(Role::Writer))).unwrap();
 }
 
 /// Takes the last [`deny_writes`] back.
 pub fn allow_writes(server: &Server) {
-    let ldif = format!("dn: {}\nchangetype: modify\ndelete: olcAccess\nolcAccess: {{0}}\n", database(server));
-    server.configure(&ldif).unwrap();
-}
-
-/// Name of the configuration entry of the server's main database.
-fn database(server: &Server) -> String {
-    let filter = format!("(olcSuffix={})", server.suffix());
-    let found = server.search(Role::Config, &["-b", "cn=config", "-LLL", "-o", "ldif-wrap=no", &filter, "1.1"]).unwrap();
-    let text = String::from_utf8(found.stdout).unwrap();
-    let line = text.lines().find_map(|line| line.strip_prefix("dn: ")).unwrap_or_else(|| panic!("no database: {text}"));
-    line.to_owned()
+    server.drop_first_rule().unwrap();
 }
 
 /// Changes entries as the server's root.

@@ -9,7 +9,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 use untether_testkit::generate::{Options, generate};
 use untether_testkit::lab::{
-    APPROVERS, Calendar, IDENTITY_FILE, PEOPLE_DIRECTORY, Pair, PairBuilder, STATE_DIRECTORY, ToolConfiguration,
+    APPROVERS, Calendar, IDENTITY_FILE, PEOPLE_DIRECTORY, Pair, PairBuilder, STATE_DIRECTORY, StoreDescription,
+    ToolConfiguration, apply_asked_rights,
 };
 
 /// Two stores and everything that the program needs for them. Stops the servers when dropped.
@@ -40,7 +41,7 @@ impl World {
 
     /// The same before `init`.
     pub fn without_state(people: u32, bend: impl FnOnce(PairBuilder) -> PairBuilder) -> Self {
-        Self::generated(&Options { people, big_entry: false, ..Options::default() }, bend)
+        Self::generated(&of(people), bend)
     }
 
     /// The same with servers and a program that live by a calendar. `None` where it needs something that is not installed.
@@ -55,12 +56,19 @@ impl World {
         Some(world)
     }
 
-    /// Any generated data, before `init`.
+    /// Any generated data, before `init`. The servers give the program's identities what `doctor --acl` asks for, and nothing else.
     pub fn generated(options: &Options, bend: impl FnOnce(PairBuilder) -> PairBuilder) -> Self {
+        let world = Self::without_rights(options, bend);
+        world.ask_for_rights(&[world.pair.shared.description(), world.pair.independent.description()]);
+        world
+    }
+
+    /// The same with servers that give the program's identities nothing.
+    pub fn without_rights(options: &Options, bend: impl FnOnce(PairBuilder) -> PairBuilder) -> Self {
         let directory = tempfile::Builder::new().prefix("untether-cli-").tempdir().unwrap();
         let data = directory.path().join("data");
         generate(options, &data).unwrap();
-        let pair = bend(Pair::builder().data(&data)).start().unwrap();
+        let pair = bend(Pair::builder().data(&data).bare()).start().unwrap();
         let config = ToolConfiguration {
             directory: directory.path(),
             shared: pair.shared.description(),
@@ -71,6 +79,11 @@ impl World {
         .write()
         .unwrap();
         Self { pair, config, kills: None, calendar: None, directory }
+    }
+
+    /// Applies to these servers what `doctor --acl` asks for.
+    pub fn ask_for_rights(&self, stores: &[&StoreDescription]) {
+        apply_asked_rights(Path::new(env!("CARGO_BIN_EXE_untether")), &self.config, stores).unwrap();
     }
 
     /// Directory with configuration, keys, data and state.
@@ -158,6 +171,11 @@ impl World {
     pub fn spawn<S: AsRef<std::ffi::OsStr>>(&self, arguments: &[S]) -> Child {
         self.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
     }
+}
+
+/// What generates so many people, with the generator's first seed.
+pub fn of(people: u32) -> Options {
+    Options { people, big_entry: false, ..Options::default() }
 }
 
 /// How the program ended, and what it said.

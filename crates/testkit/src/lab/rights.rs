@@ -2,7 +2,7 @@
 //!
 //! It knows how the tool is called, not what rights it needs: a server that is made bare and treated this way has exactly those.
 
-use super::{Error, Role, Server, StoreDescription};
+use super::{Error, Server, StoreDescription};
 use std::path::Path;
 use std::process::Command;
 
@@ -51,14 +51,14 @@ impl Server {
         self.configure(&format!("dn: {MAIN}\nchangetype: modify\nadd: olcAccess\nolcAccess:: {value}\n"))
     }
 
-    /// Gives a role a size limit, paged searches included, that comes before all others of the main database.
+    /// Gives this `who` of slapd.access(5) a size limit, paged searches included, and takes all other limits of the main database away.
     ///
     /// # Errors
     /// As [`Server::configure`].
-    pub fn limit_first(&self, role: Role, entries: u32) -> Result<(), Error> {
+    pub fn only_limit(&self, who: &str, entries: u32) -> Result<(), Error> {
         // Without size.prtotal the bound of paged searches would be another one.
-        let limit = format!("{{0}}dn.exact=\"{}\" size={entries} size.prtotal={entries}", self.dn(role));
-        self.configure(&format!("dn: {MAIN}\nchangetype: modify\nadd: olcLimits\nolcLimits: {limit}\n"))
+        let limit = format!("{{0}}{who} size={entries} size.prtotal={entries}");
+        self.configure(&format!("dn: {MAIN}\nchangetype: modify\nreplace: olcLimits\nolcLimits: {limit}\n"))
     }
 
     /// Takes the first access rule of the main database away.

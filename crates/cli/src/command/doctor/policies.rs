@@ -15,6 +15,7 @@ pub async fn check(config: &Config, side: Side, clients: &Clients, checks: &mut 
         Some(reader) => match Told::read(reader, &config.audit.store(side).suffix).await {
             Ok(told) => told,
             Err(why) => {
+                let why = format!("{why}; without it stops: audit, plan");
                 checks.unknown("cn=config", why, "let the config identity read cn=config (`untether doctor --acl`)");
                 None
             }

@@ -1,20 +1,18 @@
-//! Rights: what the reader may see of known entries, and what the writing and undoing identities may change, asked by no-op.
+//! Rights, one by one: what the reader may see, and what the writing and undoing identities may change, each asked on an entry of the
+//! place where it is needed. What is missing is named with what stops without it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use untether_directory::{Read, Write, WriteOptions};
+use untether_directory::{DirectoryError, Read};
 use untether_ldap::Client;
-use untether_model::change::{Change, Modification};
-use untether_model::{AttrName, Dn, Entry, Side, Value};
+use untether_model::schema::Schema;
+use untether_model::{AttrName, Dn, Entry, Side};
 
 use crate::command::doctor::rows::Checks;
 use crate::command::doctor::server::Clients;
 use crate::config::Config;
-
-const NO_SUCH_CONTROL: u32 = 12;
-const UNDEFINED_ATTRIBUTE: u32 = 17;
-const INVALID_SYNTAX: u32 = 21;
-const INSUFFICIENT_ACCESS: u32 = 50;
+use crate::rights::{Attrs, Database, Extent, Facts, Grant, Level, Place, Role, asked_by, grants, identity, is_pseudo, text};
+use crate::wiring::asking::{Answer, Hidden, Like, hidden, may_add, may_delete, may_delete_beside, may_write, sample};
 
 /// What judging an account takes, whatever is configured.
 const NEEDED: [&str; 14] = [
@@ -34,190 +32,310 @@ const NEEDED: [&str; 14] = [
     "pwdLastSuccess",
 ];
 
-/// Attributes by which an account is locked, scrubbed or pointed at another policy.
-const WRITTEN: [&str; 4] = ["userPassword", "pwdAccountLockedTime", "pwdReset", "pwdPolicySubentry"];
+/// Attributes of an account that stand for all of them where all may be written.
+const ASKED_OF_ALL: usize = 5;
 
-const FIX: &str = "give the identity its rights: `untether doctor --acl` prints the rules";
+/// Entries that were looked up, one a place.
+#[derive(Default)]
+struct Samples {
+    found: BTreeMap<String, Option<Entry>>,
+}
 
-/// Reads the canary (and the probe account, which has a password) and asks, for each attribute that is not shown, whether it is
-/// absent or denied: a compare of a denied attribute is refused, one of an absent attribute is not.
+impl Samples {
+    async fn of(
+        &mut self,
+        (config, side): (&Config, Side),
+        read: &Client,
+        place: &Place,
+    ) -> Result<Option<Entry>, DirectoryError> {
+        let key = place.to_string();
+        if let Some(known) = self.found.get(&key) {
+            return Ok(known.clone());
+        }
+        let found = sample(config, side, read, place).await?;
+        self.found.insert(key, found.clone());
+        Ok(found)
+    }
+}
+
+fn fix(config: &Config, side: Side, grant: &Grant) -> String {
+    let who = grant.role.bind(config, side).map(identity).unwrap_or_default();
+    format!("olcAccess: {} (`untether doctor --acl --store {side}` writes all of them)", text(grant, &who))
+}
+
+fn stops(grant: &Grant) -> String {
+    format!("without it stops: {}", grant.stops.join(", "))
+}
+
+/// What the reader may see of an entry of each place that it reads. An attribute that is not shown may be absent or denied: a compare
+/// tells.
 pub async fn reading(config: &Config, side: Side, read: &Client, checks: &mut Checks) {
-    let Some(canary) = &config.audit.store(side).canary else { return };
-    let asked = needed(config, side);
-    let seen = match Read::read(read, canary, &asked).await {
-        Ok(Some(entry)) => entry,
-        // The check of the canary itself has told it.
-        Ok(None) => return,
-        Err(error) => return checks.error("read right", error),
-    };
-    let mut denied: BTreeSet<String> = BTreeSet::new();
-    let mut undefined = Vec::new();
-    let mut unanswered = Vec::new();
-    for attr in asked.iter().filter(|attr| !seen.has(attr.as_str())) {
-        match hidden(read, canary, attr).await {
-            Hidden::Absent => {}
-            Hidden::Denied => drop(denied.insert(attr.to_string())),
-            Hidden::Undefined => undefined.push(attr.to_string()),
-            Hidden::Unknown(why) => unanswered.push(format!("{attr} ({why})")),
-        }
-    }
-    // The probe account has a password: that it is not shown is certain to be a missing right.
-    if let Some(probe) = config.store(side).probe.as_ref().and_then(|bind| bind.dn.as_ref())
-        && let Ok(Some(entry)) = Read::read(read, probe, &[AttrName::new("userPassword"), AttrName::new("objectClass")]).await
-        && !has_value(&entry, "userPassword")
-    {
-        denied.insert("userPassword".to_owned());
-    }
-    let list = |names: &[String]| names.join(", ");
-    let denied: Vec<String> = denied.into_iter().collect();
-    if !denied.is_empty() {
-        checks.fail("read right", format!("denied to the reader: {}; the rest is shown or absent", list(&denied)), FIX);
-    } else if !unanswered.is_empty() {
-        checks.unknown("read right", format!("whether these are absent or denied is not known: {}", list(&unanswered)), FIX);
-    } else {
-        checks.ok("read right", format!("{} attributes of the canary are shown or absent, none is denied", asked.len()));
-    }
-    if !undefined.is_empty() {
-        let (configured, other): (Vec<String>, Vec<String>) =
-            undefined.into_iter().partition(|name| !NEEDED.contains(&name.as_str()));
-        if !configured.is_empty() {
-            checks.fail(
-                "schema",
-                format!("configured, but not in the server's schema: {}", list(&configured)),
-                format!("correct the names in [audit.{side}.attributes] and [plan]"),
-            );
-        }
-        if !other.is_empty() {
-            checks.skipped("schema", format!("not in the server's schema, so not judged: {}", list(&other)));
-        }
-    }
-}
-
-fn has_value(entry: &Entry, name: &str) -> bool {
-    !entry.values(name).is_empty()
-}
-
-fn needed(config: &Config, side: Side) -> Vec<AttrName> {
-    let attributes = &config.audit.store(side).attributes;
-    let single = [&attributes.entity, &attributes.number, &attributes.link];
-    let mut all: BTreeMap<String, AttrName> = BTreeMap::new();
-    let configured = single
-        .into_iter()
-        .flatten()
-        .chain(&attributes.mail)
-        .chain(&attributes.owner)
-        .chain([&attributes.login, &attributes.name])
-        .cloned()
-        .chain(NEEDED.map(AttrName::new));
-    let migrations = config.migrations();
-    let copied = migrations.iter().flat_map(|(m, _)| match side {
-        Side::Shared => m.copy.iter().chain(&m.references).cloned().collect::<Vec<_>>(),
-        Side::Independent => m.copy.iter().chain(m.link_attribute.as_ref()).cloned().collect(),
-    });
-    for attr in configured.chain(copied) {
-        all.insert(attr.as_str().to_ascii_lowercase(), attr);
-    }
-    all.into_values().collect()
-}
-
-enum Hidden {
-    Absent,
-    Denied,
-    Undefined,
-    Unknown(String),
-}
-
-/// Why an attribute of an entry is not shown. Values of several syntaxes are tried: a value that the syntax refuses (21) is
-/// refused before rights are looked at.
-async fn hidden(read: &Client, entry: &Dn, attr: &AttrName) -> Hidden {
-    let tried = ["x", "19700101000000Z", entry.as_str(), "TRUE", "00000000-0000-4000-8000-000000000000", "1"];
-    let mut why = String::new();
-    for value in tried {
-        match Read::compare(read, entry, attr, &Value::from(value)).await {
-            Ok(None) => return Hidden::Absent,
-            // It is there and can be compared with, but is not shown.
-            Ok(Some(_)) => return Hidden::Denied,
-            Err(error) => match error.code {
-                Some(INSUFFICIENT_ACCESS) => return Hidden::Denied,
-                Some(UNDEFINED_ATTRIBUTE) => return Hidden::Undefined,
-                Some(INVALID_SYNTAX) => why = error.message,
-                // No equality rule: such an attribute cannot be asked about; photos and the like decide nothing.
-                Some(18) => return Hidden::Absent,
-                _ => return Hidden::Unknown(error.message),
-            },
-        }
-    }
-    Hidden::Unknown(why)
-}
-
-/// Asks by critical no-op what the writing and undoing identities may change. Only removals of attributes that the canary does not
-/// have are asked for, so that a server that ignored the control would change nothing either.
-pub async fn writing(config: &Config, side: Side, clients: &Clients, able: &BTreeSet<&'static str>, checks: &mut Checks) {
-    let Some(canary) = &config.audit.store(side).canary else { return };
-    if let Some(write) = clients.write.as_ref().filter(|_| able.contains("write")) {
-        let asked: Vec<(&str, Answer)> = {
-            let mut asked = Vec::new();
-            for attr in WRITTEN {
-                asked.push((attr, ask(write, canary, attr, false).await));
+    let schema = Read::schema(read).await.ok();
+    let facts = Facts { schema: schema.as_deref(), checks_added: false };
+    let own: Vec<Grant> =
+        grants(config, side, facts).into_iter().filter(|g| g.role == Role::Read && g.database != Database::Monitor).collect();
+    let needed: Vec<&Grant> = own.iter().filter(|g| g.level == Level::Read).collect();
+    let mut asked = 0;
+    let (mut denied_any, mut undefined, mut samples) = (false, BTreeSet::new(), Samples::default());
+    for grant in &needed {
+        let entry = match samples.of((config, side), read, &looked_at(config, side, grant)).await {
+            Ok(Some(entry)) => entry,
+            Ok(None) => {
+                checks.unknown(
+                    "read right",
+                    format!("nothing is shown {}, so its attributes cannot be asked about; {}", grant.place, stops(grant)),
+                    fix(config, side, grant),
+                );
+                denied_any = true;
+                continue;
             }
-            asked
+            Err(error) => return checks.error("read right", error),
         };
-        tell("write right", &asked, "write", checks);
+        let (mut denied, mut unanswered) = (Vec::new(), Vec::new());
+        // What a rule before it keeps from the reader is not asked about.
+        let kept = |attr: &AttrName| {
+            own.iter().any(|g| g.level == Level::None && g.place == grant.place && g.attrs.has(attr)) && grant.attrs == Attrs::All
+        };
+        let mut asked_about = attributes(config, side, grant);
+        asked_about.retain(|attr| !kept(attr));
+        asked += asked_about.len();
+        for attr in asked_about.iter().filter(|attr| !entry.has(attr.as_str())) {
+            match hidden(read, &entry.dn, attr).await {
+                Hidden::Absent => {}
+                Hidden::Denied => denied.push(attr.to_string()),
+                Hidden::Undefined => drop(undefined.insert(attr.to_string())),
+                Hidden::Unknown(why) => unanswered.push(format!("{attr} ({why})")),
+            }
+        }
+        if !denied.is_empty() {
+            let details = format!("denied {}: {}; {}", grant.place, denied.join(", "), stops(grant));
+            checks.fail("read right", details, fix(config, side, grant));
+            denied_any = true;
+        } else if !unanswered.is_empty() {
+            let details = format!("whether these are absent or denied is not known: {}; {}", unanswered.join(", "), stops(grant));
+            checks.unknown("read right", details, fix(config, side, grant));
+            denied_any = true;
+        }
     }
-    if let Some(undo) = clients.undo.as_ref().filter(|_| able.contains("undo")) {
-        // Only "manage" with the relax control may touch these (result 50, or 19 without relax).
-        let asked = [("pwdHistory", ask(undo, canary, "pwdHistory", true).await)];
-        tell("undo right", &asked, "manage", checks);
+    if !denied_any {
+        checks.ok("read right", format!("{asked} attributes in {} places, none is denied", needed.len()));
     }
+    tell_undefined(side, undefined, checks);
 }
 
-enum Answer {
-    Allowed,
-    Denied,
-    Undefined,
-    NoControl,
-    Other(String),
-}
-
-async fn ask(client: &Client, entry: &Dn, attr: &str, relax: bool) -> Answer {
-    let change = Change::Modify { dn: entry.clone(), mods: vec![Modification::replace(AttrName::new(attr), Vec::new())] };
-    let options = WriteOptions { no_op: true, relax, ..WriteOptions::default() };
-    match Write::apply(client, &change, &options).await {
-        Ok(_) => Answer::Allowed,
-        Err(error) => match error.code {
-            Some(INSUFFICIENT_ACCESS) => Answer::Denied,
-            Some(UNDEFINED_ATTRIBUTE) => Answer::Undefined,
-            Some(NO_SUCH_CONTROL) => Answer::NoControl,
-            _ => Answer::Other(error.to_string()),
-        },
-    }
-}
-
-fn tell(check: &str, asked: &[(&str, Answer)], right: &str, checks: &mut Checks) {
-    let of =
-        |wanted: fn(&Answer) -> bool| -> Vec<&str> { asked.iter().filter(|(_, a)| wanted(a)).map(|(name, _)| *name).collect() };
-    let denied = of(|a| matches!(a, Answer::Denied));
-    let missing = of(|a| matches!(a, Answer::Undefined));
-    let other = asked.iter().find_map(|(name, answer)| match answer {
-        Answer::Other(why) => Some(format!("{name}: {why}")),
-        _ => None,
-    });
-    if asked.iter().any(|(_, a)| matches!(a, Answer::NoControl)) {
-        let details = "the server has no no-op control, so the right cannot be asked without changing something";
-        return checks.unknown(check, details, "compare the server's rules with `untether doctor --acl`");
-    }
-    if !denied.is_empty() {
-        return checks.fail(check, format!("not allowed on the canary: {}", denied.join(", ")), FIX);
-    }
-    if !missing.is_empty() {
-        return checks.fail(
-            check,
-            format!("not in the server's schema: {}", missing.join(", ")),
-            "load the password policy overlay (ppolicy)",
+fn tell_undefined(side: Side, undefined: BTreeSet<String>, checks: &mut Checks) {
+    let (configured, other): (Vec<String>, Vec<String>) =
+        undefined.into_iter().partition(|name| !NEEDED.contains(&name.as_str()));
+    if !configured.is_empty() {
+        checks.fail(
+            "schema",
+            format!("configured, but not in the server's schema: {}", configured.join(", ")),
+            format!("correct the names in [audit.{side}.attributes] and [plan]"),
         );
     }
-    match other {
-        Some(why) => checks.unknown(check, why, "see the server's log"),
-        None => checks.ok(check, format!("'{right}' on the canary, by no-op: {}", of(|_| true).join(", "))),
+    if !other.is_empty() {
+        checks.skipped("schema", format!("not in the server's schema, so not judged: {}", other.join(", ")));
+    }
+}
+
+/// Where an entry is looked for that stands for a place: groups for what is read below the whole suffix.
+fn looked_at(config: &Config, side: Side, grant: &Grant) -> Place {
+    let audit = config.audit.store(side);
+    match (&grant.database, audit.others.first()) {
+        (Database::Main, Some(scope)) if grant.place.dn == audit.suffix => Place::below(&scope.base),
+        _ => grant.place.clone(),
+    }
+}
+
+/// What is asked about in a place.
+fn attributes(config: &Config, side: Side, grant: &Grant) -> Vec<AttrName> {
+    match &grant.attrs {
+        Attrs::These(names) => names.iter().filter(|name| !is_pseudo(name)).cloned().collect(),
+        Attrs::All if grant.database != Database::Main => Vec::new(),
+        Attrs::All => {
+            let attributes = &config.audit.store(side).attributes;
+            let single = [&attributes.entity, &attributes.number, &attributes.link];
+            let configured = single
+                .into_iter()
+                .flatten()
+                .chain(&attributes.mail)
+                .chain(&attributes.owner)
+                .chain([&attributes.login, &attributes.name])
+                .cloned()
+                .chain(NEEDED.map(AttrName::new));
+            let migrations = config.migrations();
+            let copied = migrations.iter().flat_map(|(m, _)| match side {
+                Side::Shared => m.copy.iter().chain(&m.references).cloned().collect::<Vec<_>>(),
+                Side::Independent => m.copy.iter().chain(m.link_attribute.as_ref()).cloned().collect(),
+            });
+            configured.chain(copied).collect::<BTreeSet<AttrName>>().into_iter().collect()
+        }
+    }
+}
+
+/// Asks by critical no-op what the writing and undoing identities may change, grant by grant.
+pub async fn writing(
+    config: &Config,
+    side: Side,
+    (clients, read): (&Clients, &Client),
+    able: &BTreeSet<Role>,
+    checks: &mut Checks,
+) {
+    let schema = match Read::schema(read).await {
+        Ok(schema) => schema,
+        Err(error) => return checks.error("write right", error),
+    };
+    let all = grants(config, side, Facts { schema: Some(&schema), checks_added: false });
+    let mut samples = Samples::default();
+    for role in [Role::Write, Role::Undo] {
+        let Some(client) = clients.of(role).filter(|_| able.contains(&role)) else { continue };
+        let own: Vec<&Grant> = all.iter().filter(|g| g.role == role).collect();
+        let asking = Asking { config, side, role, client, read, schema: &schema, own: &own };
+        asking.ask(&mut samples, checks).await;
+    }
+}
+
+fn makes_entries(grant: &Grant) -> bool {
+    matches!(&grant.attrs, Attrs::These(names) if names.iter().any(|name| name.is("entry")))
+}
+
+struct Asking<'a> {
+    config: &'a Config,
+    side: Side,
+    role: Role,
+    client: &'a Client,
+    read: &'a Client,
+    schema: &'a Schema,
+    own: &'a [&'a Grant],
+}
+
+impl Asking<'_> {
+    async fn ask(&self, samples: &mut Samples, checks: &mut Checks) {
+        let check = format!("{} right", self.role);
+        // What only these identities read comes with their writes (pre-read and post-read), and cannot be asked about by itself.
+        let mut needed: Vec<&Grant> = self.own.iter().copied().filter(|g| g.level >= Level::Write).collect();
+        // Entries come last: by then a no-op has been seen to be one.
+        needed.sort_by_key(|grant| makes_entries(grant));
+        if needed.is_empty() {
+            return checks.skipped(&check, "nothing that is configured needs it in this store");
+        }
+        let (mut asked, mut all_there, mut honoured) = (0, true, false);
+        for grant in needed {
+            let entry = match samples.of((self.config, self.side), self.read, &self.looked_at(grant)).await {
+                Ok(Some(entry)) => entry,
+                // What is made where it does not exist yet is asked about when it does.
+                Ok(None) if grant.place.extent == Extent::Exact => continue,
+                Ok(None) => {
+                    let details = format!("there is no account {} to ask about; {}", grant.place, stops(grant));
+                    checks.unknown(
+                        &check,
+                        details,
+                        format!("compare the server's rules: {}", fix(self.config, self.side, grant)),
+                    );
+                    all_there = false;
+                    continue;
+                }
+                Err(error) => return checks.error(&check, error),
+            };
+            let answers = self.answers(grant, &entry, &mut honoured).await;
+            asked += answers.len();
+            all_there &= self.tell(&check, grant, &answers, checks);
+        }
+        if all_there {
+            checks.ok(&check, format!("{asked} rights asked about, none is missing"));
+        }
+    }
+
+    /// A place's children are asked about beside one of them.
+    fn looked_at(&self, grant: &Grant) -> Place {
+        let children = matches!(&grant.attrs, Attrs::These(names) if names.iter().any(|name| name.is("children")));
+        match (children, grant.place.extent) {
+            (true, Extent::Exact) => Place::below(&grant.place.dn),
+            (true, _) => self.accounts_of(&grant.place.dn).unwrap_or_else(|| grant.place.clone()),
+            (false, _) => grant.place.clone(),
+        }
+    }
+
+    fn accounts_of(&self, base: &Dn) -> Option<Place> {
+        self.own.iter().find(|g| g.place.dn == *base && g.place.filter.is_some()).map(|g| g.place.clone())
+    }
+
+    async fn answers(&self, grant: &Grant, entry: &Entry, honoured: &mut bool) -> Vec<(String, Answer)> {
+        let relax = grant.level == Level::Manage;
+        let mut answers = Vec::new();
+        for name in self.asked(grant, entry) {
+            let answer = if name.is("children") {
+                may_delete_beside(self.client, &entry.dn).await
+            } else if name.is("entry") {
+                // Only where a no-op was seen to be one: an entry must not be made by asking.
+                match *honoured {
+                    true => self.may_make(grant, entry, relax).await,
+                    false => continue,
+                }
+            } else {
+                may_write(self.client, entry, &name, relax).await
+            };
+            *honoured |= answer == Answer::Allowed && !is_pseudo(&name);
+            answers.push((name.to_string(), answer));
+        }
+        answers
+    }
+
+    /// Whether entries may be made and deleted: where there is none yet, and under relax, by making one like it, else by deleting.
+    async fn may_make(&self, grant: &Grant, entry: &Entry, relax: bool) -> Answer {
+        let own = entry.dn == grant.place.dn && grant.place.extent != Extent::Exact;
+        let (true, Some(parent)) = (own || relax, entry.dn.parent()) else { return may_delete(self.client, entry).await };
+        let also: Vec<AttrName> = grant.place.filter.iter().flat_map(|filter| asked_by(filter)).map(AttrName::new).collect();
+        let parent = if own { &entry.dn } else { &parent };
+        may_add(self.client, &Like { entry, parent, also: &also }, self.schema, relax).await
+    }
+
+    /// What of a grant is asked about: where it is on all attributes, some that no grant before it decides on.
+    fn asked(&self, grant: &Grant, entry: &Entry) -> Vec<AttrName> {
+        let Attrs::All = &grant.attrs else {
+            let Attrs::These(names) = &grant.attrs else { return Vec::new() };
+            // The entry as such comes last: by then a no-op has been seen to be one.
+            let (last, first): (Vec<AttrName>, Vec<AttrName>) = names.iter().cloned().partition(|name| name.is("entry"));
+            return first.into_iter().chain(last).collect();
+        };
+        let before: Vec<&&Grant> =
+            self.own.iter().take_while(|g| **g != grant).filter(|g| g.place.dn == grant.place.dn).collect();
+        let decided = |attr: &AttrName| before.iter().any(|g| g.attrs.has(attr));
+        let operational = |attr: &AttrName| self.schema.get(attr).is_none_or(|kind| kind.operational || kind.read_only);
+        entry.attrs.keys().filter(|attr| !decided(attr) && !operational(attr)).take(ASKED_OF_ALL).cloned().collect()
+    }
+
+    /// One line for what is missing of a grant. `true`: nothing is.
+    fn tell(&self, check: &str, grant: &Grant, answers: &[(String, Answer)], checks: &mut Checks) -> bool {
+        let of = |wanted: fn(&Answer) -> bool| -> Vec<&str> {
+            answers.iter().filter(|(_, answer)| wanted(answer)).map(|(name, _)| name.as_str()).collect()
+        };
+        if answers.iter().any(|(_, answer)| *answer == Answer::NoControl) {
+            let details = "the server has no no-op control, so rights cannot be asked about without changing something";
+            checks.unknown(check, details, "compare the server's rules with `untether doctor --acl`");
+            return false;
+        }
+        let denied = of(|answer| *answer == Answer::Denied);
+        if !denied.is_empty() {
+            let (level, place) = (grant.level.as_str(), &grant.place);
+            let details = format!("no right to {level} {place}: {}; {}", denied.join(", "), stops(grant));
+            checks.fail(check, details, fix(self.config, self.side, grant));
+            return false;
+        }
+        let missing = of(|answer| *answer == Answer::Undefined);
+        if !missing.is_empty() {
+            let details = format!("not in the server's schema: {}", missing.join(", "));
+            checks.fail(check, details, "load the password policy overlay (ppolicy)");
+            return false;
+        }
+        let other = answers.iter().find_map(|(name, answer)| match answer {
+            Answer::Other(why) => Some(format!("{name} {}: {why}", grant.place)),
+            _ => None,
+        });
+        match other {
+            Some(why) => checks.unknown(check, why, "see the server's log"),
+            None => return true,
+        }
+        false
     }
 }

@@ -5,6 +5,8 @@ use std::fmt;
 use serde::Serialize;
 use untether_directory::{DirectoryError, Failure};
 
+use crate::columns::{self, WIDTH};
+
 /// What became of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Verdict {
@@ -51,11 +53,13 @@ pub struct Row {
 
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:<11} {:<7} {}: {}", self.store, self.result, self.check, self.details)?;
+        let head = format!("{:<11} {:<7} ", self.store, self.result);
+        let indent = " ".repeat(head.len());
+        let mut lines = columns::words(&format!("{}: {}", self.check, self.details), WIDTH, (&head, &indent));
         if !self.fix.is_empty() {
-            write!(f, "; fix: {}", self.fix)?;
+            lines.extend(columns::words(&format!("fix: {}", self.fix), WIDTH, (&indent, &format!("{indent}  "))));
         }
-        Ok(())
+        f.write_str(&lines.join("\n"))
     }
 }
 

@@ -10,6 +10,7 @@ use untether_model::{AttrName, Side};
 use crate::command::doctor::rows::Checks;
 use crate::config::{BindConfig, Config};
 use crate::error::CliError;
+use crate::rights::Role;
 use crate::state;
 use crate::wiring::stores::client;
 
@@ -54,15 +55,16 @@ impl Clients {
         })
     }
 
-    fn named(&self) -> [(&'static str, Option<&Client>, &'static str); 6] {
-        [
-            ("read", self.read.as_ref(), "nothing can be read"),
-            ("write", self.write.as_ref(), "the store can be audited and planned for, not changed"),
-            ("undo", self.undo.as_ref(), "what only the right 'manage' may write (pwdHistory and the like) cannot be undone"),
-            ("config", self.config.as_ref(), "links in cn=config are not found, and plans need audit.protected.explicit"),
-            ("probe", self.probe.as_ref(), "that the store refuses is not proved by a login"),
-            ("control", self.control.as_ref(), "that the store lets others in is not proved by a login"),
-        ]
+    /// The client of a role.
+    pub fn of(&self, role: Role) -> Option<&Client> {
+        match role {
+            Role::Read => self.read.as_ref(),
+            Role::Write => self.write.as_ref(),
+            Role::Undo => self.undo.as_ref(),
+            Role::Config => self.config.as_ref(),
+            Role::Probe => self.probe.as_ref(),
+            Role::Control => self.control.as_ref(),
+        }
     }
 }
 
@@ -102,22 +104,26 @@ pub async fn connection(clients: &Clients, read: &Client, checks: &mut Checks) -
 }
 
 /// Binds as everybody; returns who was let in.
-pub async fn binds(config: &Config, side: Side, clients: &Clients, checks: &mut Checks) -> BTreeSet<&'static str> {
+pub async fn binds(config: &Config, side: Side, clients: &Clients, checks: &mut Checks) -> BTreeSet<Role> {
     let mut able = BTreeSet::new();
-    for (name, client, without) in clients.named() {
-        let check = format!("{name} bind");
-        let Some(client) = client else {
-            checks.skipped(&check, format!("[{side}.{name}] is not configured: {without}"));
+    for role in Role::ALL {
+        let check = format!("{role} bind");
+        let Some(client) = clients.of(role) else {
+            checks.skipped(&check, format!("[{side}.{role}] is not configured: {}", without(role)));
             continue;
         };
         match client.connect().await {
             Ok(()) => {
-                able.insert(name);
-                checks.ok(&check, who(config, side, name));
+                able.insert(role);
+                let who = match role.bind(config, side).and_then(|bind| bind.dn.as_ref()) {
+                    Some(dn) => format!("let in as {dn}"),
+                    None => "let in by SASL EXTERNAL".to_owned(),
+                };
+                checks.ok(&check, who);
             }
             Err(mut error) => {
                 if error.failure == Failure::Credentials && error.hint.is_none() {
-                    error = error.with_hint(format!("check dn and password of [{side}.{name}]; the account may be locked"));
+                    error = error.with_hint(format!("check dn and password of [{side}.{role}]; the account may be locked"));
                 }
                 checks.error(&check, error);
             }
@@ -126,19 +132,15 @@ pub async fn binds(config: &Config, side: Side, clients: &Clients, checks: &mut 
     able
 }
 
-fn who(config: &Config, side: Side, name: &str) -> String {
-    let store = config.store(side);
-    let bind = match name {
-        "read" => &store.read,
-        "write" => &store.write,
-        "undo" => &store.undo,
-        "config" => &store.config,
-        "probe" => &store.probe,
-        _ => &store.control,
-    };
-    match bind.as_ref().and_then(|bind| bind.dn.as_ref()) {
-        Some(dn) => format!("let in as {dn}"),
-        None => "let in by SASL EXTERNAL".to_owned(),
+/// What is not done where a role has no identity.
+fn without(role: Role) -> &'static str {
+    match role {
+        Role::Read => "nothing can be read",
+        Role::Write => "the store can be audited and planned for, not changed",
+        Role::Undo => "what only the right 'manage' may write (pwdHistory and the like) cannot be undone",
+        Role::Config => "links in cn=config are not found, and plans need audit.protected.explicit",
+        Role::Probe => "that the store refuses is not proved by a login",
+        Role::Control => "that the store lets others in is not proved by a login",
     }
 }
 
