@@ -99,6 +99,15 @@ impl StateLock {
     }
 }
 
+impl Drop for StateLock {
+    /// Lets go of the lock itself: closing the file would leave it with a child process that has a copy of it until it begins its own
+    /// program (flock(2)).
+    fn drop(&mut self) {
+        // Where that fails the lock ends with the file.
+        let _ = self.file.unlock();
+    }
+}
+
 /// This machine's name; only for people, so that any failure is no name.
 fn this_host() -> Option<String> {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
@@ -138,6 +147,17 @@ mod tests {
         drop(first);
         assert_eq!(StateLock::holder(&state).unwrap(), None);
         StateLock::acquire(&state, now).unwrap();
+    }
+
+    #[test]
+    fn a_copy_that_a_child_process_has_holds_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateDir::create(Disk::real(), dir.path().join("state")).unwrap();
+        let lock = StateLock::acquire(&state, Timestamp::UNIX_EPOCH).unwrap();
+        let inherited = lock.file.try_clone().unwrap();
+        drop(lock);
+        StateLock::acquire(&state, Timestamp::UNIX_EPOCH).unwrap();
+        drop(inherited);
     }
 
     #[test]
