@@ -160,10 +160,13 @@ impl Reader {
         let path = segment::path(&self.dir, number);
         let is_last = || Ok::<_, LedgerError>(segment::numbers(&self.disk, &self.dir)?.last().is_none_or(|last| *last <= number));
         if !self.disk.exists(&path)? {
-            if !is_last()? {
+            if is_last()? {
+                return Ok(Next::None);
+            }
+            // A writer may have begun it, and the one after it, between the two looks.
+            if !self.disk.exists(&path)? {
                 return Err(LedgerError::Damaged { path, offset: 0, damage: Damage::MissingSegment });
             }
-            return Ok(Next::None);
         }
         // Where nothing was read of it, it is empty, and a segment with one after it never is.
         if self.last.as_ref().is_none_or(|last| last.seal.is_none()) {

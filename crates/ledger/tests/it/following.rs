@@ -1,11 +1,14 @@
 //! Reading while somebody else appends.
 
-use std::path::Path;
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use untether_ledger::log::CreateLog;
-use untether_ledger::{Disk, Log, Reader, SystemClock};
+use untether_ledger::storage::{Open, StorageFile};
+use untether_ledger::{Disk, Log, MemoryStorage, Reader, Storage, SystemClock};
 
 use crate::support::{LEDGER, World, note, put};
 
@@ -57,6 +60,64 @@ fn frames_since_a_number_and_at_a_place() {
     assert!(Reader::read_at(&world.disk(), Path::new(LEDGER), wrong).is_err());
     wrong.offset += 1;
     assert!(Reader::read_at(&world.disk(), Path::new(LEDGER), wrong).is_err());
+}
+
+/// Storage that looks for each segment too early, once: its writer begins it, and the one after it, right afterwards.
+#[derive(Debug)]
+struct TooEarly {
+    below: MemoryStorage,
+    looked: Mutex<BTreeSet<PathBuf>>,
+}
+
+impl Storage for TooEarly {
+    fn exists(&self, path: &Path) -> io::Result<bool> {
+        let again = !self.looked.lock().unwrap().insert(path.to_owned());
+        Ok(again && self.below.exists(path)?)
+    }
+
+    fn open(&self, path: &Path, how: Open) -> io::Result<Box<dyn StorageFile>> {
+        self.below.open(path, how)
+    }
+
+    fn create_dir(&self, path: &Path) -> io::Result<()> {
+        self.below.create_dir(path)
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        self.below.list(dir)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.below.rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.below.remove(path)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        self.below.sync_dir(dir)
+    }
+
+    fn sync_everything(&self, dir: &Path) -> io::Result<()> {
+        self.below.sync_everything(dir)
+    }
+
+    fn mode(&self, path: &Path) -> io::Result<Option<u32>> {
+        self.below.mode(path)
+    }
+}
+
+#[test]
+fn segments_that_a_writer_begins_between_two_looks_are_not_missing() {
+    let world = World::new(1000);
+    let mut log = world.create().unwrap();
+    (0..40).for_each(|n| put(&mut log, &format!("{n}")));
+    let disk = Disk::new(TooEarly { below: world.storage.clone(), looked: Mutex::default() });
+    let mut reader = Reader::open(&disk, Path::new(LEDGER)).unwrap();
+    while reader.head() != Some(log.head()) {
+        reader.next_frame().unwrap();
+    }
 }
 
 #[test]
