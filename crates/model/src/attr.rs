@@ -3,31 +3,47 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use known::{Name, known};
+
+mod known;
+
 /// An attribute description such as `cn;lang-ja`. Equality, order and hash ignore case; the spelling is kept for display. Cheap to
-/// clone.
+/// make and to clone.
 #[derive(Clone)]
-pub struct AttrName {
-    /// The spelling, and behind it the same in lower case, which is as long.
-    both: Arc<str>,
+pub struct AttrName(Held);
+
+/// A name is one of those that are kept for all, or, where there are too many of them already, one of its own.
+#[derive(Clone)]
+enum Held {
+    Known(&'static Name),
+    Own(Arc<Name>),
 }
 
 impl AttrName {
     /// A name as somebody spelled it.
     pub fn new(spelled: impl AsRef<str>) -> Self {
         let spelled = spelled.as_ref();
-        Self { both: Arc::from([spelled, &spelled.to_ascii_lowercase()].concat()) }
+        Self(known(spelled).map_or_else(|| Held::Own(Arc::new(Name::new(spelled))), Held::Known))
+    }
+
+    fn name(&self) -> &Name {
+        match &self.0 {
+            Held::Known(name) => name,
+            Held::Own(name) => name,
+        }
     }
 
     /// The spelling.
     pub fn as_str(&self) -> &str {
-        self.both.get(..self.both.len() / 2).unwrap_or_default()
+        self.name().spelled()
     }
 
     /// The spelling in lower case: what equality compares.
     pub fn folded(&self) -> &str {
-        self.both.get(self.both.len() / 2..).unwrap_or_default()
+        self.name().folded()
     }
 
     /// The type without options, in lower case: `cn` of `cn;lang-ja`.
@@ -48,7 +64,7 @@ impl AttrName {
 
 impl PartialEq for AttrName {
     fn eq(&self, other: &Self) -> bool {
-        self.folded() == other.folded()
+        std::ptr::eq(self.name(), other.name()) || self.folded() == other.folded()
     }
 }
 
@@ -106,7 +122,21 @@ impl Serialize for AttrName {
 
 impl<'de> Deserialize<'de> for AttrName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer).map(Self::new)
+        struct Text;
+
+        impl Visitor<'_> for Text {
+            type Value = AttrName;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<AttrName, E> {
+                Ok(AttrName::new(text))
+            }
+        }
+
+        deserializer.deserialize_str(Text)
     }
 }
 
@@ -122,5 +152,25 @@ mod tests {
         assert!(!AttrName::new("cn").is_covered_by(&AttrName::new("cn;lang-ja")));
         let map = std::collections::BTreeMap::from([(AttrName::new("employeeNumber"), 1), (AttrName::new("UID"), 2)]);
         assert_eq!((map.get("employeenumber"), map.get("uid"), map.get("UID")), (Some(&1), Some(&2), None));
+    }
+
+    /// Whether a name is kept for all is not to be told from it.
+    #[test]
+    fn names_of_their_own_are_as_those_that_are_kept() {
+        use std::hash::{BuildHasher as _, RandomState};
+
+        let own = |text: &str| AttrName(Held::Own(Arc::new(Name::new(text))));
+        let hashes = RandomState::new();
+        for text in ["employeeNumber", "cn;lang-JA", "", "２b", "A"] {
+            let (kept, own) = (AttrName::new(text), own(text));
+            assert_eq!((kept.as_str(), kept.folded(), kept.base()), (own.as_str(), own.folded(), own.base()));
+            assert_eq!((kept.cmp(&own), hashes.hash_one(&kept)), (std::cmp::Ordering::Equal, hashes.hash_one(&own)));
+            assert_eq!(kept, own);
+            let written = serde_json::to_string(&own).unwrap();
+            assert_eq!(written, serde_json::to_string(&kept).unwrap());
+            assert_eq!(serde_json::from_str::<AttrName>(&written).unwrap().as_str(), text);
+        }
+        assert!(own("a") < AttrName::new("B") && AttrName::new("a") < own("B"));
+        assert_eq!(size_of::<AttrName>(), 2 * size_of::<usize>());
     }
 }

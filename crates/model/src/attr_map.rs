@@ -294,6 +294,10 @@ impl<'de> Deserialize<'de> for AttrMap {
                 while let Some(attribute) = access.next_entry()? {
                     attrs.push(attribute);
                 }
+                // What was written from such a map is in order.
+                if attrs.is_sorted_by(|(one, _): &(AttrName, _), (other, _)| one < other) {
+                    return Ok(AttrMap { attrs });
+                }
                 Ok(attrs.into_iter().collect())
             }
         }

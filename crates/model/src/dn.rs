@@ -9,7 +9,8 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Visitor;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{AttrName, Value};
 
@@ -41,8 +42,7 @@ pub struct Ava {
 pub struct Rdn(pub Vec<Ava>);
 
 /// A distinguished name. Equality, order and hash use [`Dn::key`]; the spelling is kept.
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone)]
 pub struct Dn {
     spelled: String,
     key: DnKey,
@@ -224,9 +224,12 @@ fn plain_key(text: &str) -> Option<DnKey> {
         return None;
     }
     let mut key = String::with_capacity(text.len() + 1);
-    for rdn in text.rsplit(',') {
-        let (attr, value) = rdn.split_once('=')?;
-        let attr = attr.trim_matches(' ');
+    let mut rest = text;
+    loop {
+        let comma = rest.bytes().rposition(|b| b == b',');
+        let rdn = comma.map_or(Some(rest), |at| rest.get(at + 1..))?;
+        let equals = rdn.bytes().position(|b| b == b'=')?;
+        let attr = rdn.get(..equals)?.trim_matches(' ');
         if attr.is_empty() || !attr.bytes().all(is_type_byte) {
             return None;
         }
@@ -238,10 +241,13 @@ fn plain_key(text: &str) -> Option<DnKey> {
             key.push_str(short);
         }
         key.push('=');
-        fold_text(value, &mut key);
+        fold_text(rdn.get(equals + 1..)?, &mut key);
         key.push(LEVEL);
+        match comma {
+            Some(at) => rest = rest.get(..at)?,
+            None => return Some(DnKey(key)),
+        }
     }
-    Some(DnKey(key))
 }
 
 fn canonical_type(folded: &str) -> &str {
@@ -278,6 +284,15 @@ fn fold(value: &Value) -> String {
 }
 
 fn fold_text(text: &str, out: &mut String) {
+    // Most values are one word of plain letters and digits.
+    if text.bytes().all(|b| b.is_ascii_graphic() && b != b'\\') {
+        let start = out.len();
+        out.push_str(text);
+        if let Some(folded) = out.get_mut(start..) {
+            folded.make_ascii_lowercase();
+        }
+        return;
+    }
     let lower: Cow<'_, str> = if text.is_ascii() { Cow::Borrowed(text) } else { Cow::Owned(text.to_lowercase()) };
     let start = out.len();
     for word in lower.split(' ').filter(|word| !word.is_empty()) {
@@ -510,17 +525,29 @@ impl FromStr for Dn {
     }
 }
 
-impl TryFrom<String> for Dn {
-    type Error = BadDn;
-
-    fn try_from(text: String) -> Result<Self, BadDn> {
-        Self::parse(&text)
+impl Serialize for Dn {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.spelled)
     }
 }
 
-impl From<Dn> for String {
-    fn from(dn: Dn) -> Self {
-        dn.spelled
+impl<'de> Deserialize<'de> for Dn {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+
+        impl Visitor<'_> for Text {
+            type Value = Dn;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Dn, E> {
+                Dn::parse(text).map_err(E::custom)
+            }
+        }
+
+        deserializer.deserialize_str(Text)
     }
 }
 

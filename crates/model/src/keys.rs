@@ -8,8 +8,13 @@ use unicode_normalization::UnicodeNormalization;
 
 /// NFKC and case folding; outer blanks dropped, inner blanks collapsed to one space.
 pub fn fold(text: &str) -> String {
+    let folded = folded(text);
+    // Most are one word already.
+    if folded.bytes().all(|b| b.is_ascii_graphic()) {
+        return folded;
+    }
     let mut out = String::with_capacity(text.len());
-    for word in folded(text).split_whitespace() {
+    for word in folded.split_whitespace() {
         if !out.is_empty() {
             out.push(' ');
         }

@@ -15,6 +15,7 @@ pub mod effect;
 pub mod entry;
 pub mod event;
 pub mod finding;
+pub mod hashed;
 pub mod ids;
 pub mod keys;
 pub mod matching;

@@ -7,7 +7,8 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 
 use data_encoding::BASE64;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use serde::de::Visitor;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// One attribute value as the server holds it.
 ///
@@ -143,14 +144,31 @@ impl fmt::Debug for Value {
 
 impl Serialize for Value {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.encode())
+        // Most values are written as they are.
+        match self.as_str() {
+            Some(text) if !text.starts_with(':') => serializer.serialize_str(text),
+            _ => serializer.serialize_str(&self.encode()),
+        }
     }
 }
 
 impl<'de> Deserialize<'de> for Value {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let written = String::deserialize(deserializer)?;
-        Self::decode(&written).ok_or_else(|| D::Error::custom("a value that begins with ':' must go on in base64"))
+        struct Written;
+
+        impl Visitor<'_> for Written {
+            type Value = Value;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, written: &str) -> Result<Value, E> {
+                Value::decode(written).ok_or_else(|| E::custom("a value that begins with ':' must go on in base64"))
+            }
+        }
+
+        deserializer.deserialize_str(Written)
     }
 }
 
@@ -163,8 +181,12 @@ mod tests {
         for bytes in [&b"plain"[..], b":colon", b"", b"\xff\x00", "山田".as_bytes()] {
             let value = Value::new(bytes);
             assert_eq!(Value::decode(&value.encode()).unwrap(), value);
+            let written = serde_json::to_string(&value).unwrap();
+            assert_eq!(written, serde_json::to_string(&value.encode()).unwrap());
+            assert_eq!(serde_json::from_str::<Value>(&written).unwrap(), value);
         }
         assert!(Value::decode(":not base64!").is_none());
+        assert!(serde_json::from_str::<Value>("\":not base64!\"").is_err());
     }
 
     #[test]

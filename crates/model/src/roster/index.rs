@@ -3,6 +3,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 
 use super::table::{RowView, Rows};
+use crate::hashed::first_at;
 use crate::keys;
 
 /// How a row is found: eight bytes a row that has the key.
@@ -35,7 +36,7 @@ impl Index {
     /// Rows whose key has the hash of this one, in order.
     pub(super) fn rows(&self, key: &str) -> impl Iterator<Item = u32> {
         let wanted = hash(key);
-        let from = self.0.partition_point(|(h, _)| *h < wanted);
+        let from = first_at(&self.0, u64::from(wanted) << 32, |(h, _)| u64::from(*h) << 32);
         self.0.iter().skip(from).take_while(move |(h, _)| *h == wanted).map(|(_, row)| *row)
     }
 

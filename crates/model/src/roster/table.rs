@@ -621,8 +621,10 @@ impl Roster {
     /// login or name.
     pub fn anchor(&self, person: PersonIx) -> Option<String> {
         let mut rows: Vec<RowView<'_>> = self.rows_of(person).collect();
-        // Neither the order of rows nor that of files decides.
-        rows.sort_by_cached_key(|row| (row.start(), row.reference()));
+        // Neither the order of rows nor that of files decides. Most people have one row.
+        if rows.len() > 1 {
+            rows.sort_by_cached_key(|row| (row.start(), row.reference()));
+        }
         let first = |of: fn(&RowView<'_>) -> Option<String>| rows.iter().find_map(of);
         let numbered = |row: &RowView<'_>| {
             number_key(row).map(|number| format!("roster/{}/{number}", row.entity().map_or("-", EntityId::as_str)))
