@@ -47,6 +47,22 @@ pub struct Sorter<'s, S: Scratch> {
     limit_bytes: usize,
 }
 
+/// A record that comes out of a sorter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record(Vec<u8>);
+
+impl Record {
+    /// What it was sorted by.
+    pub fn key(&self) -> &[u8] {
+        split(&self.0).0
+    }
+
+    /// What was handed over with the key.
+    pub fn payload(&self) -> &[u8] {
+        split(&self.0).1
+    }
+}
+
 /// A record is its key's length (four bytes, big endian), the key, the payload; records sort by key, then payload.
 fn split(record: &[u8]) -> (&[u8], &[u8]) {
     let Some((head, rest)) = record.split_first_chunk::<4>() else { return (&[], &[]) };
@@ -85,7 +101,7 @@ impl<'s, S: Scratch> Sorter<'s, S> {
         self.scratch.keep(&mut self.buffer.drain(..))
     }
 
-    /// All records in order, as (key, payload). What was never spilled is not written to the scratch place.
+    /// All records in order. What was never spilled is not written to the scratch place.
     pub fn finish(mut self) -> Result<Sorted<'s, S::Error>, S::Error> {
         self.buffer.sort_unstable_by(|a, b| order(a, b));
         let scratch: &'s S = self.scratch;
@@ -141,15 +157,14 @@ impl<E> Sorted<'_, E> {
 }
 
 impl<E> Iterator for Sorted<'_, E> {
-    type Item = Result<(Vec<u8>, Vec<u8>), E>;
+    type Item = Result<Record, E>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let Head { record, run } = self.heads.pop()?;
         if let Err(error) = self.advance(run) {
             return Some(Err(error));
         }
-        let (key, payload) = split(&record);
-        Some(Ok((key.to_vec(), payload.to_vec())))
+        Some(Ok(Record(record)))
     }
 }
 
@@ -165,7 +180,7 @@ mod tests {
             for n in [5u8, 1, 4, 1, 9, 0] {
                 sorter.push(&[n], &[n, n]).unwrap();
             }
-            let keys: Vec<u8> = sorter.finish().unwrap().map(|r| r.unwrap().0[0]).collect();
+            let keys: Vec<u8> = sorter.finish().unwrap().map(|r| r.unwrap().key()[0]).collect();
             assert_eq!(keys, [0, 1, 1, 4, 5, 9], "limit {limit}");
         }
     }

@@ -78,6 +78,16 @@ impl<T: Serialize, W: Write> RecordWriter<T, W> {
         Ok(())
     }
 
+    /// Writes one record that is in postcard already: what [`RecordWriter::push`] would make of it.
+    pub fn push_written(&mut self, record: &[u8]) -> Result<(), RecordError> {
+        self.records += 1;
+        let number = self.records;
+        let length = u32::try_from(record.len()).ok().filter(|_| record.len() <= MAX_RECORD_BYTES);
+        let length = length.ok_or_else(|| too_large(number))?.to_le_bytes();
+        let written = self.below.write_all(&length).and_then(|()| self.below.write_all(record));
+        written.map_err(|source| RecordError::Below { operation: "write", number, source })
+    }
+
     /// Records so far.
     pub fn records(&self) -> u64 {
         self.records
@@ -103,6 +113,11 @@ impl<T: DeserializeOwned, R: Read> RecordReader<T, R> {
     /// Reads from `below`.
     pub fn new(below: R) -> Self {
         Self { below, buffer: Vec::new(), records: 0, failed: false, of: PhantomData }
+    }
+
+    /// Bytes of the record that was read last.
+    pub fn record_bytes(&self) -> usize {
+        self.buffer.len()
     }
 
     fn take(&mut self) -> Result<Option<T>, RecordError> {
@@ -176,6 +191,17 @@ impl<T: Serialize, W: Write> JsonLinesWriter<T, W> {
         }
         self.buffer.push(b'\n');
         self.below.write_all(&self.buffer).map_err(|source| RecordError::Below { operation: "write", number, source })
+    }
+
+    /// Writes one record that is JSON already, in one line: what [`JsonLinesWriter::push`] would make of it.
+    pub fn push_written(&mut self, record: &[u8]) -> Result<(), RecordError> {
+        self.records += 1;
+        let number = self.records;
+        if record.len() > MAX_RECORD_BYTES {
+            return Err(too_large(number));
+        }
+        let written = self.below.write_all(record).and_then(|()| self.below.write_all(b"\n"));
+        written.map_err(|source| RecordError::Below { operation: "write", number, source })
     }
 
     /// Records so far.
@@ -262,6 +288,24 @@ mod tests {
             let whole = read.len() == 1 && read[0].is_ok();
             assert!(whole || read.last().unwrap().is_err(), "{length}");
         }
+    }
+
+    #[test]
+    fn what_is_written_already_is_written_as_it_would_be() {
+        let (mut made, mut taken) = (RecordWriter::<Row, _>::new(Vec::new()), RecordWriter::<Row, _>::new(Vec::new()));
+        let (mut lines, mut taken_lines) =
+            (JsonLinesWriter::<Row, _>::new(Vec::new()), JsonLinesWriter::<Row, _>::new(Vec::new()));
+        for row in rows() {
+            made.push(&row).unwrap();
+            taken.push_written(&postcard::to_stdvec(&row).unwrap()).unwrap();
+            lines.push(&row).unwrap();
+            taken_lines.push_written(&serde_json::to_vec(&row).unwrap()).unwrap();
+        }
+        assert_eq!((made.records(), lines.records()), (taken.records(), taken_lines.records()));
+        assert_eq!((made.into_inner(), lines.into_inner()), (taken.into_inner(), taken_lines.into_inner()));
+        let long = vec![b'a'; MAX_RECORD_BYTES + 1];
+        assert!(RecordWriter::<Row, _>::new(Vec::new()).push_written(&long).is_err());
+        assert!(JsonLinesWriter::<Row, _>::new(Vec::new()).push_written(&long).is_err());
     }
 
     #[test]

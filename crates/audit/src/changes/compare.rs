@@ -219,10 +219,10 @@ impl Under<'_> {
     /// The first record under this key.
     fn first(&mut self, key: &str) -> Result<Option<Vec<u8>>, ScratchError> {
         let mut found = None;
-        while let Some(next) = self.0.next_if(|next| next.as_ref().map_or(true, |(k, _)| k.as_slice() <= key.as_bytes())) {
-            let (at, payload) = next?;
-            if at == key.as_bytes() && found.is_none() {
-                found = Some(payload);
+        while let Some(next) = self.0.next_if(|next| next.as_ref().map_or(true, |next| next.key() <= key.as_bytes())) {
+            let next = next?;
+            if next.key() == key.as_bytes() && found.is_none() {
+                found = Some(next.payload().to_vec());
             }
         }
         Ok(found)
@@ -301,11 +301,11 @@ impl Told<'_> {
         }
         let mut sorted = single.finish()?.peekable();
         while let Some(first) = sorted.next() {
-            let (key, payload) = first?;
+            let record = first?;
             let head = |payload: &[u8]| postcard::from_bytes::<(bool, Head)>(payload).map_err(ChangeError::Record);
-            let (is_after, first) = head(&payload)?;
-            let partner = sorted.next_if(|next| next.as_ref().is_ok_and(|(k, _)| *k == key)).transpose()?;
-            match partner.map(|(_, payload)| head(&payload)).transpose()? {
+            let (is_after, first) = head(record.payload())?;
+            let partner = sorted.next_if(|next| next.as_ref().is_ok_and(|next| next.key() == record.key())).transpose()?;
+            match partner.map(|partner| head(partner.payload())).transpose()? {
                 // Under one id the earlier audit's comes first.
                 Some((_, second)) => self.both(&first, &second),
                 None if is_after => {

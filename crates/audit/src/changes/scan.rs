@@ -66,20 +66,20 @@ impl Iterator for Wholes<'_> {
         let take = |whole: &mut Whole, payload: &[u8]| {
             postcard::from_bytes(payload).map(|part| whole.take(part)).map_err(ChangeError::Record)
         };
-        let (key, payload) = match self.parts.next()? {
+        let first = match self.parts.next()? {
             Ok(record) => record,
             Err(error) => return Some(Err(error.into())),
         };
         let mut whole = Whole::default();
-        if let Err(error) = take(&mut whole, &payload) {
+        if let Err(error) = take(&mut whole, first.payload()) {
             return Some(Err(error));
         }
-        while let Some(next) = self.parts.next_if(|next| next.as_ref().is_ok_and(|(k, _)| *k == key)) {
-            if let Err(error) = next.map_err(ChangeError::from).and_then(|(_, payload)| take(&mut whole, &payload)) {
+        while let Some(next) = self.parts.next_if(|next| next.as_ref().is_ok_and(|next| next.key() == first.key())) {
+            if let Err(error) = next.map_err(ChangeError::from).and_then(|next| take(&mut whole, next.payload())) {
                 return Some(Err(error));
             }
         }
-        Some(Ok((key, whole)))
+        Some(Ok((first.key().to_vec(), whole)))
     }
 }
 

@@ -224,7 +224,11 @@ struct Out<'a, K> {
 
 impl<K: Sink> Out<'_, K> {
     fn finding(&mut self, finding: Finding) -> Result<(), K::Error> {
-        *self.assessment.findings.entry(finding.rule.clone()).or_default() += 1;
+        // Findings are many and rules are few.
+        match self.assessment.findings.get_mut(&finding.rule) {
+            Some(count) => *count += 1,
+            None => drop(self.assessment.findings.insert(finding.rule.clone(), 1)),
+        }
         self.sink.finding(finding)
     }
 }
@@ -417,17 +421,17 @@ impl<'a, K: Sink> Run<'a, '_, K> {
         let mut cards: Vec<Seen> = Vec::new();
         let mut case = None;
         for record in sorter.finish().map_err(AssessError::Scratch)? {
-            let (key, payload) = record.map_err(AssessError::Scratch)?;
-            let Some((kind, id)) = owner(&key) else { continue };
+            let record = record.map_err(AssessError::Scratch)?;
+            let Some((kind, id)) = owner(record.key()) else { continue };
             if kind == CARD {
                 let of = id.try_into().map(RowIx::from_be_bytes).unwrap_or(RowIx::MAX);
                 if case.replace(of).is_some_and(|before| before != of) {
                     self.case(&mut cards).map_err(AssessError::Sink)?;
                 }
-                cards.push(postcard::from_bytes(&payload).map_err(AssessError::Record)?);
+                cards.push(postcard::from_bytes(record.payload()).map_err(AssessError::Record)?);
                 continue;
             }
-            let piece: Piece = postcard::from_bytes(&payload).map_err(AssessError::Record)?;
+            let piece: Piece = postcard::from_bytes(record.payload()).map_err(AssessError::Record)?;
             let Some(row) = self.context.index.row(piece.place).copied() else { continue };
             match &mut current {
                 Some((known, pieces)) if known == id => pieces.push((piece, row)),

@@ -42,6 +42,16 @@ struct Known {
     gone: bool,
 }
 
+/// The same of a finding that is here, as it is written: field by field as [`Known`].
+#[derive(Serialize)]
+struct Here<'a> {
+    id: &'a FindingId,
+    rule: &'a str,
+    store: Place,
+    entity: Option<&'a EntityId>,
+    gone: bool,
+}
+
 /// Collects what one audit finds.
 pub(super) struct Register<'s, 'a> {
     earlier: Earlier<'s>,
@@ -65,14 +75,9 @@ impl<'s, 'a> Register<'s, 'a> {
             let rules = finding.evidence.facts.get("rule").into_iter().flatten();
             self.skipped.extend(rules.map(|rule| (rule.clone(), finding.store)));
         }
-        let known = Known {
-            id: finding.id.clone(),
-            rule: finding.rule.clone(),
-            store: finding.store,
-            entity: finding.entity.clone(),
-            gone: false,
-        };
-        let payload = postcard::to_stdvec(&known).map_err(StoreFailure::writing)?;
+        let here =
+            Here { id: &finding.id, rule: &finding.rule, store: finding.store, entity: finding.entity.as_ref(), gone: false };
+        let payload = postcard::to_stdvec(&here).map_err(StoreFailure::writing)?;
         self.found.push(finding.id.as_str().as_bytes(), &payload)
     }
 
@@ -93,25 +98,24 @@ impl<'s, 'a> Register<'s, 'a> {
         let mut before = before.into_iter().flatten().map(|known| known.map_err(StoreFailure::reading)).peekable();
         let mut file = RecordWriter::new(files.create(Area::Findings)?);
         let mut solved: BTreeMap<(String, Option<EntityId>, Place), u64> = BTreeMap::new();
-        let mut put = |known: Known| {
+        let mut put = |file: &mut RecordWriter<Known, _>, known: Known| {
+            let known = Known { gone: is_gone(&known), ..known };
             if known.gone {
                 *solved.entry((known.rule.clone(), known.entity.clone(), known.store)).or_default() += 1;
             }
             file.push(&known).map_err(StoreFailure::writing)
         };
         for record in found.finish()? {
-            let now: Known = postcard::from_bytes(&record?.1).map_err(StoreFailure::reading)?;
-            while let Some(known) = before.next_if(|b| b.as_ref().map_or(true, |b| b.id < now.id)) {
-                let known = known?;
-                put(Known { gone: is_gone(&known), ..known })?;
+            let now = record?;
+            while let Some(known) = before.next_if(|b| b.as_ref().map_or(true, |b| b.id.as_str().as_bytes() < now.key())) {
+                put(&mut file, known?)?;
             }
             // The same finding, as it is now.
-            before.next_if(|b| b.as_ref().is_ok_and(|b| b.id == now.id));
-            put(now)?;
+            before.next_if(|b| b.as_ref().is_ok_and(|b| b.id.as_str().as_bytes() == now.key()));
+            file.push_written(now.payload()).map_err(StoreFailure::writing)?;
         }
         for known in before {
-            let known = known?;
-            put(Known { gone: is_gone(&known), ..known })?;
+            put(&mut file, known?)?;
         }
         waived.sort();
         let solved = solved.into_iter().map(|((rule, entity, store), findings)| SolvedCounts {

@@ -141,7 +141,7 @@ mod tests {
             let key = n.wrapping_mul(2_654_435_761).to_be_bytes();
             sorter.push(&key, &n.to_be_bytes().repeat(20)).unwrap();
         }
-        let sorted: Vec<Vec<u8>> = sorter.finish().unwrap().map(|record| record.unwrap().0).collect();
+        let sorted: Vec<Vec<u8>> = sorter.finish().unwrap().map(|record| record.unwrap().key().to_vec()).collect();
         assert_eq!(sorted.len(), count as usize);
         assert!(sorted.windows(2).all(|pair| pair[0] <= pair[1]));
         assert!(scratch.runs.len() > 10 && scratch.runs.iter().any(|blocks| !blocks.is_empty()));
