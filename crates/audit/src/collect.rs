@@ -8,6 +8,7 @@ mod credential;
 mod error;
 mod existence;
 mod gap;
+mod names;
 mod progress;
 mod sink;
 mod store;

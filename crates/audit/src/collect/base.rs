@@ -3,8 +3,8 @@
 use untether_directory::{DirectoryError, Read, Scope, Search};
 use untether_model::{AttrName, Dn, Entry, Side};
 
-use super::existence::Names;
 use super::gap::{Failed, classify};
+use super::names::{Names, Sighting};
 use super::{CollectError, CollectEvent, CollectProgress, GapKind, Part, StoreFailure};
 
 /// What is to be read of a base.
@@ -50,16 +50,17 @@ impl Reader<'_> {
     }
 
     /// Streams the base; each page is handed on before the next is asked for. An entry that comes twice is handed on once and makes
-    /// the read incomplete: a server that repeats entries may also skip some.
+    /// the read incomplete: a server that repeats entries may also skip some. Names go to `names`.
     pub(super) async fn stream(
         &self,
         request: Request<'_>,
-        mut take: impl FnMut(Entry) -> Result<(), StoreFailure> + Send,
+        names: &mut Names,
+        mut take: impl FnMut(Entry, Sighting<'_>) -> Result<(), StoreFailure> + Send,
     ) -> Result<Ended, CollectError> {
         let (side, part, base) = (self.side(), request.part, request.base);
         self.progress.event(CollectEvent::Started { side, part, base });
         let mut ended = Ended::default();
-        let mut seen = Names::default();
+        names.begin_reading();
         let mut twice: u64 = 0;
         let search = Search {
             base: base.clone(),
@@ -77,12 +78,13 @@ impl Reader<'_> {
                     Ok(Some(page)) => {
                         ended.references.extend(page.references);
                         for entry in page.entries {
-                            if !seen.insert(entry.dn.key()) {
+                            let sighting = names.sight(entry.dn.key());
+                            if sighting.is_again() {
                                 twice += 1;
                                 continue;
                             }
                             ended.entries += 1;
-                            take(entry)?;
+                            take(entry, sighting)?;
                         }
                         self.progress.event(CollectEvent::Read { side, part, base, entries: ended.entries });
                     }

@@ -22,32 +22,21 @@ impl<'a> Converter<'a> {
 
     /// An entry of a store.
     pub fn entry(&self, role: EntryRole, entry: Entry) -> SnapshotEntry {
+        let Entry { dn, mut attrs } = entry;
         let mut credentials: Vec<CredentialMark> = Vec::new();
-        let mut attrs = AttrMap::new();
-        for (attr, values) in entry.attrs {
-            match self.credentials.kind(&attr) {
-                Some(kind) => {
-                    credentials.extend(values.iter().map(|v| self.credentials.mark(self.marker, &attr, kind, v)));
-                }
-                None if role == EntryRole::Config => {
-                    let kept = self.redacted(&attr, values, &mut credentials);
-                    attrs.insert(attr, kept);
-                }
-                None => {
-                    attrs.insert(attr, values);
-                }
+        attrs.retain(|attr, values| {
+            if let Some(kind) = self.credentials.kind(attr) {
+                credentials.extend(values.iter().map(|v| self.credentials.mark(self.marker, attr, kind, v)));
+                return false;
             }
-        }
+            if role == EntryRole::Config {
+                *values = self.redacted(attr, std::mem::take(values), &mut credentials);
+            }
+            true
+        });
         // The server returns values in no order; a snapshot has one.
         credentials.sort();
-        SnapshotEntry {
-            role,
-            dn: entry.dn,
-            stable_id: stable_id(&attrs),
-            change_marker: change_marker(&attrs),
-            attrs,
-            credentials,
-        }
+        SnapshotEntry { role, dn, stable_id: stable_id(&attrs), change_marker: change_marker(&attrs), attrs, credentials }
     }
 
     /// Values of an attribute of `cn=config`, with the secrets in them replaced and noted.
@@ -74,7 +63,7 @@ impl<'a> Converter<'a> {
 /// The immutable id that the server gave an entry.
 pub fn stable_id(attrs: &AttrMap) -> Option<StableId> {
     STABLE_IDS.iter().find_map(|name| {
-        let value = attrs.get(&AttrName::new(name))?.first()?;
+        let value = attrs.get(*name)?.first()?;
         let text = match value.as_str() {
             Some(text) if *name != "objectguid" => text.to_ascii_lowercase(),
             _ => data_encoding::HEXLOWER.encode(value.as_bytes()),
@@ -84,9 +73,8 @@ pub fn stable_id(attrs: &AttrMap) -> Option<StableId> {
 }
 
 fn change_marker(attrs: &AttrMap) -> Option<String> {
-    let name =
-        ["entryCSN", "uSNChanged", "modifyTimestamp"].into_iter().map(AttrName::new).find(|name| attrs.contains_key(name))?;
-    attrs.get(&name)?.first()?.as_str().map(str::to_owned)
+    let values = ["entrycsn", "usnchanged", "modifytimestamp"].into_iter().find_map(|name| attrs.get(name))?;
+    values.first()?.as_str().map(str::to_owned)
 }
 
 const REDACTED: &str = "(redacted)";

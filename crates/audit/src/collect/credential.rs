@@ -1,6 +1,6 @@
 //! Credential values: which attributes hold them, and what is kept of them. The values themselves end here.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use data_encoding::{BASE64, BASE64_NOPAD, HEXLOWER_PERMISSIVE};
 use untether_model::auth::PasswordShape;
@@ -80,7 +80,7 @@ const DIGESTS: [&str; 16] = [
 
 /// Which attributes hold credential material.
 #[derive(Clone, Debug)]
-pub struct Credentials(BTreeMap<String, CredentialKind>);
+pub struct Credentials(HashMap<String, CredentialKind>);
 
 impl Credentials {
     /// The attributes, by type in lower case.
@@ -90,7 +90,7 @@ impl Credentials {
 
     /// The built-in attributes and the configured ones.
     pub fn new(configured: &CredentialAttributes) -> Self {
-        let mut kinds: BTreeMap<String, CredentialKind> =
+        let mut kinds: HashMap<String, CredentialKind> =
             BUILT_IN.iter().map(|(name, kind)| ((*name).to_owned(), *kind)).collect();
         let lists = [
             (&configured.password, CredentialKind::Password),

@@ -12,8 +12,8 @@ use untether_model::{AttrName, Dn, Side};
 
 use super::area::{Gatherer, wanted};
 use super::base::{Ended, Reader, Request};
-use super::existence::Names;
 use super::gap::{Failed, classify};
+use super::names::Names;
 use super::{CollectError, CollectProgress, Converter, Credentials, EntrySink, Existence, Gap, GapKind, Marker, Part, stable_id};
 
 /// What an export says of itself.
@@ -131,7 +131,6 @@ pub async fn collect(
         converter: Converter::new(&credentials, marker),
         credentials: &credentials,
         sink,
-        taken: Names::default(),
         out: Collected {
             side,
             identity: StoreIdentity { suffix: policy.store(side).suffix.clone(), stable_id: None },
@@ -148,7 +147,9 @@ pub async fn collect(
         },
     };
     collector.server(&input).await?;
-    let before = collector.server_count().await;
+    // An export holds entries, and not what its server counted.
+    let asked = input.export.is_none();
+    let before = if asked { collector.server_count().await } else { None };
     collector.accounts().await?;
     collector.references().await?;
     let counted = collector.names().await?;
@@ -167,8 +168,6 @@ struct Collector<'a> {
     converter: Converter<'a>,
     credentials: &'a Credentials,
     sink: &'a mut dyn EntrySink,
-    /// The entries that went to the sink, so that overlapping bases hand nothing on twice.
-    taken: Names,
     out: Collected,
 }
 
@@ -200,15 +199,16 @@ impl Collector<'_> {
 
     /// Reads one base into the sink.
     async fn base(&mut self, scope: &ScopeBase, part: Part, role: EntryRole) -> Result<Ended, CollectError> {
-        let Self { store, page_size, reader, converter, sink, taken, out, .. } = self;
+        let Self { store, page_size, reader, converter, sink, out, .. } = self;
         let request =
             Request { part, base: &scope.base, filter: &scope.filter, attrs: ALL_ATTRIBUTES, page_size: Some(*page_size) };
         let ended = reader
-            .stream(request, |entry| {
-                out.existence.add(&entry.dn);
-                // Entries of areas of copies are not accounts, and what they name is no reference of theirs.
+            .stream(request, out.existence.names(), |entry, mut sighting| {
+                sighting.exists();
+                // Entries of areas of copies are not accounts, and what they name is no reference of theirs. Overlapping bases hand
+                // nothing on twice.
                 let is_copy = store.copies.iter().any(|area| entry.dn.is_within(&area.base));
-                if is_copy || !taken.insert(entry.dn.key()) {
+                if is_copy || !sighting.keep() {
                     return Ok(());
                 }
                 let entry: SnapshotEntry = converter.entry(role, entry);
@@ -307,12 +307,11 @@ impl Collector<'_> {
     }
 
     async fn names_below(&mut self, base: &Dn) -> Result<Ended, CollectError> {
-        let existence = &mut self.out.existence;
         let request =
             Request { part: Part::Names, base, filter: EVERYTHING, attrs: NO_ATTRIBUTES, page_size: Some(self.page_size) };
         self.reader
-            .stream(request, |entry| {
-                existence.add(&entry.dn);
+            .stream(request, self.out.existence.names(), |_, mut sighting| {
+                sighting.exists();
                 Ok(())
             })
             .await
@@ -343,15 +342,16 @@ impl Collector<'_> {
     }
 
     /// Compares what was seen with what the owner says, else with what the server says. Entries may come and go while we read, so
-    /// the server is asked before and after, and the smaller answer counts.
+    /// the server is asked before and after, and the smaller answer counts. Who did not answer before is not asked after.
     async fn counts(&mut self, seen: Option<u64>, before: Option<u64>) {
         let suffix = self.store.suffix.clone();
         let (expected, by) = match self.store.stated_count {
             Some(stated) => (stated, "its owner"),
-            None => match (before, self.server_count().await) {
-                (Some(before), Some(after)) => (before.min(after), "the server"),
-                _ => return,
-            },
+            None => {
+                let Some(before) = before else { return };
+                let Some(after) = self.server_count().await else { return };
+                (before.min(after), "the server")
+            }
         };
         let reason = match seen {
             Some(seen) if seen >= expected => return,
@@ -438,7 +438,7 @@ whose password is hidden";
         let request =
             Request { part: Part::Configuration, base: &base, filter: EVERYTHING, attrs: ALL_ATTRIBUTES, page_size: None };
         let streamed = reader
-            .stream(request, |entry| {
+            .stream(request, &mut Names::default(), |entry, _| {
                 out.entries += 1;
                 sink.entry(converter.entry(EntryRole::Config, entry))
             })
@@ -469,7 +469,7 @@ whose password is hidden";
                 page_size: Some(self.page_size),
             };
             let streamed = reader
-                .stream(request, |entry| {
+                .stream(request, &mut Names::default(), |entry, _| {
                     gatherer.take(&entry);
                     Ok(())
                 })
