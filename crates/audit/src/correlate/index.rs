@@ -183,7 +183,9 @@ pub(super) struct OwnerClaim {
 }
 
 fn tagged(kind: &str, text: &str, service: bool) -> u64 {
-    hash_text(&format!("{kind}\u{0}{}\u{0}{text}", u8::from(service)))
+    let mut hasher = DefaultHasher::new();
+    (kind, service, text).hash(&mut hasher);
+    hasher.finish()
 }
 
 fn login_hash(login: &str, service: bool) -> u64 {
@@ -357,6 +359,10 @@ impl<'a> IndexBuilder<'a> {
             }
         }
         super::subjects::settle(&mut index, decisions);
+        // Nobody asks for these any more.
+        for tables in [&mut index.shared, &mut index.independent] {
+            (tables.links, tables.numbers, tables.mails) = Default::default();
+        }
         index
     }
 }

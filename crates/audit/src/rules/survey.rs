@@ -105,7 +105,8 @@ impl<'a> Survey<'a> {
         flags.set(Flags::LOCKED, state.locked || state.ended);
         flags.set(Flags::CREDENTIAL, !entry.credentials.is_empty());
         let retention = self.inputs.policy.retention.as_deref();
-        let beyond = side == Side::Shared && retention.is_none_or(|kept| !beyond_retention(entry, kept, store.schema).is_empty());
+        let beyond =
+            side == Side::Shared && retention.is_none_or(|kept| beyond_retention(entry, kept, store.schema).next().is_some());
         flags.set(Flags::BEYOND_RETENTION, beyond);
         let keys = reader.keys(entry);
         let entity = said_entity(&keys).and_then(|entity| numbers.get(entity).copied()).unwrap_or(Row::NOWHERE);

@@ -51,22 +51,22 @@ const OPERATIONAL: [&str; 22] = [
 ];
 
 /// User attributes beyond the retention list.
-pub(in super::super) fn beyond_retention(entry: &SnapshotEntry, retention: &[AttrName], schema: &Schema) -> Vec<AttrName> {
+pub(in super::super) fn beyond_retention<'e>(
+    entry: &'e SnapshotEntry,
+    retention: &'e [AttrName],
+    schema: &'e Schema,
+) -> impl Iterator<Item = &'e AttrName> {
     let named = rdn_types(&entry.dn);
     let is_operational =
         |attr: &AttrName| schema.get(attr).is_some_and(|known| known.operational) || OPERATIONAL.contains(&attr.base());
-    entry
-        .attrs
-        .iter()
-        .filter(|(attr, values)| {
-            !values.is_empty()
-                && !attr.is("objectclass")
-                && !named.contains(attr.base())
-                && !is_operational(attr)
-                && !retention.iter().any(|kept| attr.is_covered_by(kept))
-        })
-        .map(|(attr, _)| attr.clone())
-        .collect()
+    let beyond = entry.attrs.iter().filter(move |(attr, values)| {
+        !values.is_empty()
+            && !attr.is("objectclass")
+            && !named.contains(attr.base())
+            && !retention.iter().any(|kept| attr.is_covered_by(kept))
+            && !is_operational(attr)
+    });
+    beyond.map(|(attr, _)| attr)
 }
 
 fn rdn_types(dn: &Dn) -> BTreeSet<String> {
@@ -79,11 +79,9 @@ pub fn check(case: &AccountCase<'_>) -> Option<Draft> {
     if !is_leftover(case) {
         return None;
     }
-    let beyond = beyond_retention(case.entry, retention, case.context.schema(case.side));
-    if beyond.is_empty() {
-        return None;
-    }
+    let mut beyond = beyond_retention(case.entry, retention, case.context.schema(case.side)).peekable();
+    beyond.peek()?;
     let mut evidence = Evidence::new();
-    beyond.iter().for_each(|attr| evidence.add("attribute", attr.as_str()));
+    beyond.for_each(|attr| evidence.add("attribute", attr.as_str()));
     Some(Draft::new(&ATTRIBUTE, Severity::Low, evidence))
 }
