@@ -20,7 +20,7 @@ use crate::correlate::Decisions;
 use crate::roster::FileRead;
 use crate::rules::{Inputs, StoreInputs, assess};
 use crate::shrinkage::{self, ActivePeople, Sizes};
-use crate::stored::{AuditFiles, CollectedFile, Earlier, Results, SealedScratch};
+use crate::stored::{AuditFiles, CollectedFile, Earlier, Results, SealedScratch, relayed};
 
 /// Version of the snapshot's format.
 const VERSION: u32 = 1;
@@ -180,7 +180,7 @@ pub async fn run(inputs: AuditInputs<'_>, files: &AuditFiles<'_>) -> Result<Audi
             independent: store_inputs(&independent, &independent_exists),
             gaps: &gaps,
         };
-        let assessed = assess(&rule_inputs, &source, &mut scratch, &mut results);
+        let assessed = relayed(&mut results, |relay| assess(&rule_inputs, &source, &mut scratch, relay))?;
         let assessed = assessed.map_err(|error| AuditError::Assess(Box::new(error)))?;
         (results.finish(files)?, assessed.entities.into_values().collect())
     };

@@ -11,6 +11,8 @@ use untether_model::Side;
 use untether_model::digest::Digest;
 use untether_model::snapshot::{CopyRecord, EntryRole, SnapshotEntry};
 
+use super::ahead::Ahead;
+use super::behind::Behind;
 use crate::collect::{EntrySink, Marker, StoreFailure};
 use crate::source::{Copies, Entries, Source};
 
@@ -71,7 +73,7 @@ impl<'a> AuditFiles<'a> {
     /// A file for the entries of one store.
     pub fn entries(&self) -> Result<EntryWriter, StoreFailure> {
         Ok(EntryWriter {
-            all: RecordWriter::new(self.create(Area::Snapshots)?),
+            all: RecordWriter::new(Behind::new(self.create(Area::Snapshots)?).map_err(StoreFailure::writing)?),
             few: RecordWriter::new(self.create_temporary()?),
             copies: Vec::new(),
         })
@@ -90,7 +92,7 @@ pub(super) fn snapshots() -> Shelf {
 /// Takes the entries of one store. Those that are no accounts are written a second time to a file of their own, which lasts as long
 /// as the audit: the rules read them several times.
 pub struct EntryWriter {
-    all: RecordWriter<SnapshotEntry, SealedWriter>,
+    all: RecordWriter<SnapshotEntry, Behind>,
     few: RecordWriter<SnapshotEntry, SealedWriter>,
     copies: Vec<CopyRecord>,
 }
@@ -160,11 +162,10 @@ impl Source for CollectedSource<'_> {
 
     fn entries<'a>(&'a self, side: Side, roles: &'a [EntryRole]) -> Result<Entries<'a, StoreFailure>, StoreFailure> {
         let file = self.of(side);
-        let below = match roles.contains(&EntryRole::Account) {
-            true => self.files.open(&file.all)?,
-            false => self.files.open_temporary(&file.few)?,
-        };
-        let records = RecordReader::<SnapshotEntry, _>::new(below);
+        if roles.contains(&EntryRole::Account) {
+            return Ok(Box::new(Ahead::begin(self.files.open(&file.all)?, roles)?));
+        }
+        let records = RecordReader::<SnapshotEntry, _>::new(self.files.open_temporary(&file.few)?);
         let wanted = move |entry: &SnapshotEntry| roles.contains(&entry.role);
         Ok(Box::new(records.map(|record| record.map_err(StoreFailure::reading)).filter(move |r| r.as_ref().map_or(true, wanted))))
     }
