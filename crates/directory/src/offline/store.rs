@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use tokio::task::JoinHandle;
 use untether_model::schema::{Equality, Schema};
 use untether_model::{AttrName, Dn, Entry, Side, StableId, Value};
 
@@ -65,7 +66,7 @@ impl LdifStore {
 
     fn stream(&self, search: Search, filter: Filter) -> LdifStream {
         let scan = Scan::new(search, filter, Arc::clone(&self.schema), self.limits, &self.paths);
-        LdifStream { store: self.clone(), scan: Some(scan) }
+        LdifStream { store: self.clone(), base: scan.search.base.clone(), ahead: Some(read_on(scan)) }
     }
 
     /// Up to two entries that match; an error where the files end before one is found and are not complete.
@@ -94,34 +95,43 @@ fn search(base: &Dn, scope: Scope, attrs: &[AttrName]) -> Search {
     Search { base: base.clone(), scope, filter: String::new(), attrs: attrs.to_vec(), page_size: None, manage_dsa_it: true }
 }
 
-/// A running pass. Files are read on a thread that may block.
+/// A page that is being read, and the pass that goes on behind it.
+type Ahead = JoinHandle<(Scan, Result<Option<Page>, ExportError>)>;
+
+/// A running pass. Files are read on a thread that may block, one page ahead of whoever takes them.
 struct LdifStream {
     store: LdifStore,
-    scan: Option<Scan>,
+    base: Dn,
+    /// `None` after the last page, and after an error.
+    ahead: Option<Ahead>,
+}
+
+fn read_on(mut scan: Scan) -> Ahead {
+    tokio::task::spawn_blocking(move || {
+        let page = scan.next_page();
+        (scan, page)
+    })
 }
 
 #[async_trait]
 impl EntryStream for LdifStream {
     async fn next_page(&mut self) -> Outcome<Option<Page>> {
         const OPERATION: &str = "search";
-        let Some(mut scan) = self.scan.take() else { return Ok(None) };
-        let base = scan.search.base.clone();
-        let read = tokio::task::spawn_blocking(move || {
-            let page = scan.next_page();
-            (scan, page)
-        });
-        let (scan, page) = read.await.map_err(|error| {
-            self.store.error(Failure::Unreachable, OPERATION, &base, format!("reading the export was broken off: {error}"))
+        let Some(ahead) = &mut self.ahead else { return Ok(None) };
+        let base = &self.base;
+        let read = ahead.await;
+        self.ahead = None;
+        let (scan, page) = read.map_err(|error| {
+            self.store.error(Failure::Unreachable, OPERATION, base, format!("reading the export was broken off: {error}"))
         })?;
         match page {
             Ok(Some(page)) => {
-                self.scan = Some(scan);
+                self.ahead = Some(read_on(scan));
                 Ok(Some(page))
             }
             Ok(None) => match scan.truncated.first() {
                 Some((code, reason)) => {
-                    let error =
-                        self.store.error(Failure::Busy, OPERATION, &base, format!("the export is not complete: {reason}"));
+                    let error = self.store.error(Failure::Busy, OPERATION, base, format!("the export is not complete: {reason}"));
                     let error = error.with_hint("export again with a bind whose limits allow all entries");
                     Err(match code {
                         Some(code) => error.with_code(*code),
@@ -129,7 +139,7 @@ impl EntryStream for LdifStream {
                     })
                 }
                 None if !scan.base_seen && !base.is_root() => {
-                    Err(self.store.error(Failure::NoSuchObject, OPERATION, &base, "the export holds nothing of it").with_code(32))
+                    Err(self.store.error(Failure::NoSuchObject, OPERATION, base, "the export holds nothing of it").with_code(32))
                 }
                 None => Ok(None),
             },
@@ -138,7 +148,7 @@ impl EntryStream for LdifStream {
                     ExportError::Io { .. } => Failure::Unreachable,
                     ExportError::Malformed { .. } => Failure::Invalid,
                 };
-                Err(self.store.error(failure, OPERATION, &base, error.to_string()))
+                Err(self.store.error(failure, OPERATION, base, error.to_string()))
             }
         }
     }
