@@ -20,7 +20,7 @@ const WAITING: usize = 2;
 
 /// One result.
 enum Made {
-    Finding(Finding),
+    Finding(Box<Finding>),
     Subject(Box<Subject>),
     Case(Box<MatchCase>),
 }
@@ -58,7 +58,7 @@ where
         let taking = std::thread::Builder::new().name("results".to_owned()).spawn_scoped(scope, move || take(sink, &receiver));
         let taking = taking.map_err(StoreFailure::writing)?;
         let mut relay = Relay { batch: Vec::with_capacity(BATCH), bytes: 0, sender };
-        let made = make(&mut relay).and_then(|made| Ok((made, relay.send())));
+        let made = make(&mut relay).map(|made| (made, relay.send()));
         drop(relay);
         taking.join().unwrap_or_else(|_| Err(nobody_listens()))?;
         match made {
@@ -70,8 +70,8 @@ where
 }
 
 fn take(sink: &mut impl Sink<Error = StoreFailure>, made: &Receiver<Vec<Made>>) -> Result<(), StoreFailure> {
-    made.into_iter().flatten().try_for_each(|made| match made {
-        Made::Finding(finding) => sink.finding(finding),
+    made.iter().flatten().try_for_each(|made| match made {
+        Made::Finding(finding) => sink.finding(*finding),
         Made::Subject(subject) => sink.subject(*subject),
         Made::Case(case) => sink.case(*case),
     })
@@ -99,7 +99,7 @@ impl Sink for Relay {
     type Error = StoreFailure;
 
     fn finding(&mut self, finding: Finding) -> Result<(), StoreFailure> {
-        self.put(Made::Finding(finding))
+        self.put(Made::Finding(Box::new(finding)))
     }
 
     fn subject(&mut self, subject: Subject) -> Result<(), StoreFailure> {

@@ -140,9 +140,12 @@ impl Sink for Results<'_, '_> {
     }
 }
 
-/// Findings by rule, entity and store.
+/// Findings by rule.
 #[derive(Default)]
-struct Counted(BTreeMap<String, BTreeMap<(Option<EntityId>, Place), (u64, u64)>>);
+struct Counted(BTreeMap<String, OfRule>);
+
+/// Findings by entity and store: all of them, and those that are severe.
+type OfRule = BTreeMap<(Option<EntityId>, Place), (u64, u64)>;
 
 impl Counted {
     fn take(&mut self, finding: &Finding) {
