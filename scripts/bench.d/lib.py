@@ -14,6 +14,7 @@ import re
 import resource
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -30,6 +31,8 @@ def say(text):
 def arguments(description, **more):
     """The arguments that every job takes; `more` are numbers of its own, with their defaults."""
     parser = argparse.ArgumentParser(description=description)
+    # Ended from outside, it stops its servers as well.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     target = os.environ.get("CARGO_TARGET_DIR", ROOT / "target")
     parser.add_argument("--programs", type=Path, default=Path(target) / "release", help="where untether and lab are")
     parser.add_argument("--dir", type=Path, default=Path(f"/dev/shm/untether-bench-{os.getpid()}"), help="scratch, on tmpfs")

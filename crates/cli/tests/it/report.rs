@@ -1,7 +1,11 @@
 //! `untether report`: every form, in both languages, to standard output and to files; figures equal the findings'.
 
 use std::collections::BTreeSet;
+use std::process::Command;
 
+use untether_testkit::populate::{Options, populate};
+
+use crate::story::clock;
 use crate::support::World;
 
 fn files(directory: &std::path::Path) -> BTreeSet<String> {
@@ -88,4 +92,20 @@ fn a_report_that_cannot_be_written_says_where() {
     let ran = world.run(&["report", "--format", "html", "--out", "taken"]).expect(1);
     assert!(ran.stderr.contains("'taken' cannot be written"), "{}", ran.stderr);
     assert_eq!(std::fs::read_to_string(world.directory().join("taken")).unwrap(), "a file where a directory should be");
+}
+
+/// What commands are measured on can be read by them.
+#[test]
+fn a_state_that_was_made_to_measure_commands_on_is_reported() {
+    let directory = tempfile::tempdir().unwrap();
+    let made = directory.path().join("made");
+    populate(&Options { subjects: 300, batch: 20, now: clock() }, &made).unwrap();
+    let run = |words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_untether"));
+        let output = command.arg("--config").arg(made.join("untether.toml")).args(words).output().unwrap();
+        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(run(&["status"]).contains("retire"));
+    assert!(run(&["report", "--format", "html", "--lang", "ja"]).contains("国内子会社"));
 }

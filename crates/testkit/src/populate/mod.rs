@@ -74,7 +74,7 @@ fn configuration(options: &Options) -> String {
     }
     text += "[roster]\nfiles = []\n\n";
     for side in ["shared", "independent"] {
-        text += &format!("[audit.{side}]\nsuffix = \"dc={side}\"\n\n");
+        text += &format!("[audit.{side}]\nsuffix = \"dc={side}\"\naccounts = [{{ base = \"dc={side}\" }}]\n\n");
     }
     for entity in people::ENTITIES {
         text += &format!(
