@@ -2,6 +2,7 @@
 //! postcard, findings JSON Lines, the header one JSON object.
 
 mod ahead;
+mod arranged;
 mod behind;
 mod read;
 mod register;

@@ -14,8 +14,9 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
+use tokio::runtime::Builder;
 
-use crate::args::Cli;
+use crate::args::{Cli, Command};
 use crate::error::CliError;
 use crate::output::Output;
 
@@ -30,7 +31,7 @@ fn main() -> ExitCode {
     };
     log_to_stderr(cli.verbose);
     let output = Output::new(cli.json);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match runtime_for(&cli.command).enable_all().build() {
         Ok(runtime) => runtime,
         Err(e) => {
             output.error(&CliError::failed(format!("the runtime cannot start: {e}")));
@@ -47,6 +48,15 @@ fn main() -> ExitCode {
     // Connections that a server holds open must not keep the process.
     runtime.shutdown_background();
     ExitCode::from(exit as u8)
+}
+
+/// An audit decodes what both stores send, at the same time. Everything else is one task that waits for servers and for the ledger's
+/// thread: on a thread together with its connections, no answer has to wake another thread.
+fn runtime_for(command: &Command) -> Builder {
+    match command {
+        Command::Audit { .. } => Builder::new_multi_thread(),
+        _ => Builder::new_current_thread(),
+    }
 }
 
 fn log_to_stderr(verbose: u8) {

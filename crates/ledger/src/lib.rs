@@ -34,7 +34,7 @@ pub use lock::{Holder, StateLock};
 pub use log::{Appended, Appender, Chain, ClockPolicy, Log, LogOpened, OpenLog, Piece, Torn};
 pub use mark::Marks;
 pub use reader::Reader;
-pub use records::{JsonLinesReader, JsonLinesWriter, RecordReader, RecordWriter};
+pub use records::{JsonLinesReader, JsonLinesWriter, RawRecords, RecordReader, RecordWriter};
 pub use seal::{Key, SealError, seal, unseal};
 pub use state_dir::{Area, StateDir};
 pub use storage::{Disk, MemoryStorage, RealStorage, Storage};

@@ -99,28 +99,25 @@ impl<T: Serialize, W: Write> RecordWriter<T, W> {
     }
 }
 
-/// Reads records in postcard.
+/// Reads the bytes of records in postcard, for whoever needs to look at a part of each.
 #[derive(Debug)]
-pub struct RecordReader<T, R> {
+pub struct RawRecords<R> {
     below: R,
     buffer: Vec<u8>,
     records: u64,
-    failed: bool,
-    of: PhantomData<fn() -> T>,
 }
 
-impl<T: DeserializeOwned, R: Read> RecordReader<T, R> {
+impl<R: Read> RawRecords<R> {
     /// Reads from `below`.
     pub fn new(below: R) -> Self {
-        Self { below, buffer: Vec::new(), records: 0, failed: false, of: PhantomData }
+        Self { below, buffer: Vec::new(), records: 0 }
     }
 
-    /// Bytes of the record that was read last.
-    pub fn record_bytes(&self) -> usize {
-        self.buffer.len()
-    }
-
-    fn take(&mut self) -> Result<Option<T>, RecordError> {
+    /// The bytes of the next record, `None` after the last one.
+    ///
+    /// # Errors
+    /// What lies below failed, or the stream is cut off; nothing sensible can be read after that.
+    pub fn next_record(&mut self) -> Result<Option<&[u8]>, RecordError> {
         let number = self.records + 1;
         let below = |source| RecordError::Below { operation: "read", number, source };
         let mut length = [0u8; 4];
@@ -143,7 +140,33 @@ impl<T: DeserializeOwned, R: Read> RecordReader<T, R> {
         self.buffer.resize(length, 0);
         self.below.read_exact(&mut self.buffer).map_err(below)?;
         self.records = number;
-        match postcard::take_from_bytes(&self.buffer) {
+        Ok(Some(&self.buffer))
+    }
+}
+
+/// Reads records in postcard.
+#[derive(Debug)]
+pub struct RecordReader<T, R> {
+    raw: RawRecords<R>,
+    failed: bool,
+    of: PhantomData<fn() -> T>,
+}
+
+impl<T: DeserializeOwned, R: Read> RecordReader<T, R> {
+    /// Reads from `below`.
+    pub fn new(below: R) -> Self {
+        Self { raw: RawRecords::new(below), failed: false, of: PhantomData }
+    }
+
+    /// Bytes of the record that was read last.
+    pub fn record_bytes(&self) -> usize {
+        self.raw.buffer.len()
+    }
+
+    fn take(&mut self) -> Result<Option<T>, RecordError> {
+        let number = self.raw.records + 1;
+        let Some(bytes) = self.raw.next_record()? else { return Ok(None) };
+        match postcard::take_from_bytes(bytes) {
             Ok((record, [])) => Ok(Some(record)),
             Ok(_) => Err(RecordError::Form { number, reason: "bytes are left over".to_owned() }),
             Err(error) => Err(RecordError::Form { number, reason: error.to_string() }),

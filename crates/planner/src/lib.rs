@@ -24,4 +24,4 @@ pub use plan::{Inputs, Planned, plan};
 pub use report::{NotPlanned, PlanningReport, Reason, ReportLine};
 pub use resolution::{Resolution, ResolutionInputs, resolution};
 pub use rollback::{Intents, NotRestored, Operations, RollbackInputs, RollbackOrder, RollbackRequest, rollback};
-pub use source::{Matches, PlanError, Sink, Source, Stream};
+pub use source::{Each, Matches, Place, PlanError, Sink, Source, Stream};

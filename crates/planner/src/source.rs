@@ -5,7 +5,7 @@
 use thiserror::Error;
 use untether_model::digest::Digest;
 use untether_model::snapshot::{SnapshotEntry, Subject};
-use untether_model::{Side, SubjectId};
+use untether_model::{Dn, Side, SubjectId};
 
 use crate::report::ReportLine;
 
@@ -19,7 +19,26 @@ pub trait Source {
 
     /// All entries of one store, whatever their role.
     fn entries(&self, side: Side) -> Stream<'_, SnapshotEntry>;
+
+    /// Hands over those entries of one store for which `place` names a number, in the order of these numbers, each with its number.
+    ///
+    /// They are put in order in memory here; a source of many entries has a better way.
+    fn each_arranged(&self, side: Side, place: Place<'_>, each: Each<'_>) -> Result<(), PlanError> {
+        let mut all: Vec<(u32, SnapshotEntry)> = Vec::new();
+        for entry in self.entries(side) {
+            let entry = entry.map_err(|cause| PlanError::entries(side, cause))?;
+            all.extend(place(&entry.dn).map(|number| (number, entry)));
+        }
+        all.sort_by_key(|(number, _)| *number);
+        all.into_iter().try_for_each(|(number, entry)| each(number, entry))
+    }
 }
+
+/// Names the place of an entry in an order of the reader's own, by the entry's name; `None` for one that is not wanted.
+pub type Place<'a> = &'a mut dyn FnMut(&Dn) -> Option<u32>;
+
+/// Takes an entry, with its place.
+pub type Each<'a> = &'a mut dyn FnMut(u32, SnapshotEntry) -> Result<(), PlanError>;
 
 /// Evaluates RFC 4515 filters.
 pub trait Matches {
@@ -112,4 +131,11 @@ pub enum PlanError {
     /// What was asked for makes no order.
     #[error("{0}")]
     Request(String),
+}
+
+impl PlanError {
+    /// The entries of a store could not be read.
+    pub fn entries(side: Side, cause: String) -> Self {
+        Self::Source { what: format!("the entries of the {side} store"), cause }
+    }
 }

@@ -8,7 +8,7 @@ use untether_model::digest::Digest;
 use untether_model::finding::Finding;
 use untether_model::matching::MatchCase;
 use untether_model::schema::Schema;
-use untether_model::snapshot::{SnapshotEntry, SnapshotHeader, Subject};
+use untether_model::snapshot::{SnapshotEntry, SnapshotHeader, StoreRead, Subject};
 
 use super::write::snapshots;
 use crate::collect::StoreFailure;
@@ -46,22 +46,25 @@ impl<'a> StoredAudit<'a> {
         SealedReader::open(self.state, self.keys, &snapshots(), digest).map_err(StoreFailure::reading)
     }
 
-    /// The entries of one store.
-    pub fn entries(&self, side: Side) -> Result<impl Iterator<Item = Result<SnapshotEntry, StoreFailure>> + use<>, StoreFailure> {
-        let store = match side {
+    fn store(&self, side: Side) -> &StoreRead {
+        match side {
             Side::Shared => &self.header.shared,
             Side::Independent => &self.header.independent,
-        };
-        Ok(RecordReader::new(self.file(&store.file)?).map(|record| record.map_err(StoreFailure::reading)))
+        }
+    }
+
+    pub(super) fn entries_file(&self, side: Side) -> Result<SealedReader, StoreFailure> {
+        self.file(&self.store(side).file)
+    }
+
+    /// The entries of one store.
+    pub fn entries(&self, side: Side) -> Result<impl Iterator<Item = Result<SnapshotEntry, StoreFailure>> + use<>, StoreFailure> {
+        Ok(RecordReader::new(self.entries_file(side)?).map(|record| record.map_err(StoreFailure::reading)))
     }
 
     /// The server's own schema; `None` where the snapshot has none (an export, a server that does not show it).
     pub fn schema(&self, side: Side) -> Result<Option<Schema>, StoreFailure> {
-        let store = match side {
-            Side::Shared => &self.header.shared,
-            Side::Independent => &self.header.independent,
-        };
-        let Some(digest) = &store.schema else { return Ok(None) };
+        let Some(digest) = &self.store(side).schema else { return Ok(None) };
         let bytes = self.file(digest)?.read_all(SCHEMA_LIMIT_BYTES).map_err(StoreFailure::reading)?;
         serde_json::from_slice(&bytes).map(Some).map_err(StoreFailure::reading)
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read as _, Write as _};
+use std::ops::ControlFlow;
 
 use untether_audit::collect::StoreFailure;
 use untether_audit::stored::StoredAudit;
@@ -13,7 +14,7 @@ use untether_model::run::{RunState, WaveState, WaveStatus};
 use untether_model::schema::Schema;
 use untether_model::snapshot::{SnapshotEntry, Subject};
 use untether_model::{Entry, PlanId, Side, WaveId};
-use untether_planner::{Matches, ReportLine, Sink, Source, Stream};
+use untether_planner::{Each, Matches, Place, PlanError, ReportLine, Sink, Source, Stream};
 
 use crate::error::{CliError, chain};
 
@@ -139,6 +140,16 @@ impl Source for SnapshotFiles<'_> {
 
     fn entries(&self, side: Side) -> Stream<'_, SnapshotEntry> {
         stream(self.0.entries(side))
+    }
+
+    fn each_arranged(&self, side: Side, place: Place<'_>, each: Each<'_>) -> Result<(), PlanError> {
+        let mut done = Ok(());
+        let mut take = |number, entry| {
+            done = each(number, entry);
+            if done.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        };
+        self.0.each_arranged(side, place, &mut take).map_err(|failure| PlanError::entries(side, chain(&failure)))?;
+        done
     }
 }
 

@@ -12,7 +12,7 @@ use untether_model::{AttrName, Dn, Side, StableId, Value};
 use super::Inputs;
 use super::book::Book;
 use super::candidate::Candidate;
-use super::survey::{AccountRef, Index, read_error};
+use super::survey::{AccountRef, Index};
 use crate::attributes::GROUP_ATTRS;
 use crate::report::{Note, Remark};
 use crate::source::PlanError;
@@ -91,7 +91,7 @@ pub(super) fn links(inputs: &Inputs<'_>, book: &Book<'_>, candidates: &[Candidat
     let mut links = Links { reference_attrs: book.references(inputs), ..Links::default() };
     let pass = Pass::new(inputs, candidates, index, &maps);
     for entry in inputs.source.entries(Side::Shared) {
-        let entry = entry.map_err(|cause| read_error(Side::Shared, cause))?;
+        let entry = entry.map_err(|cause| PlanError::entries(Side::Shared, cause))?;
         if entry.role != EntryRole::Copy {
             pass.entry(&mut links, &entry);
         }

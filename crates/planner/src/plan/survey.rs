@@ -121,7 +121,7 @@ fn shared(
     names: &mut HashMap<String, Vec<u32>>,
 ) -> Result<(), PlanError> {
     for entry in inputs.source.entries(Side::Shared) {
-        let entry = entry.map_err(|cause| read_error(Side::Shared, cause))?;
+        let entry = entry.map_err(|cause| PlanError::entries(Side::Shared, cause))?;
         if entry.role == EntryRole::Copy {
             continue;
         }
@@ -159,10 +159,6 @@ fn shared(
         }
     }
     Ok(())
-}
-
-pub(super) fn read_error(side: Side, cause: String) -> PlanError {
-    PlanError::Source { what: format!("the entries of the {side} store"), cause }
 }
 
 /// An account that already points at the locking policy and is still not locked by it cannot be helped by pointing it there.
@@ -301,7 +297,7 @@ fn independent(
     wanted.extend(book.groups().into_iter().map(|group| group.independent.key().as_str()));
     wanted.extend(book.admitting().map(|dn| dn.key().as_str()));
     for entry in inputs.source.entries(Side::Independent) {
-        let entry = entry.map_err(|cause| read_error(Side::Independent, cause))?;
+        let entry = entry.map_err(|cause| PlanError::entries(Side::Independent, cause))?;
         if entry.role == EntryRole::Copy {
             continue;
         }

@@ -1,6 +1,6 @@
 //! Wave files: lines in their final order, with digests over the exact bytes.
 //!
-//! Entries are read again for so many subjects at a time that their facts fit into memory.
+//! Entries are read once more, in the order of the batches, so that the facts of one batch are in memory at a time.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -10,6 +10,7 @@ use untether_model::operation::{Action, Operation, PlannedValue, Stage, Target, 
 use untether_model::plan::{GateWhen, PlanHeader, PlannedBatch, PlannedGate, PlannedSubject, WaveHeader, WaveLine, WaveRef};
 use untether_model::policy::{Span, WavePolicy};
 use untether_model::run::GateKind;
+use untether_model::snapshot::SnapshotEntry;
 use untether_model::{Dn, EntityId, Side, Value};
 
 use super::Inputs;
@@ -19,14 +20,11 @@ use super::facts::{Facts, INLINE_BYTES, collect};
 use super::links::Links;
 use super::shared_ops::{self, Common, references_by_server};
 use super::stages::{self, Frame};
-use super::survey::{Index, Survey, read_error};
+use super::survey::{Index, Survey};
 use super::waves::WaveBatches;
 use crate::lint::{LintNote, Linter};
 use crate::report::{Note, PointOfNoReturn, Remark};
 use crate::source::{PlanError, Sink};
-
-/// So many subjects' facts are in memory at once.
-const SUBJECTS_AT_ONCE: usize = 8_000;
 
 /// What the files are made from.
 pub(super) struct Parts<'a> {
@@ -87,20 +85,7 @@ pub(super) fn write(inputs: &Inputs<'_>, parts: Parts<'_>, sink: &mut dyn Sink) 
         written: Written::default(),
         open: parts.waves.iter().map(|wave| Open::new(&inputs.policy.waves, wave)).collect(),
     };
-    let mut chunk: Vec<(usize, usize)> = Vec::new();
-    let mut subjects = 0;
-    for (wave, batches) in parts.waves.iter().enumerate() {
-        for (batch, members) in batches.batches.iter().enumerate() {
-            if subjects > 0 && subjects + members.len() > SUBJECTS_AT_ONCE {
-                writer.chunk(&chunk)?;
-                chunk.clear();
-                subjects = 0;
-            }
-            chunk.push((wave, batch));
-            subjects += members.len();
-        }
-    }
-    writer.chunk(&chunk)?;
+    writer.all()?;
     let Writer { mut written, linter, .. } = writer;
     written.lint = linter.finish();
     written.notes.extend(parts.links.notes.iter().cloned());
@@ -169,48 +154,58 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    fn chunk(&mut self, chunk: &[(usize, usize)]) -> Result<(), PlanError> {
-        if chunk.is_empty() {
-            return Ok(());
-        }
-        let mut wave_of: HashMap<u32, usize> = HashMap::new();
-        for (wave, batch) in chunk {
+    /// Each batch is written when the last entry of its subjects was there.
+    fn all(&mut self) -> Result<(), PlanError> {
+        let (inputs, parts) = (self.inputs, self.parts);
+        let waves = parts.waves.iter().enumerate();
+        let order: Vec<(usize, usize)> = waves.flat_map(|(wave, w)| (0..w.batches.len()).map(move |batch| (wave, batch))).collect();
+        let mut places: Vec<Option<u32>> = vec![None; parts.candidates.len()];
+        for (place, (wave, batch)) in (0..).zip(&order) {
             for number in self.members(*wave, *batch) {
-                wave_of.insert(*number, *wave);
+                if let Some(slot) = places.get_mut(*number as usize) {
+                    *slot = Some(place);
+                }
             }
         }
-        let mut facts = self.facts(&wave_of)?;
-        for (wave, batch) in chunk {
-            if *batch == 0 {
-                self.begin(*wave)?;
+        let mut batches = order.iter();
+        let mut next = 0;
+        let mut facts: HashMap<u32, Facts> = HashMap::new();
+        let mut place_of = |dn: &Dn| *places.get(parts.index.by_key(dn.key().as_str())?.candidate as usize)?;
+        inputs.source.each_arranged(Side::Shared, &mut place_of, &mut |place, entry| {
+            for (wave, batch) in batches.by_ref().take(place.saturating_sub(next) as usize) {
+                self.whole_batch(*wave, *batch, &mut facts)?;
             }
-            self.batch(*wave, *batch, &mut facts)?;
-            if self.parts.waves.get(*wave).is_some_and(|w| *batch + 1 == w.batches.len()) {
-                self.end(*wave);
-            }
-        }
-        Ok(())
+            next = place;
+            let wave = order.get(place as usize).map_or(0, |(wave, _)| *wave);
+            self.fact(wave, &entry, &mut facts)
+        })?;
+        batches.try_for_each(|(wave, batch)| self.whole_batch(*wave, *batch, &mut facts))
     }
 
     fn members(&self, wave: usize, batch: usize) -> &[u32] {
         self.parts.waves.get(wave).and_then(|w| w.batches.get(batch)).map_or(&[], Vec::as_slice)
     }
 
-    fn facts(&mut self, wave_of: &HashMap<u32, usize>) -> Result<HashMap<u32, Facts>, PlanError> {
-        let mut all: HashMap<u32, Facts> = HashMap::with_capacity(wave_of.len());
+    fn fact(&mut self, wave: usize, entry: &SnapshotEntry, facts: &mut HashMap<u32, Facts>) -> Result<(), PlanError> {
         let (inputs, parts) = (self.inputs, self.parts);
-        for entry in inputs.source.entries(Side::Shared) {
-            let entry = entry.map_err(|cause| read_error(Side::Shared, cause))?;
-            let Some(found) = parts.index.by_key(entry.dn.key().as_str()) else { continue };
-            let Some(wave) = wave_of.get(&found.candidate) else { continue };
-            let Some(candidate) = parts.candidates.get(found.candidate as usize) else { continue };
-            let Some(open) = self.open.get_mut(*wave) else { continue };
-            let sink = &mut *self.sink;
-            let mut blobs = |value: &Value| planned_value(open, sink, value);
-            let context = (inputs, parts.links.reference_attrs.as_slice());
-            collect(context, candidate, found.account, &entry, all.entry(found.candidate).or_default(), &mut blobs)?;
+        let Some(found) = parts.index.by_key(entry.dn.key().as_str()) else { return Ok(()) };
+        let Some(candidate) = parts.candidates.get(found.candidate as usize) else { return Ok(()) };
+        let Some(open) = self.open.get_mut(wave) else { return Ok(()) };
+        let sink = &mut *self.sink;
+        let mut blobs = |value: &Value| planned_value(open, sink, value);
+        let context = (inputs, parts.links.reference_attrs.as_slice());
+        collect(context, candidate, found.account, entry, facts.entry(found.candidate).or_default(), &mut blobs)
+    }
+
+    fn whole_batch(&mut self, wave: usize, batch: usize, facts: &mut HashMap<u32, Facts>) -> Result<(), PlanError> {
+        if batch == 0 {
+            self.begin(wave)?;
         }
-        Ok(all)
+        self.batch(wave, batch, facts)?;
+        if self.parts.waves.get(wave).is_some_and(|w| batch + 1 == w.batches.len()) {
+            self.end(wave);
+        }
+        Ok(())
     }
 
     fn begin(&mut self, wave: usize) -> Result<(), PlanError> {
