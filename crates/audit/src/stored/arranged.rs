@@ -3,18 +3,26 @@
 //! Does not know what the order is for.
 
 use std::ops::ControlFlow;
+use std::sync::mpsc::{SyncSender, sync_channel};
 
 use serde::Deserialize;
 use untether_ledger::RawRecords;
 use untether_model::snapshot::{EntryRole, SnapshotEntry};
 use untether_model::{Dn, Side};
 
-use super::{StoredAudit, TemporaryScratch};
+use super::{ScratchError, StoredAudit, TemporaryScratch};
 use crate::collect::StoreFailure;
 use crate::spill::Sorter;
 
 /// What is sorted in memory; the rest goes to a temporary file.
 const SORTED_IN_MEMORY: usize = 16 << 20;
+
+/// Entries that are handed over at once, and how many such chunks may wait.
+const CHUNK: usize = 256;
+const AHEAD: usize = 2;
+
+/// An entry with its number.
+type Arranged = Result<(u32, SnapshotEntry), StoreFailure>;
 
 /// The beginning of a [`SnapshotEntry`] in postcard, where fields follow each other without their names.
 #[derive(Deserialize)]
@@ -45,13 +53,38 @@ impl StoredAudit<'_> {
                 sorter.push(&number.to_be_bytes(), record).map_err(StoreFailure::writing)?;
             }
         }
-        for record in sorter.finish().map_err(StoreFailure::reading)? {
-            let (number, record) = record.map_err(StoreFailure::reading)?;
-            let number = number.first_chunk().map_or(0, |bytes| u32::from_be_bytes(*bytes));
-            if each(number, postcard::from_bytes(&record).map_err(StoreFailure::reading)?).is_break() {
-                break;
+        std::thread::scope(|scope| {
+            // What is wanted is decoded a little ahead of whoever takes it.
+            let (sender, receiver) = sync_channel(AHEAD);
+            scope.spawn(move || decode(sorter, &sender));
+            for arranged in receiver.into_iter().flatten() {
+                let (number, entry) = arranged?;
+                if each(number, entry).is_break() {
+                    break;
+                }
             }
-        }
-        Ok(())
+            Ok(())
+        })
     }
+}
+
+/// Decodes to the end, or until nobody takes any more; an error is the last thing that is handed over.
+fn decode(sorter: Sorter<'_, TemporaryScratch>, sender: &SyncSender<Vec<Arranged>>) {
+    let mut sorted = match sorter.finish() {
+        Ok(sorted) => sorted,
+        Err(error) => return drop(sender.send(vec![Err(StoreFailure::reading(error))])),
+    };
+    loop {
+        let chunk: Vec<Arranged> = sorted.by_ref().take(CHUNK).map(entry).collect();
+        let over = chunk.is_empty() || chunk.iter().any(Result::is_err);
+        if sender.send(chunk).is_err() || over {
+            return;
+        }
+    }
+}
+
+fn entry(record: Result<(Vec<u8>, Vec<u8>), ScratchError>) -> Arranged {
+    let (number, record) = record.map_err(StoreFailure::reading)?;
+    let number = number.first_chunk().map_or(0, |bytes| u32::from_be_bytes(*bytes));
+    Ok((number, postcard::from_bytes(&record).map_err(StoreFailure::reading)?))
 }
