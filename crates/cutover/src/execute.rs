@@ -201,7 +201,7 @@ impl Executor {
     }
 
     /// Whether the store refuses an account whose lock was read back, asked together with others.
-    async fn refuses_together(&self, side: Side, dn: &Dn) -> Answer<Refusal> {
+    pub(crate) async fn refuses_together(&self, side: Side, dn: &Dn) -> Answer<Refusal> {
         let store = self.ports.stores.get(side);
         let ask = |names: Vec<Dn>| async move { gather::shared(store.refuses_all(&names).await, names.len()) };
         let asked = self.questions(side).refusals.ask(dn.clone(), ask).await;

@@ -16,7 +16,8 @@ use crate::error::JournalError;
 /// Upper bound of a group.
 pub(crate) const GROUP_RECORDS: usize = 256;
 
-/// Upper bound of the time that a group is gathered.
+/// Upper bound of the time that a group is gathered. It is never gathered for longer than it took to make the last one durable: on a
+/// disk that syncs at once, a second sync costs less than waiting for company.
 const GROUP_TIME: Duration = Duration::from_millis(2);
 
 /// The second witness is written at least every so many records.
@@ -185,7 +186,7 @@ pub(crate) fn run(mut writer: Writer, inbox: &Receiver<Message>, failed: impl Fn
 
 fn serve(writer: &mut Writer, inbox: &Receiver<Message>) -> Result<(), JournalError> {
     let mut next = None;
-    let mut submissions_before = 1;
+    let mut last = Last { submissions: 1, took: Duration::ZERO };
     loop {
         let message = match next.take() {
             Some(message) => message,
@@ -196,10 +197,11 @@ fn serve(writer: &mut Writer, inbox: &Receiver<Message>) -> Result<(), JournalEr
         };
         match message {
             Message::Submission(first, ack) => {
-                let (group, acks, other) = gather(first, ack, inbox, submissions_before);
-                submissions_before = acks.len();
+                let (group, acks, other) = gather(first, ack, inbox, &last);
                 next = other;
+                let began = Instant::now();
                 let durable = writer.make_durable(group);
+                last = Last { submissions: acks.len(), took: began.elapsed() };
                 let told = durable.as_ref().map(|_| ()).map_err(Clone::clone);
                 // Somebody who no longer waits needs no answer.
                 acks.into_iter().for_each(|ack| drop(ack.send(told.clone())));
@@ -222,15 +224,22 @@ fn serve(writer: &mut Writer, inbox: &Receiver<Message>) -> Result<(), JournalEr
     }
 }
 
+/// The group before.
+struct Last {
+    submissions: usize,
+    /// How long it took to make it durable.
+    took: Duration,
+}
+
 /// Gathers a group: what waits already, and for a short time what can be expected, since as many handed something over last time.
 /// A single caller is never made to wait.
 fn gather(
     first: Submission,
     ack: Ack,
     inbox: &Receiver<Message>,
-    expected: usize,
+    last: &Last,
 ) -> (Vec<Submission>, Vec<Ack>, Option<Message>) {
-    let until = Instant::now() + GROUP_TIME;
+    let until = Instant::now() + GROUP_TIME.min(last.took);
     let mut records = first.records;
     let mut group = vec![first];
     let mut acks = vec![ack];
@@ -240,7 +249,7 @@ fn gather(
             Err(TryRecvError::Disconnected) => break,
             Err(TryRecvError::Empty) => {
                 let left = until.saturating_duration_since(Instant::now());
-                if group.len() >= expected || left.is_zero() {
+                if group.len() >= last.submissions || left.is_zero() {
                     break;
                 }
                 match inbox.recv_timeout(left) {

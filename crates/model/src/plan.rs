@@ -399,10 +399,15 @@ impl Wave {
         places.iter().filter_map(|place| self.operations.get(*place))
     }
 
+    /// The operations of a batch, stage by stage.
+    pub fn operations_in<'a>(&'a self, batch: &str) -> impl Iterator<Item = &'a Operation> + use<'a> {
+        let places = self.index.get(batch).into_iter().flat_map(BTreeMap::values).flatten();
+        places.filter_map(|place| self.operations.get(*place))
+    }
+
     /// One operation.
     pub fn operation(&self, batch: &str, n: u32) -> Option<&Operation> {
-        let stages = self.index.get(batch)?;
-        stages.keys().find_map(|stage| self.operations_of(batch, *stage).find(|op| op.n == n))
+        self.operations_in(batch).find(|op| op.n == n)
     }
 
     /// The operation that creates the entry with this name.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use untether_cutover::{Refusal, Store};
 use untether_directory::{Outcome, Probe, Read, Secret, Usability, Write};
 use untether_ldap::{Bind, Client, Limits, Settings, Timeouts, TlsSettings};
@@ -10,6 +11,9 @@ use untether_model::{Dn, Side};
 
 use crate::config::{BindConfig, Config, StoreConfig};
 use crate::error::CliError;
+
+/// Accounts that are tried at a time, each on a connection of its own.
+const PROBES: usize = 4;
 
 /// One server with the identities that a command needs.
 pub struct LiveStore {
@@ -151,13 +155,13 @@ impl Store for LiveStore {
     }
 
     async fn refuses_all(&self, names: &[Dn]) -> Outcome<Vec<Refusal>> {
-        let mut said = Vec::with_capacity(names.len());
-        for (dn, usability) in names.iter().zip(self.prober.usability_all(names).await?) {
-            said.push(match told(usability) {
-                Some(refusal) => refusal,
-                None => self.refuses(dn).await?,
-            });
-        }
-        Ok(said)
+        let usability = self.prober.usability_all(names).await?;
+        let ask = |(dn, said)| match told(said) {
+            Some(refusal) => futures::future::ready(Ok(refusal)).boxed(),
+            None => self.refuses(dn),
+        };
+        let asked: Vec<_> = names.iter().zip(usability).map(ask).collect();
+        // As many at a time as there are connections for it.
+        futures::stream::iter(asked).buffered(PROBES).try_collect().await
     }
 }

@@ -18,8 +18,8 @@ use crate::error::CutoverError;
 use crate::execute::{Executor, disables};
 use crate::ports::Refusal;
 
-/// Looks in flight in a store at a time.
-pub(super) const LOOKS: usize = 32;
+/// Looks in flight in a store at a time; the store is asked for several of them together.
+pub(super) const LOOKS: usize = 256;
 
 /// Values of one attribute that are asked for at a time.
 const VALUES: usize = 1_000;
@@ -52,7 +52,7 @@ impl Engine {
         let wanted: BTreeSet<&SubjectId> = subjects.iter().map(|subject| &subject.id).collect();
         let mut places: BTreeMap<(Side, &DnKey), Place<'_>> = BTreeMap::new();
         let mut lists = Vec::new();
-        for op in wave.operations().iter().filter(|op| op.batch == batch && must_hold(op, Some(next))) {
+        for op in wave.operations_in(batch).filter(|op| must_hold(op, Some(next))) {
             let id = wave.op_id(op);
             let subjects: Vec<SubjectId> = self.recorder.look(|state| {
                 let here = op.subjects.iter().filter(|s| wanted.contains(s));
@@ -111,7 +111,14 @@ impl Engine {
     async fn look_at(&self, place: &Place<'_>) -> Result<Look, CutoverError> {
         let store = self.ports.stores.get(place.side);
         let attrs = Executor::projection(place.attrs.iter().cloned());
-        let mut found = crate::execute::find(store, place.dn, place.stable_id.as_ref(), &attrs).await?;
+        // By its stable id it is found wherever it is. One that is not found so is looked for more closely.
+        let mut found = match &place.stable_id {
+            Some(id) => self.executor.find_together(place.side, id, &attrs).await?.map(Observed::of),
+            None => None,
+        };
+        if found.is_none() {
+            found = crate::execute::find(store, place.dn, place.stable_id.as_ref(), &attrs).await?;
+        }
         if found.is_none() && place.stable_id.is_some() {
             // Whatever has its name now lets people in under that name.
             found = store.reader().read(place.dn, &attrs).await?.map(Observed::of);
@@ -126,7 +133,7 @@ impl Engine {
             let mut words = lost(watched.op, watched.subjects.first(), seen.as_ref(), (&schema, now));
             // What was written is there, and still the policy may let it in.
             if let (None, true, Some(found)) = (&words, disables(watched.op), &found)
-                && let Refusal::LetIn(how) = store.refuses(&found.dn).await?
+                && let Refusal::LetIn(how) = self.executor.refuses_together(place.side, &found.dn).await?
             {
                 words = Some(format!("the store would let it in ({how})"));
             }

@@ -1,7 +1,8 @@
-//! Gathers questions that are asked at about the same time into one: while one is under way, those that come wait and go together in
-//! the next. So nobody waits for company, and a store that is asked much is asked seldom.
+//! Gathers questions that are asked at about the same time into one: whoever is about to ask takes along who comes before that, and
+//! when several are under way, those that come wait and go together in the next. So nobody waits for company, and a store that is asked
+//! much is asked seldom.
 //!
-//! There is no task behind it: whoever asks first asks for the others as well, and hands that on when the own answer is there.
+//! There is no task behind it: whoever asks first asks for the others as well, and hands that on when they are on their way.
 
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, VecDeque};
@@ -15,7 +16,7 @@ use untether_directory::Outcome;
 pub(super) const TOGETHER: usize = 64;
 
 /// How many of them may be under way at the same time, so that distance to the server does not add up.
-const UNDER_WAY: u32 = 4;
+const UNDER_WAY: u32 = 8;
 
 /// What comes to somebody who waits.
 enum Turn<A> {
@@ -33,6 +34,8 @@ struct Waiting<Q, A> {
 struct Queue<Q, A> {
     waiting: VecDeque<Waiting<Q, A>>,
     under_way: u32,
+    /// Somebody is about to ask, and takes those along who come before.
+    gathering: bool,
 }
 
 /// Questions of one kind.
@@ -40,24 +43,63 @@ pub(super) struct Gathering<Q, A>(Mutex<Queue<Q, A>>);
 
 impl<Q, A> Default for Gathering<Q, A> {
     fn default() -> Self {
-        Self(Mutex::new(Queue { waiting: VecDeque::new(), under_way: 0 }))
+        Self(Mutex::new(Queue { waiting: VecDeque::new(), under_way: 0, gathering: false }))
     }
 }
 
-/// Counts a question as no longer under way, also where its asker was dropped.
-struct UnderWay<'a, Q, A>(&'a Gathering<Q, A>);
+impl<Q, A> Queue<Q, A> {
+    /// Whether whoever comes now is to ask, and not to wait.
+    fn takes_turn(&mut self) -> bool {
+        let free = !self.gathering && self.under_way < UNDER_WAY;
+        if free {
+            self.under_way += 1;
+            self.gathering = true;
+        }
+        free
+    }
+
+    /// Whoever waits longest asks next; whoever has given up is passed over.
+    fn pass_on(&mut self) {
+        while !self.waiting.is_empty() && self.takes_turn() {
+            let taken = self.waiting.pop_front().is_some_and(|next| next.turn.send(Turn::Ask).is_ok());
+            if taken {
+                return;
+            }
+            self.under_way -= 1;
+            self.gathering = false;
+        }
+    }
+}
+
+/// The turn to ask: counts as a question that is under way, also where its asker is dropped.
+struct UnderWay<'a, Q, A> {
+    of: &'a Gathering<Q, A>,
+    gathers: bool,
+}
+
+impl<'a, Q, A> UnderWay<'a, Q, A> {
+    fn begin(of: &'a Gathering<Q, A>) -> Self {
+        Self { of, gathers: true }
+    }
+
+    /// Takes along who waits. From now on the next one may gather.
+    fn take_along(&mut self) -> Vec<Waiting<Q, A>> {
+        let mut queue = self.of.lock();
+        let count = queue.waiting.len().min(TOGETHER - 1);
+        let taken = queue.waiting.drain(..count).collect();
+        self.gathers = false;
+        queue.gathering = false;
+        queue.pass_on();
+        taken
+    }
+}
 
 impl<Q, A> Drop for UnderWay<'_, Q, A> {
     fn drop(&mut self) {
-        let mut queue = self.0.lock();
+        let mut queue = self.of.lock();
         queue.under_way = queue.under_way.saturating_sub(1);
-        // Whoever waits longest asks next; whoever has given up is passed over.
-        while let Some(next) = queue.waiting.pop_front() {
-            if next.turn.send(Turn::Ask).is_ok() {
-                queue.under_way += 1;
-                return;
-            }
-        }
+        queue.gathering &= !self.gathers;
+        queue.pass_on();
     }
 }
 
@@ -70,7 +112,7 @@ struct Place<'a, Q, A> {
 impl<Q, A> Drop for Place<'_, Q, A> {
     fn drop(&mut self) {
         if let Ok(Turn::Ask) = self.turn.try_recv() {
-            drop(UnderWay(self.gathering));
+            drop(UnderWay::begin(self.gathering));
         }
     }
 }
@@ -83,8 +125,7 @@ impl<Q: Clone, A> Gathering<Q, A> {
     {
         let place = {
             let mut queue = self.lock();
-            if queue.under_way < UNDER_WAY {
-                queue.under_way += 1;
+            if queue.takes_turn() {
                 None
             } else {
                 let (turn, mine) = oneshot::channel();
@@ -99,17 +140,13 @@ impl<Q: Clone, A> Gathering<Q, A> {
                 Err(_) => return None,
             }
         }
-        let under_way = UnderWay(self);
+        let mut under_way = UnderWay::begin(self);
         // Whoever is ready to ask does so before this one goes on.
         tokio::task::yield_now().await;
         let (mut questions, mut turns) = (vec![question], Vec::new());
-        {
-            let mut queue = self.lock();
-            while questions.len() < TOGETHER {
-                let Some(Waiting { question, turn }) = queue.waiting.pop_front() else { break };
-                questions.push(question);
-                turns.push(turn);
-            }
+        for Waiting { question, turn } in under_way.take_along() {
+            questions.push(question);
+            turns.push(turn);
         }
         let mut answers = ask(questions).await.into_iter();
         let own = answers.next();
@@ -191,7 +228,7 @@ mod tests {
     async fn an_asker_that_is_dropped_keeps_nobody_waiting() {
         let (gathering, asked) = (Gathering::default(), Mutex::new(Vec::new()));
         let mut dropped: Vec<_> = (0..20_u32).map(|n| Box::pin(gathering.ask(n, |numbers| doubled(&asked, numbers)))).collect();
-        // All have begun: four would ask, the others wait.
+        // All have begun: one would ask, the others wait.
         for asker in &mut dropped {
             assert!(futures::poll!(asker.as_mut()).is_pending());
         }
