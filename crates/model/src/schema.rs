@@ -226,6 +226,10 @@ impl Schema {
 
     /// Whether two sets of values are equal as sets.
     pub fn same_values(&self, attr: &AttrName, left: &[Value], right: &[Value]) -> bool {
+        // What was read back is mostly what was written, byte for byte.
+        if left == right {
+            return true;
+        }
         let set = |values: &[Value]| {
             let mut set: Vec<Vec<u8>> = values.iter().map(|v| self.normalize(attr, v)).collect();
             set.sort();
@@ -237,6 +241,9 @@ impl Schema {
 
     /// Whether `values` holds `value`.
     pub fn contains(&self, attr: &AttrName, values: &[Value], value: &Value) -> bool {
+        if values.contains(value) {
+            return true;
+        }
         let wanted = self.normalize(attr, value);
         values.iter().any(|v| self.normalize(attr, v) == wanted)
     }
@@ -246,6 +253,9 @@ impl Schema {
 pub fn normalize(equality: Equality, value: &Value) -> Vec<u8> {
     let Some(text) = value.as_str() else { return value.as_bytes().to_vec() };
     match equality {
+        // ASCII is in its normal form.
+        Equality::CaseIgnore if text.is_ascii() => collapse(&text.to_ascii_lowercase()).into_bytes(),
+        Equality::CaseExact if text.is_ascii() => collapse(text).into_bytes(),
         // Case is folded before characters are put in order (RFC 4518, section 2), and after they are taken apart.
         Equality::CaseIgnore => collapse(&text.nfkc().collect::<String>().to_lowercase().nfkc().collect::<String>()).into_bytes(),
         Equality::CaseExact => collapse(&text.nfkc().collect::<String>()).into_bytes(),

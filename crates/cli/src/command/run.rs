@@ -25,7 +25,7 @@ pub async fn run(config: &Config, args: &RunArgs, output: &Output) -> Result<Exi
     if !args.execute {
         return preview(config, args, through, output);
     }
-    let which = Run { plan: args.plan.as_deref(), wave: &args.wave };
+    let which = Run { plan: args.plan.as_deref(), wave: &args.wave, through };
     let (opened, header, wave) = Opened::open_for_run(config, which, &Output::new(false))?;
     let id = wave.id.clone();
     let display = opened.display(output);

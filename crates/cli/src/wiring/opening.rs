@@ -8,15 +8,16 @@ use std::collections::BTreeSet;
 
 use untether_journal::{JournalError, OpenJournal, OpenReport, Opened, ReplayError, Stored};
 use untether_ledger::{KeyStore, StateDir};
+use untether_model::operation::Stage;
 use untether_model::plan::{PlanHeader, Wave};
 use untether_model::run::{Part, Record, RunState, WaveStatus, apply, concerned};
-use untether_model::{BatchId, SubjectId};
+use untether_model::{BatchId, SubjectId, WaveId};
 
 use crate::error::{CliError, chain};
 use crate::output::Output;
 use crate::state::{How, PARTS_VERSION, summary_witness};
 use crate::wiring::journal::FoldError;
-use crate::wiring::planning::{load_header, load_wave, wave_of_plan};
+use crate::wiring::planning::{load_header, load_wave_through, wave_of_plan};
 
 /// Which wave of which plan is to be run; the last plan where none is named.
 #[derive(Clone, Copy)]
@@ -25,6 +26,8 @@ pub struct Run<'a> {
     pub plan: Option<&'a str>,
     /// The wave's name.
     pub wave: &'a str,
+    /// The last stage that is asked for; all stages where absent.
+    pub through: Option<Stage>,
 }
 
 /// A state that was opened, not yet for appending.
@@ -55,7 +58,7 @@ pub fn for_run(dir: &StateDir, keys: &KeyStore, run: Run<'_>, output: &Output) -
     })?;
     let id = wave_of_plan(&opening.state, run.plan, run.wave)?;
     let header = load_header(dir, keys, &opening.state, &id.plan)?;
-    let wave = load_wave(dir, keys, &header, &id)?;
+    let wave = load_wave_through(dir, keys, &header, &id, last_stage(&opening.state, &id, run.through))?;
     let Opening { journal, state, .. } = &mut opening;
     let planned = wave.batches.iter().flat_map(|batch| &batch.subjects);
     // Under an earlier id another wave may have them in hand.
@@ -65,6 +68,17 @@ pub fn for_run(dir: &StateDir, keys: &KeyStore, run: Run<'_>, output: &Output) -
     let beside = beside(state, &known);
     read_missing(journal, state, &beside)?;
     Ok((opening, header, wave))
+}
+
+/// The last stage whose operations a run looks at: the last one that is asked for, or that somebody has begun. A wave that has not
+/// started is needed as a whole (`None`), because its thresholds are about all of it.
+fn last_stage(state: &RunState, wave: &WaveId, through: Option<Stage>) -> Option<Stage> {
+    let batches = state.waves().get(wave)?.batches.iter().filter_map(|id| state.batches().get(id));
+    let begun = batches.filter_map(|batch| {
+        let alone = batch.subjects.iter().filter_map(|id| state.subjects().get(id)?.ended).max();
+        batch.current.max(batch.ended).max(alone)
+    });
+    Some(through?).max(begun.max())
 }
 
 fn read_missing(journal: &Opened, state: &mut RunState, wanted: &BTreeSet<SubjectId>) -> Result<(), JournalError> {
