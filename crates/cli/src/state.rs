@@ -18,7 +18,7 @@ use crate::error::CliError;
 use crate::output::Output;
 use crate::wiring::display::Display;
 use crate::wiring::handover::AgeHandover;
-use crate::wiring::journal::LiveJournal;
+use crate::wiring::journal::{LiveJournal, SummaryPlace};
 use crate::wiring::keys::StateKeyring;
 use crate::wiring::opening::{self, Opening, Run};
 use crate::wiring::planning::blob;
@@ -307,19 +307,30 @@ pub fn summary_witness(dir: &StateDir) -> Result<Option<Witness>, CliError> {
 fn summary_of(dir: &StateDir) -> Result<Summary, CliError> {
     let state = read_created(dir.disk(), &dir.ledger())?.state;
     let mut summary = stored_summary(dir)?.filter(|summary| summary.state.as_ref() == Some(&state)).unwrap_or_default();
-    let reader = match summary.seq {
-        0 => Reader::open(dir.disk(), &dir.ledger())?,
-        seq => match Reader::open_after(dir.disk(), &dir.ledger(), seq) {
-            Ok(reader) => reader,
-            Err(_) => {
-                summary = Summary::default();
-                Reader::open(dir.disk(), &dir.ledger())?
-            }
-        },
+    let reader = match after(dir, summary.seq)? {
+        Some(reader) => reader,
+        None => {
+            summary = Summary::default();
+            Reader::open(dir.disk(), &dir.ledger())?
+        }
     };
     records_of(reader, |seq, at, record| {
         summary.fold(seq, at, &record);
         Ok(())
     })?;
     Ok(summary)
+}
+
+/// A reader of the records after this one: from its place, where the summary's file says that and it is there, else by a walk through its
+/// segment. `None`: it is not to be found, or there is none.
+fn after(dir: &StateDir, seq: u64) -> Result<Option<Reader>, CliError> {
+    if seq == 0 {
+        return Ok(None);
+    }
+    let place = dir.read_summary()?.and_then(|bytes| SummaryPlace::of(&bytes)).filter(|place| place.seq == seq);
+    let at_place = place.and_then(|place| {
+        let mut reader = Reader::open_at(dir.disk(), &dir.ledger(), place).ok()?;
+        reader.next_frame().ok()?.map(|_| reader)
+    });
+    Ok(at_place.or_else(|| Reader::open_after(dir.disk(), &dir.ledger(), seq).ok()))
 }

@@ -235,12 +235,7 @@ struct Last {
 
 /// Gathers a group: what waits already, and for a short time what can be expected, since as many handed something over last time.
 /// A single caller is never made to wait. Nobody has to wake this thread for each record that comes meanwhile.
-fn gather(
-    first: Submission,
-    ack: Ack,
-    inbox: &Receiver<Message>,
-    last: &Last,
-) -> (Vec<Submission>, Vec<Ack>, Option<Message>) {
+fn gather(first: Submission, ack: Ack, inbox: &Receiver<Message>, last: &Last) -> (Vec<Submission>, Vec<Ack>, Option<Message>) {
     let mut records = first.records;
     let mut group = vec![first];
     let mut acks = vec![ack];

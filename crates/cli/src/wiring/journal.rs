@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use untether_cutover::{Journal, LedgerView, Receipt};
 use untether_journal::{Entry, Stored};
-use untether_ledger::{Frame, NewFrame, StateDir};
+use untether_ledger::{Frame, Location, NewFrame, StateDir};
 use untether_model::event::Event;
 use untether_model::run::{Change, Outcome, RateSummary, Record, RunState, Sealed, Started, Summary};
 use untether_model::{BatchId, Side};
@@ -32,26 +32,59 @@ pub type Tell = Arc<dyn Fn(Event) + Send + Sync>;
 /// Records between two writings of the second witness, where no stage ends.
 const WITNESS_EVERY: u64 = 10_000;
 
+/// The summary as its file holds it.
+#[derive(Serialize)]
+struct Written<'a> {
+    #[serde(flatten)]
+    summary: &'a Summary,
+    place: Option<Location>,
+}
+
+/// Where the last record that a summary counts is in the ledger, as the summary's file says. A hint, to be checked by whoever follows
+/// it; older versions wrote none.
+#[derive(Default, Deserialize)]
+pub struct SummaryPlace {
+    #[serde(default)]
+    place: Option<Location>,
+}
+
+impl SummaryPlace {
+    /// The place that the bytes of a summary's file say.
+    pub fn of(bytes: &[u8]) -> Option<Location> {
+        serde_json::from_slice::<Self>(bytes).unwrap_or_default().place
+    }
+}
+
+/// A record that was handed over and may not be durable yet; one that a summary does not count has no body here.
+struct Waiting {
+    at: Timestamp,
+    place: Location,
+    record: Option<Record>,
+}
+
 struct Kept {
     summary: Summary,
-    /// Records that were handed over and may not be durable yet, in order; those that a summary does not count without their body.
-    waiting: VecDeque<(u64, Timestamp, Option<Record>)>,
+    /// Where its last record is.
+    place: Option<Location>,
+    /// In order.
+    waiting: VecDeque<Waiting>,
     written: Option<Timestamp>,
 }
 
 impl Kept {
-    fn hand_over(&mut self, seq: u64, at: Timestamp, record: &Record) {
+    fn hand_over(&mut self, place: Location, at: Timestamp, record: &Record) {
         let counts = !matches!(record, Record::Started { .. });
-        self.waiting.push_back((seq, at, counts.then(|| record.clone())));
+        self.waiting.push_back(Waiting { at, place, record: counts.then(|| record.clone()) });
     }
 
     /// Takes in what is durable: this record, and with it all before it. Whether the summary's file is due.
     fn is_durable(&mut self, seq: u64, at: Timestamp) -> bool {
-        while let Some((seq, at, record)) = self.waiting.pop_front_if(|(waiting, ..)| *waiting <= seq) {
+        while let Some(Waiting { at, place, record }) = self.waiting.pop_front_if(|waiting| waiting.place.seq <= seq) {
             match record {
-                Some(record) => self.summary.fold(seq, at, &record),
-                None => self.summary.pass(seq, at),
+                Some(record) => self.summary.fold(place.seq, at, &record),
+                None => self.summary.pass(place.seq, at),
             }
+            self.place = Some(place);
         }
         let due = self.written.is_none_or(|last| at.duration_since(last).as_secs() >= 1);
         if due {
@@ -65,7 +98,7 @@ impl LiveJournal {
     /// Goes on from this summary.
     pub fn new(journal: Arc<untether_journal::Journal>, dir: StateDir, summary: Summary) -> Self {
         let told = Mutex::new(journal.next());
-        let kept = Kept { summary, waiting: VecDeque::new(), written: None };
+        let kept = Kept { summary, place: None, waiting: VecDeque::new(), written: None };
         Self { journal, dir, summary: Arc::new(Mutex::new(kept)), told, witness: Mutex::new(None) }
     }
 
@@ -83,7 +116,7 @@ impl LiveJournal {
     pub fn waits(&self, batch: &BatchId, reason: String) {
         let mut kept = lock(&self.summary);
         kept.summary.waits(batch, reason);
-        write(&self.dir, &kept.summary);
+        write(&self.dir, &kept);
     }
 
     /// Notes for `status` how fast a store is being written to; shown with the next writing.
@@ -93,7 +126,7 @@ impl LiveJournal {
 
     /// Replaces the summary file.
     pub fn write_summary(&self) {
-        write(&self.dir, &lock(&self.summary).summary);
+        write(&self.dir, &lock(&self.summary));
     }
 }
 
@@ -103,9 +136,11 @@ fn lock(summary: &Mutex<Kept>) -> MutexGuard<'_, Kept> {
 }
 
 /// The summary only saves `status` a walk: losing it loses nothing.
-fn write(dir: &StateDir, summary: &Summary) {
-    let written =
-        serde_json::to_vec(summary).map_err(|e| e.to_string()).and_then(|bytes| dir.write_summary(&bytes).map_err(|e| chain(&e)));
+fn write(dir: &StateDir, kept: &Kept) {
+    let summary = Written { summary: &kept.summary, place: kept.place.filter(|place| place.seq == kept.summary.seq) };
+    let written = serde_json::to_vec(&summary)
+        .map_err(|e| e.to_string())
+        .and_then(|bytes| dir.write_summary(&bytes).map_err(|e| chain(&e)));
     if let Err(error) = written {
         tracing::warn!("the summary for `status` was not written: {error}");
     }
@@ -122,7 +157,9 @@ impl Journal for LiveJournal {
         let (seq, at) = *self.told.lock().unwrap_or_else(PoisonError::into_inner);
         let frame = NewFrame::of(record).map_err(|e| chain(&e))?;
         let receipt = self.journal.submit(vec![Entry { frame, parts: Stored::of(change) }]).map_err(|e| chain(&e))?;
-        lock(&self.summary).hand_over(seq, at, record);
+        if let Some(place) = receipt.locations().first() {
+            lock(&self.summary).hand_over(*place, at, record);
+        }
         let (summary, dir) = (self.summary.clone(), self.dir.clone());
         let due = matches!(record, Record::StageEnded { .. }) || seq.is_multiple_of(WITNESS_EVERY);
         let witness = due.then(|| {
@@ -134,7 +171,7 @@ impl Journal for LiveJournal {
             {
                 let mut kept = lock(&summary);
                 if kept.is_durable(seq, at) {
-                    write(&dir, &kept.summary);
+                    write(&dir, &kept);
                 }
             }
             if let Some((journal, tell)) = witness {

@@ -158,7 +158,8 @@ impl Writer<'_> {
     fn all(&mut self) -> Result<(), PlanError> {
         let (inputs, parts) = (self.inputs, self.parts);
         let waves = parts.waves.iter().enumerate();
-        let order: Vec<(usize, usize)> = waves.flat_map(|(wave, w)| (0..w.batches.len()).map(move |batch| (wave, batch))).collect();
+        let order: Vec<(usize, usize)> =
+            waves.flat_map(|(wave, w)| (0..w.batches.len()).map(move |batch| (wave, batch))).collect();
         let mut places: Vec<Option<u32>> = vec![None; parts.candidates.len()];
         for (place, (wave, batch)) in (0..).zip(&order) {
             for number in self.members(*wave, *batch) {
