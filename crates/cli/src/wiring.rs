@@ -1,6 +1,5 @@
 //! Adapters: what cutover and audit ask through traits, implemented over the crates that do the work.
 
-pub mod ahead;
 pub mod asking;
 pub mod capabilities;
 pub mod decisions;

@@ -1,46 +1,49 @@
-//! Reading entries back in a thread of its own: opening, unpacking and decoding go on while the rules look at what came before.
+//! Reading records back in a thread of its own: opening, unpacking and decoding go on while others look at what came before.
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
+use serde::de::DeserializeOwned;
 use untether_ledger::{RecordReader, SealedReader};
-use untether_model::snapshot::{EntryRole, SnapshotEntry};
 
 use crate::collect::StoreFailure;
 
-/// Entries that are handed over at once.
+/// Records that are handed over at once.
 const BATCH: usize = 256;
 
-/// Bytes after which a batch is handed over, however few entries it has.
+/// Bytes after which a batch is handed over, however few records it has.
 const BATCH_BYTES: usize = 256 << 10;
 
 /// Batches that may wait: the reader is never far ahead.
 const AHEAD: usize = 2;
 
-type Read = Result<SnapshotEntry, StoreFailure>;
+type Read<T> = Result<T, StoreFailure>;
 
-/// Entries in the order of their file. The thread ends with the file, with the first error, or when this goes.
-pub(super) struct Ahead {
+/// Records in the order of their file. The thread ends with the file, with the first error, or when this goes.
+pub(super) struct Ahead<T> {
     /// `None` once everything was handed over.
-    batches: Option<Receiver<Vec<Read>>>,
-    batch: std::vec::IntoIter<Read>,
+    batches: Option<Receiver<Vec<Read<T>>>>,
+    batch: std::vec::IntoIter<Read<T>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Ahead {
-    /// Begins to read the entries that have one of these roles.
-    pub(super) fn begin(file: SealedReader, roles: &[EntryRole]) -> Result<Self, StoreFailure> {
-        let roles = roles.to_vec();
-        Self::of(move |sender| hand_over(RecordReader::new(file), &roles, sender))
+impl<T: DeserializeOwned + Send + 'static> Ahead<T> {
+    /// Begins to read the records that are wanted.
+    pub(super) fn begin(file: SealedReader, wanted: impl Fn(&T) -> bool + Send + 'static) -> Result<Self, StoreFailure> {
+        Self::of(move |sender| hand_over(RecordReader::new(file), &wanted, sender))
     }
+}
 
-    fn of(read: impl FnOnce(&SyncSender<Vec<Read>>) + Send + 'static) -> Result<Self, StoreFailure> {
+impl<T: Send + 'static> Ahead<T> {
+    fn of(read: impl FnOnce(&SyncSender<Vec<Read<T>>>) + Send + 'static) -> Result<Self, StoreFailure> {
         let (sender, batches) = sync_channel(AHEAD);
         let thread = std::thread::Builder::new().name("snapshot-reader".to_owned()).spawn(move || read(&sender));
         let thread = Some(thread.map_err(StoreFailure::reading)?);
         Ok(Self { batches: Some(batches), batch: Vec::new().into_iter(), thread })
     }
+}
 
+impl<T> Ahead<T> {
     /// Waits for the thread; `false` where it ended by a panic.
     fn join(&mut self) -> bool {
         self.batches = None;
@@ -49,13 +52,17 @@ impl Ahead {
 }
 
 /// Reads to the end, to the first error, or until nobody listens any more.
-fn hand_over(mut records: RecordReader<SnapshotEntry, SealedReader>, roles: &[EntryRole], sender: &SyncSender<Vec<Read>>) {
+fn hand_over<T: DeserializeOwned>(
+    mut records: RecordReader<T, SealedReader>,
+    wanted: &impl Fn(&T) -> bool,
+    sender: &SyncSender<Vec<Read<T>>>,
+) {
     let mut batch = Vec::with_capacity(BATCH);
     let mut bytes = 0;
     while let Some(read) = records.next() {
         bytes += records.record_bytes();
         match read {
-            Ok(entry) if !roles.contains(&entry.role) => continue,
+            Ok(record) if !wanted(&record) => continue,
             read => batch.push(read.map_err(StoreFailure::reading)),
         }
         if batch.len() == BATCH || bytes >= BATCH_BYTES {
@@ -69,10 +76,10 @@ fn hand_over(mut records: RecordReader<SnapshotEntry, SealedReader>, roles: &[En
     let _ = sender.send(batch);
 }
 
-impl Iterator for Ahead {
-    type Item = Read;
+impl<T> Iterator for Ahead<T> {
+    type Item = Read<T>;
 
-    fn next(&mut self) -> Option<Read> {
+    fn next(&mut self) -> Option<Read<T>> {
         loop {
             if let Some(read) = self.batch.next() {
                 return Some(read);
@@ -86,7 +93,7 @@ impl Iterator for Ahead {
     }
 }
 
-impl Drop for Ahead {
+impl<T> Drop for Ahead<T> {
     fn drop(&mut self) {
         // What the thread has to say interests nobody any more.
         self.join();
@@ -99,7 +106,7 @@ mod tests {
 
     #[test]
     fn a_thread_that_ends_early_is_an_error_and_not_an_end() {
-        let mut ahead = Ahead::of(|sender| {
+        let mut ahead = Ahead::<()>::of(|sender| {
             sender.send(vec![Err(StoreFailure::reading("first"))]).unwrap();
             std::panic::resume_unwind(Box::new("the reader is broken"));
         })
@@ -113,7 +120,7 @@ mod tests {
     #[test]
     fn whoever_stops_early_leaves_no_thread_behind() {
         let (ended, has_ended) = std::sync::mpsc::channel();
-        let ahead = Ahead::of(move |sender| {
+        let ahead = Ahead::<()>::of(move |sender| {
             while sender.send(Vec::new()).is_ok() {}
             ended.send(()).unwrap();
         })

@@ -12,7 +12,7 @@ use untether_model::{Dn, Side};
 
 use super::{ScratchError, StoredAudit, TemporaryScratch};
 use crate::collect::StoreFailure;
-use crate::spill::Sorter;
+use crate::spill::{Record, Sorter};
 
 /// What is sorted in memory; the rest goes to a temporary file.
 const SORTED_IN_MEMORY: usize = 16 << 20;
@@ -83,8 +83,8 @@ fn decode(sorter: Sorter<'_, TemporaryScratch>, sender: &SyncSender<Vec<Arranged
     }
 }
 
-fn entry(record: Result<(Vec<u8>, Vec<u8>), ScratchError>) -> Arranged {
-    let (number, record) = record.map_err(StoreFailure::reading)?;
-    let number = number.first_chunk().map_or(0, |bytes| u32::from_be_bytes(*bytes));
-    Ok((number, postcard::from_bytes(&record).map_err(StoreFailure::reading)?))
+fn entry(record: Result<Record, ScratchError>) -> Arranged {
+    let record = record.map_err(StoreFailure::reading)?;
+    let number = record.key().first_chunk().map_or(0, |bytes| u32::from_be_bytes(*bytes));
+    Ok((number, postcard::from_bytes(record.payload()).map_err(StoreFailure::reading)?))
 }

@@ -10,6 +10,7 @@ use untether_model::matching::MatchCase;
 use untether_model::schema::Schema;
 use untether_model::snapshot::{SnapshotEntry, SnapshotHeader, StoreRead, Subject};
 
+use super::ahead::Ahead;
 use super::write::snapshots;
 use crate::collect::StoreFailure;
 
@@ -57,9 +58,9 @@ impl<'a> StoredAudit<'a> {
         self.file(&self.store(side).file)
     }
 
-    /// The entries of one store.
+    /// The entries of one store, decoded a little ahead of whoever takes them.
     pub fn entries(&self, side: Side) -> Result<impl Iterator<Item = Result<SnapshotEntry, StoreFailure>> + use<>, StoreFailure> {
-        Ok(RecordReader::new(self.entries_file(side)?).map(|record| record.map_err(StoreFailure::reading)))
+        Ahead::begin(self.entries_file(side)?, |_| true)
     }
 
     /// The server's own schema; `None` where the snapshot has none (an export, a server that does not show it).
@@ -69,9 +70,9 @@ impl<'a> StoredAudit<'a> {
         serde_json::from_slice(&bytes).map(Some).map_err(StoreFailure::reading)
     }
 
-    /// The subjects, sorted by id.
+    /// The subjects, sorted by id, decoded a little ahead of whoever takes them.
     pub fn subjects(&self) -> Result<impl Iterator<Item = Result<Subject, StoreFailure>> + use<>, StoreFailure> {
-        Ok(RecordReader::new(self.file(&self.header.subjects)?).map(|record| record.map_err(StoreFailure::reading)))
+        Ahead::begin(self.file(&self.header.subjects)?, |_| true)
     }
 
     /// The undecided matches, in the order of the accounts; none in a snapshot of an earlier version.

@@ -163,7 +163,9 @@ impl Source for CollectedSource<'_> {
     fn entries<'a>(&'a self, side: Side, roles: &'a [EntryRole]) -> Result<Entries<'a, StoreFailure>, StoreFailure> {
         let file = self.of(side);
         if roles.contains(&EntryRole::Account) {
-            return Ok(Box::new(Ahead::begin(self.files.open(&file.all)?, roles)?));
+            let roles = roles.to_vec();
+            let wanted = move |entry: &SnapshotEntry| roles.contains(&entry.role);
+            return Ok(Box::new(Ahead::begin(self.files.open(&file.all)?, wanted)?));
         }
         let records = RecordReader::<SnapshotEntry, _>::new(self.files.open_temporary(&file.few)?);
         let wanted = move |entry: &SnapshotEntry| roles.contains(&entry.role);

@@ -19,7 +19,6 @@ use untether_model::{Entry, PlanId, Side, WaveId};
 use untether_planner::{Each, Matches, Place, PlanError, ReportLine, Sink, Source, Stream};
 
 use crate::error::{CliError, chain};
-use crate::wiring::ahead::ahead;
 
 /// Largest header that is read.
 const HEADER_LIMIT: usize = 64 << 20;
@@ -178,14 +177,11 @@ pub fn blob(dir: &StateDir, keys: &KeyStore, wave_file: &Digest, digest: &Digest
 /// A snapshot's files, for the planner.
 pub struct SnapshotFiles<'a>(pub &'a StoredAudit<'a>);
 
-/// Records, decoded ahead.
-fn stream<'a, T: Send + 'static>(
-    opened: Result<impl Iterator<Item = Result<T, StoreFailure>> + Send + 'static, StoreFailure>,
-) -> Stream<'a, T> {
-    let words = |e: StoreFailure| chain(&e);
-    match opened.map_err(words).and_then(|records| ahead(records.map(move |r| r.map_err(words)))) {
-        Ok(records) => Box::new(records),
-        Err(cause) => Box::new(std::iter::once(Err(cause))),
+/// Records, with what goes wrong in words.
+fn stream<'a, T: 'a>(opened: Result<impl Iterator<Item = Result<T, StoreFailure>> + 'a, StoreFailure>) -> Stream<'a, T> {
+    match opened {
+        Ok(records) => Box::new(records.map(|record| record.map_err(|e| chain(&e)))),
+        Err(e) => Box::new(std::iter::once(Err(chain(&e)))),
     }
 }
 
