@@ -1,7 +1,7 @@
 //! The one writer: takes what was handed over in groups, makes a group durable in the ledger, acknowledges it, and passes on what it
 //! changes to the database, which follows at its own pace.
 
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -19,8 +19,6 @@ pub(crate) const GROUP_RECORDS: usize = 256;
 /// Upper bound of the time that a group is gathered. It is never gathered for longer than it took to make the last one durable: on a
 /// disk that syncs at once, a second sync costs less than waiting for company.
 const GROUP_TIME: Duration = Duration::from_millis(2);
-/// But for this long: to be woken for each record alone costs more.
-const GROUP_TIME_MIN: Duration = Duration::from_micros(100);
 
 /// The second witness is written at least every so many records.
 const RECORDS_A_WITNESS: u64 = 10_000;
@@ -234,24 +232,34 @@ struct Last {
 }
 
 /// Gathers a group: what waits already, and for a short time what can be expected, since as many handed something over last time.
-/// A single caller is never made to wait. Nobody has to wake this thread for each record that comes meanwhile.
+/// A single caller is never made to wait.
 fn gather(first: Submission, ack: Ack, inbox: &Receiver<Message>, last: &Last) -> (Vec<Submission>, Vec<Ack>, Option<Message>) {
+    let until = Instant::now() + GROUP_TIME.min(last.took);
     let mut records = first.records;
     let mut group = vec![first];
     let mut acks = vec![ack];
-    let mut waits = last.took.clamp(GROUP_TIME_MIN, GROUP_TIME);
     while records < GROUP_RECORDS {
-        match inbox.try_recv() {
-            Ok(Message::Submission(submission, ack)) => {
+        let message = match inbox.try_recv() {
+            Ok(message) => message,
+            Err(TryRecvError::Disconnected) => break,
+            Err(TryRecvError::Empty) => {
+                let left = until.saturating_duration_since(Instant::now());
+                if group.len() >= last.submissions || left.is_zero() {
+                    break;
+                }
+                match inbox.recv_timeout(left) {
+                    Ok(message) => message,
+                    Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
+                }
+            }
+        };
+        match message {
+            Message::Submission(submission, ack) => {
                 records += submission.records;
                 group.push(submission);
                 acks.push(ack);
             }
-            Ok(other) => return (group, acks, Some(other)),
-            Err(TryRecvError::Empty) if group.len() < last.submissions && !waits.is_zero() => {
-                std::thread::sleep(std::mem::take(&mut waits));
-            }
-            Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
+            other => return (group, acks, Some(other)),
         }
     }
     (group, acks, None)
