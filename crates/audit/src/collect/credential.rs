@@ -83,9 +83,11 @@ const DIGESTS: [&str; 16] = [
 pub struct Credentials(HashMap<String, CredentialKind>);
 
 impl Credentials {
-    /// The attributes, by type in lower case.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
+    /// The attributes, by type in lower case, sorted.
+    pub fn names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.0.keys().map(String::as_str).collect();
+        names.sort_unstable();
+        names
     }
 
     /// The built-in attributes and the configured ones.

@@ -77,6 +77,15 @@ fn a_damaged_database_is_brought_up_or_made_again() {
     assert!(made_again > 0);
 }
 
+/// The database itself, once nobody holds it: a process that another test is just starting has a copy of every file that was open then,
+/// until it begins its own program.
+fn database(world: &RealWorld) -> sled::Db {
+    let file = fs::File::open(world.path("sled").join("db")).unwrap();
+    file.lock().unwrap();
+    file.unlock().unwrap();
+    sled::open(world.path("sled")).unwrap()
+}
+
 #[test]
 fn an_entry_that_is_missing_or_stale_is_found_on_opening() {
     for tamper in [
@@ -86,7 +95,7 @@ fn an_entry_that_is_missing_or_stale_is_found_on_opening() {
         |db| drop(db.remove(b"ck250\0\0\0\x01").unwrap()),
     ] {
         let world = filled();
-        let db = sled::open(world.path("sled")).unwrap();
+        let db = database(&world);
         let before = db.checksum().unwrap();
         tamper(&db);
         assert_ne!(db.checksum().unwrap(), before, "there was something to tamper with");
@@ -171,7 +180,7 @@ fn a_second_opener_is_told_who_has_the_state() {
 #[test]
 fn a_database_that_somebody_else_has_open_is_in_use() {
     let world = filled();
-    let db = sled::open(world.path("sled")).unwrap();
+    let db = database(&world);
     let error = world.open().unwrap_err();
     assert!(matches!(&error, JournalError::Ledger(error) if matches!(**error, LedgerError::InUse { .. })), "{error}");
     drop(db);

@@ -72,7 +72,7 @@ fn configuration(options: &Options) -> String {
     for side in ["shared", "independent"] {
         text += &format!("[{side}]\nurl = \"ldaps://{side}.invalid\"\n[{side}.read]\ndn = \"cn=reader,dc={side}\"\n\n");
     }
-    text += "[roster]\nfiles = []\n\n";
+    text += "[roster]\nfiles = [\"roster.csv\"]\n\n";
     for side in ["shared", "independent"] {
         text += &format!("[audit.{side}]\nsuffix = \"dc={side}\"\naccounts = [{{ base = \"dc={side}\" }}]\n\n");
     }
