@@ -11,7 +11,6 @@ import atexit
 import json
 import os
 import re
-import resource
 import shlex
 import shutil
 import signal
@@ -48,26 +47,14 @@ class Measured:
     """Processes that run at the same time, from the start of the first to the end of the last."""
 
     def __init__(self, commands, env=None, cwd=None, output=None, check=(0,)):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        began = time.monotonic()
-        out = open(output, "w") if output else subprocess.DEVNULL
-        children = [
-            subprocess.Popen(command, env=env, cwd=cwd, stdout=out, stderr=subprocess.STDOUT if output else subprocess.DEVNULL)
-            for command in commands
-        ]
-        self.peak = 0
-        self.codes = []
-        for child in children:
-            _, status, usage = os.wait4(child.pid, 0)
-            child.returncode = os.waitstatus_to_exitcode(status)
-            self.codes.append(child.returncode)
-            self.peak = max(self.peak, usage.ru_maxrss * 1024)
-        self.seconds = time.monotonic() - began
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        self.cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        for code, command in zip(self.codes, commands):
+        words = [[str(word) for word in command] for command in commands]
+        asked = {"commands": words, "cwd": str(cwd) if cwd else None, "output": str(output) if output else None}
+        measure = [sys.executable, "-S", str(Path(__file__).with_name("measure.py")), json.dumps(asked)]
+        told = json.loads(subprocess.run(measure, env=env, stdout=subprocess.PIPE, text=True, check=True).stdout)
+        self.seconds, self.cpu, self.peak, self.codes = told["seconds"], told["cpu"], told["peak"], told["codes"]
+        for code, command in zip(self.codes, words):
             if code not in check:
-                raise SystemExit(f"{' '.join(map(str, command))} ended with exit code {code}; see {output}")
+                raise SystemExit(f"{' '.join(command)} ended with exit code {code}; see {output}")
 
     def row(self):
         return {"seconds": round(self.seconds, 3), "cpu_seconds": round(self.cpu, 3), "peak_rss_bytes": self.peak}
