@@ -53,7 +53,7 @@ fn one_frame(bytes: &[u8]) {
     for given in [bytes, headed.as_slice()] {
         let Ok(frame) = frame::decode(given, 1, 0) else { continue };
         assert_eq!(frame.size_bytes, given.len() as u64);
-        let record = NewFrame::from_json(frame.kind.clone(), frame.body()).unwrap_or_else(|error| panic!("{error}"));
+        let record = NewFrame::from_json(frame.kind.to_string(), frame.body()).unwrap_or_else(|error| panic!("{error}"));
         let stamp = Stamp { seq: frame.seq(), prev: frame.prev, wall: frame.wall, mono_us: frame.mono_us, boot: &frame.boot };
         let mut written = Vec::new();
         let hash = frame::encode(&stamp, &record, &mut written).unwrap_or_else(|error| panic!("{error}"));
@@ -249,7 +249,7 @@ fn read_into(storage: &MemoryStorage, records: &mut Vec<(String, String)>) -> Re
     let mut reader = Reader::open(&Disk::new(storage.clone()), Path::new(LEDGER))?;
     while let Some(frame) = reader.next_frame()? {
         if !is_own(&frame.kind) {
-            records.push((frame.kind.clone(), frame.body().to_owned()));
+            records.push((frame.kind.to_string(), frame.body().to_owned()));
         }
     }
     Ok(())

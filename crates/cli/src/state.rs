@@ -240,7 +240,7 @@ impl Looked {
         let keys = keys(&dir)?;
         let (mut state, mut last) = (RunState::new(), None);
         each_record(&dir, |seq, at, record| {
-            let change = apply(&state, seq, at, &record).map_err(|e| unreadable(seq, &e))?;
+            let change = apply(&state, seq, at, record).map_err(|e| unreadable(seq, &e))?;
             state.commit(change);
             last = Some(at);
             Ok(())
@@ -315,7 +315,7 @@ fn summary_of(dir: &StateDir) -> Result<Summary, CliError> {
         }
     };
     records_of(reader, |seq, at, record| {
-        summary.fold(seq, at, &record);
+        summary.fold(seq, at, record);
         Ok(())
     })?;
     Ok(summary)

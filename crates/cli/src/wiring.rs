@@ -7,6 +7,7 @@ pub mod display;
 pub mod handover;
 pub mod journal;
 pub mod keys;
+pub mod lane;
 pub mod opening;
 pub mod planning;
 pub mod recorded;

@@ -292,7 +292,7 @@ impl Opened {
             let mut parts = Vec::new();
             if !frame.is_seam() {
                 let folded = fold(&frame, Records(self.applier.database()));
-                parts = folded.map_err(|source| ReplayError::Fold { seq: frame.seq(), kind: frame.kind.clone(), source })?;
+                parts = folded.map_err(|source| ReplayError::Fold { seq: frame.seq(), kind: frame.kind.to_string(), source })?;
                 records += 1;
             }
             let places = Some(frame.location).filter(|place| self.index.note(*place)).into_iter().collect();

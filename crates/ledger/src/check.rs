@@ -116,7 +116,7 @@ impl Check {
     fn take(&mut self, frame: &Frame) {
         self.frames += 1;
         self.head = Some(Head { seq: frame.seq(), hash: frame.hash });
-        *self.kinds.entry(frame.kind.clone()).or_default() += 1;
+        *self.kinds.entry(frame.kind.to_string()).or_default() += 1;
         let number = frame.location.segment;
         match self.segments.last_mut() {
             Some(segment) if segment.segment == number => {

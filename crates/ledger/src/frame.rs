@@ -19,6 +19,7 @@ use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use smol_str::SmolStr;
 use untether_model::digest::Digest;
 
 use crate::error::{Damage, LedgerError};
@@ -136,9 +137,9 @@ pub struct Frame {
     /// Microseconds since the boot.
     pub mono_us: u64,
     /// The boot.
-    pub boot: String,
+    pub boot: SmolStr,
     /// The record's kind.
-    pub kind: String,
+    pub kind: SmolStr,
     body: Box<RawValue>,
 }
 
@@ -307,8 +308,8 @@ pub fn decode(bytes: &[u8], segment: u32, offset: u64) -> Result<Frame, Unread> 
         prev: wire.prev,
         wall,
         mono_us: wire.mono,
-        boot: wire.boot.into_owned(),
-        kind: wire.kind.into_owned(),
+        boot: wire.boot.into(),
+        kind: wire.kind.into(),
         body: wire.body.to_owned(),
     })
 }

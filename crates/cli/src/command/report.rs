@@ -1,5 +1,6 @@
 //! `untether report`: progress, computed from the ledger. Never needs the state's lock.
 
+use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -31,13 +32,15 @@ pub fn run(config: &Config, args: &ReportArgs, output: &Output) -> Result<Exit, 
 
 /// The report of a ledger, made at this time; `None`: now, and not before its last record.
 pub fn report_of(config: &Config, dir: &StateDir, now: Option<Timestamp>) -> Result<ProgressReport, CliError> {
-    let (mut state, mut history) = (RunState::new(), History::new());
+    // Nobody waits for what takes longer to give back, piece by piece, than the page takes to write: the process ends.
+    let mut state = ManuallyDrop::new(RunState::new());
+    let mut history = History::new();
     let mut last = None;
     let head = each_record(dir, |seq, at, record| {
         last = Some(at);
-        let change = apply(&state, seq, at, &record).map_err(|e| unreadable(seq, &e))?;
+        let change = apply(&state, seq, at, record).map_err(|e| unreadable(seq, &e))?;
         state.commit(change);
-        history.take(seq, at, &record);
+        history.take(seq, at, record);
         Ok(())
     })?;
     Ok(compute(&Inputs {

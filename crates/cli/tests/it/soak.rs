@@ -135,7 +135,7 @@ impl Killer {
             let Ok(event) = serde_json::from_str::<Value>(line) else { continue };
             if let (Some(seq), Some(kind)) = (event["seq"].as_u64(), event["record"]["kind"].as_str()) {
                 self.told += 1;
-                assert_eq!(there.get(&seq).map(String::as_str), Some(kind), "record {seq} was told and is lost");
+                assert_eq!(there.get(&seq).map(|kind| kind.as_str()), Some(kind), "record {seq} was told and is lost");
             }
         }
     }

@@ -251,8 +251,8 @@ fn walk(how: &OpenLog<'_>, number: u32, witness: Option<Head>) -> Result<Option<
         if witness.is_some_and(|witness| witness.seq == frame.seq() && witness.hash != frame.hash) {
             return Err(damaged(how, &frame, Damage::Rewritten(frame.seq())));
         }
-        if !kinds.contains(&frame.kind) && !is_own(&frame.kind) {
-            kinds.insert(frame.kind.clone());
+        if !kinds.contains(frame.kind.as_str()) && !is_own(&frame.kind) {
+            kinds.insert(frame.kind.to_string());
         }
         last = Some(frame);
     }

@@ -691,8 +691,8 @@ impl Step<'_> {
         let round = batch.map_or(Round::FIRST, |batch| batch.round);
         // The lost end of the ledger may have held the intent of anything that was planned before.
         let repaired = self.state.general.repaired;
-        let may_be_lost =
-            self.state.orders.get(&outcome.op.wave().plan).is_some_and(|o| repaired.is_some_and(|at| o.recorded_at <= at));
+        let may_be_lost = repaired
+            .is_some_and(|at| self.state.orders.get(&outcome.op.wave().plan).is_some_and(|order| order.recorded_at <= at));
         for CellOutcome { subject, kind } in &outcome.cells {
             let key = CellKey { subject: subject.clone(), op: outcome.op.clone() };
             let before = self.state.cells.get(&key);

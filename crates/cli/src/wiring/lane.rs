@@ -1,0 +1,122 @@
+//! Handing things from one thread to the next, many at once and in order.
+//!
+//! What was handed over goes back when it was looked at, and is dropped where it was made: memory that one thread takes and another one
+//! gives back makes the two wait for each other's allocator.
+
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+
+/// Items that are handed over at once.
+const CHUNK: usize = 512;
+/// Bytes after which a chunk is handed over, however few items it has.
+const CHUNK_BYTES: u64 = 512 << 10;
+/// Chunks that may wait: whoever takes them may be held up for as long as a few take to make.
+const AHEAD: usize = 16;
+
+/// The end at which things are made.
+pub struct LaneIn<T> {
+    chunk: Vec<T>,
+    bytes: u64,
+    full: SyncSender<Vec<T>>,
+    back: Receiver<Vec<T>>,
+}
+
+/// The end at which they are looked at.
+pub struct LaneOut<T> {
+    full: Receiver<Vec<T>>,
+    back: Sender<Vec<T>>,
+}
+
+/// Both ends.
+pub fn lane<T>() -> (LaneIn<T>, LaneOut<T>) {
+    let (full_in, full_out) = sync_channel(AHEAD);
+    let (back_in, back_out) = channel();
+    (
+        LaneIn { chunk: Vec::with_capacity(CHUNK), bytes: 0, full: full_in, back: back_out },
+        LaneOut { full: full_out, back: back_in },
+    )
+}
+
+impl<T> LaneIn<T> {
+    /// Hands over an item of about so many bytes; `false`: nobody takes anything any more.
+    #[must_use]
+    pub fn push(&mut self, item: T, bytes: u64) -> bool {
+        self.chunk.push(item);
+        self.bytes = self.bytes.saturating_add(bytes);
+        if self.chunk.len() < CHUNK && self.bytes < CHUNK_BYTES {
+            return true;
+        }
+        let mut next = self.back.try_recv().unwrap_or_default();
+        next.clear();
+        self.bytes = 0;
+        self.full.send(std::mem::replace(&mut self.chunk, next)).is_ok()
+    }
+
+    /// Hands over what is left, and waits until nothing is being looked at any more: what was made is dropped here.
+    pub fn finish(self) {
+        // Where nobody takes it any more, nobody misses it.
+        let _ = self.full.send(self.chunk);
+        drop(self.full);
+        self.back.into_iter().for_each(drop);
+    }
+}
+
+impl<T> LaneOut<T> {
+    /// The next chunk; `None`: there will be none.
+    pub fn next(&self) -> Option<Vec<T>> {
+        self.full.recv().ok()
+    }
+
+    /// Gives a chunk back that was looked at.
+    pub fn give_back(&self, chunk: Vec<T>) {
+        // Whoever made it may have ended.
+        let _ = self.back.send(chunk);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread::{self, ThreadId};
+
+    use super::*;
+
+    /// Says in which thread it was dropped.
+    struct Made(u32, Sender<ThreadId>);
+
+    impl Drop for Made {
+        fn drop(&mut self) {
+            let _ = self.1.send(thread::current().id());
+        }
+    }
+
+    #[test]
+    fn everything_comes_in_order_and_is_dropped_where_it_was_made() {
+        let (mut things, looked_at) = lane();
+        let (dropped, where_dropped) = channel();
+        let maker = thread::spawn(move || {
+            for n in 0..10_000 {
+                // Now and then one is long.
+                assert!(things.push(Made(n, dropped.clone()), if n % 700 == 0 { CHUNK_BYTES } else { 1 }));
+            }
+            things.finish();
+            thread::current().id()
+        });
+        let mut seen = Vec::new();
+        while let Some(chunk) = looked_at.next() {
+            seen.extend(chunk.iter().map(|made| made.0));
+            looked_at.give_back(chunk);
+        }
+        drop(looked_at);
+        let maker = maker.join().unwrap();
+        assert_eq!(seen, (0..10_000).collect::<Vec<_>>());
+        let threads: Vec<ThreadId> = where_dropped.into_iter().collect();
+        assert!(threads.len() == 10_000 && threads.iter().all(|thread| *thread == maker));
+    }
+
+    #[test]
+    fn whoever_makes_is_told_when_nobody_takes_anything_any_more() {
+        let (mut things, looked_at) = lane();
+        drop(looked_at);
+        assert!((0..=CHUNK).any(|n| !things.push(n, 1)));
+        things.finish();
+    }
+}
