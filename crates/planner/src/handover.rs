@@ -12,7 +12,8 @@ use untether_model::operation::{
     Action, Actor, Desired, Expects, Operation, Phase, PlannedValue, Stage, Target, Touch, UndoClass,
 };
 use untether_model::plan::{OrderKind, PlanHeader, PlannedStore, PlannedSubject, WaveRef};
-use untether_model::policy::{CapabilityMap, CredentialPolicy};
+use untether_model::policy::CredentialPolicy;
+use untether_model::run::RunState;
 use untether_model::time::{PERMANENT_LOCK, to_generalized};
 use untether_model::{AttrName, BatchId, Dn, PlanId, Side, StableId, SubjectId, Value};
 
@@ -57,8 +58,8 @@ pub struct HandoverInputs<'a> {
     pub holders: &'a [Holder],
     /// The operations that were planned.
     pub operations: &'a dyn Operations,
-    /// What the stores can do with the writing and undoing binds.
-    pub capabilities: &'a CapabilityMap,
+    /// The fold of the ledger; it says too what the stores can do with the writing and undoing binds.
+    pub progress: &'a RunState,
     /// The stores, with their protected identities.
     pub stores: &'a BTreeMap<Side, PlannedStore>,
     /// The time.
@@ -111,12 +112,13 @@ pub fn handover(inputs: &HandoverInputs<'_>) -> Result<HandoverOrder, PlanError>
         concerns.entry(batch.clone()).or_default().push(id.clone());
     }
     let seen: Vec<_> = holders.iter().map(|h| (&h.subject, &h.password)).collect();
-    let progress = serde_json::to_vec(&seen).map_err(|cause| PlanError::Json { what: "the progress", cause })?;
+    let taken = serde_json::to_vec(&seen).map_err(|cause| PlanError::Json { what: "the progress", cause })?;
     let Written { id, digest, header, bytes, wave, lines, lint } = order::write(Draft {
         wave: WAVE,
         kind: inputs.kind.clone(),
         parent: None,
-        progress: Digest::of(&progress),
+        progress: inputs.progress,
+        taken: Digest::of(&taken),
         stores: inputs.stores,
         now: inputs.now,
         members,
@@ -149,7 +151,7 @@ fn operation(inputs: &HandoverInputs<'_>, holder: &Holder, n: u32) -> Result<Ope
                 true => "another one-time credential, in the place of the person's own password",
                 false => "another one-time credential; the one before no longer works",
             };
-            (touches, undo::credential(inputs.capabilities.get(&Side::Independent)), reason)
+            (touches, undo::credential(inputs.progress.general().capabilities.get(&Side::Independent)), reason)
         }
         OrderKind::Expire { .. } => {
             let touches = vec![

@@ -9,6 +9,7 @@ use untether_model::plan::{
     OrderKind, PLAN_VERSION, PlanHeader, PlannedBatch, PlannedStore, PlannedSubject, WaveHeader, WaveLine, WaveRef,
 };
 use untether_model::policy::{Selector, Span, Thresholds};
+use untether_model::run::{OrderState, OrderStatus, RunState};
 use untether_model::{PlanId, Side};
 
 use crate::lint::{LintNote, Linter};
@@ -25,8 +26,10 @@ pub(crate) struct Draft<'a> {
     pub kind: OrderKind,
     /// The plan that it belongs to, if it belongs to one.
     pub parent: Option<PlanId>,
-    /// Digest of the progress that was taken into account.
-    pub progress: Digest,
+    /// The fold of the ledger.
+    pub progress: &'a RunState,
+    /// Digest of what of it was taken into account.
+    pub taken: Digest,
     /// The stores, with their protected identities.
     pub stores: &'a BTreeMap<Side, PlannedStore>,
     /// The time.
@@ -71,6 +74,11 @@ fn wave_header(name: &str) -> WaveHeader {
 /// Writes and digests it.
 pub(crate) fn write(draft: Draft<'_>) -> Result<Written, PlanError> {
     let json = |what: &'static str| move |cause| PlanError::Json { what, cause };
+    // What was carried out can be wanted again with everything as it was, within one tick of the clock: that is another order.
+    let is_earlier = |order: &OrderState| order.status == OrderStatus::Done && order.kind == draft.kind;
+    let orders = draft.progress.orders().iter();
+    let earlier: Vec<&PlanId> = orders.filter(|(_, order)| is_earlier(order)).map(|(id, _)| id).collect();
+    let progress = serde_json::to_vec(&(draft.taken, earlier)).map_err(json("the progress"))?;
     let mut header = PlanHeader {
         version: PLAN_VERSION,
         kind: draft.kind,
@@ -80,7 +88,7 @@ pub(crate) fn write(draft: Draft<'_>) -> Result<Written, PlanError> {
         snapshot: None,
         findings: None,
         policy: None,
-        progress: draft.progress,
+        progress: Digest::of(&progress),
         decisions: Digest::of(b""),
         stores: draft.stores.clone(),
         waves: Vec::new(),

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use untether_model::digest::Digest;
 use untether_model::operation::{Action, Expects, Operation, Target};
 use untether_model::plan::{OrderKind, PlanHeader, PlannedStore, PlannedSubject, WaveRef};
-use untether_model::run::{OrderState, OrderStatus, RunState};
+use untether_model::run::RunState;
 use untether_model::{OpId, PlanId, Side, SubjectId};
 
 use crate::lint::LintNote;
@@ -139,17 +139,14 @@ fn write(inputs: &ResolutionInputs<'_>, mut operation: Operation, subjects: &[Su
     }
     operation.batch = BATCH.to_owned();
     operation.n = 1;
-    let kind = OrderKind::Resolution { op: inputs.op.clone() };
     let cells: Vec<_> = subjects.iter().map(|id| inputs.progress.cell(inputs.op, Some(id))).collect();
-    // What was forced once can go again in the same way: that is another order.
-    let is_earlier = |order: &OrderState| order.status == OrderStatus::Done && order.kind == kind;
-    let earlier: Vec<&PlanId> = inputs.progress.orders().iter().filter(|(_, o)| is_earlier(o)).map(|(id, _)| id).collect();
-    let progress = serde_json::to_vec(&(cells, earlier)).map_err(|cause| PlanError::Json { what: "the progress", cause })?;
+    let taken = serde_json::to_vec(&cells).map_err(|cause| PlanError::Json { what: "the progress", cause })?;
     let Written { id, digest, header, bytes, wave, lines, lint } = order::write(Draft {
         wave: WAVE,
-        kind,
+        kind: OrderKind::Resolution { op: inputs.op.clone() },
         parent: Some(inputs.op.batch.wave.plan.clone()),
-        progress: Digest::of(&progress),
+        progress: inputs.progress,
+        taken: Digest::of(&taken),
         stores: inputs.stores,
         now: inputs.now,
         members,

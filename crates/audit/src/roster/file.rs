@@ -9,6 +9,9 @@ use jiff::{SignedDuration, Timestamp};
 use untether_model::policy::RosterPolicy;
 use untether_model::roster::{Problem, ProblemKind};
 
+/// Bytes.
+const MEGABYTE: u64 = 1_000_000;
+
 /// A file may be this much ahead of our clock before its time counts as wrong.
 const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(5);
 
@@ -41,6 +44,11 @@ impl Opened {
         }
         let file = File::open(source.path).map_err(cannot)?;
         let before = file.metadata().map_err(cannot)?;
+        let (bytes, allowed) = (before.len(), source.policy.max_megabytes);
+        if bytes > u64::from(allowed).saturating_mul(MEGABYTE) {
+            let why = format!("it has {} MB, at most {allowed} MB are allowed", bytes.div_ceil(MEGABYTE));
+            return Err(Problem::of_file(ProblemKind::TooLarge, source.name, why));
+        }
         Ok(Self { file, before })
     }
 

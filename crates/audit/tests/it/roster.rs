@@ -1,6 +1,7 @@
 //! Roster files in every form, whole and broken: what is read, what is refused and why, what is odd.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -167,6 +168,19 @@ fn files_that_are_no_roster_are_told_by_what_they_are() {
     assert_eq!(files.refused()[0].to_string(), "it is a directory");
     files.files[0].0.push("nobody.csv");
     assert!(files.refused()[0].to_string().contains("No such file"));
+}
+
+#[test]
+fn a_file_that_is_longer_than_a_roster_may_be_is_refused_unread() {
+    let files = one("roster.csv", b"employee_number,name,status\n10,A,active\n", RosterPolicy::default());
+    assert_eq!(names(&files.read().unwrap()), ["A"]);
+    // A hole: it would take minutes to read and no room to keep.
+    File::options().write(true).open(&files.files[0].0).unwrap().set_len(2_000_000_001).unwrap();
+    let problem = files.refused().remove(0);
+    assert_eq!(
+        (problem.kind, problem.to_string().as_str()),
+        (ProblemKind::TooLarge, "it has 2001 MB, at most 500 MB are allowed")
+    );
 }
 
 #[test]

@@ -81,6 +81,7 @@ struct FileTable {
     dates: Option<DateOrder>,
     no_date: Option<Vec<String>>,
     max_age_hours: Option<u32>,
+    max_megabytes: Option<u32>,
     #[serde(default)]
     columns: RosterColumns,
     #[serde(default)]
@@ -133,6 +134,7 @@ impl Overrides {
         set(&mut policy.dates, &file.dates);
         set(&mut policy.no_date, &file.no_date);
         set(&mut policy.max_age_hours, &file.max_age_hours);
+        set(&mut policy.max_megabytes, &file.max_megabytes);
         let (columns, given) = (&mut policy.columns, &file.columns);
         or(&mut columns.person_id, &given.person_id);
         or(&mut columns.number, &given.number);

@@ -171,6 +171,8 @@ pub struct RosterPolicy {
     pub no_date: Vec<String>,
     /// Hours after which a roster file is too old to be acted on (`coverage.stale`; a stage that changes an account waits).
     pub max_age_hours: u32,
+    /// Megabytes (10^6 bytes) that a roster file may have: everybody in it is held in memory, so what is longer is refused unread.
+    pub max_megabytes: u32,
 }
 
 impl Default for RosterPolicy {
@@ -187,6 +189,7 @@ impl Default for RosterPolicy {
             dates: DateOrder::default(),
             no_date: Vec::new(),
             max_age_hours: 24,
+            max_megabytes: 500,
         }
     }
 }

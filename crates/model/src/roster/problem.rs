@@ -64,6 +64,8 @@ macro_rules! kinds {
 kinds! {
     /// The file cannot be read, is none, or is a workbook or archive.
     Unreadable = Refused, "unreadable", "give a file of CSV or JSON Lines that may be read (roster.files)";
+    /// It has more bytes than a roster may have.
+    TooLarge = Refused, "too-large", "give a file of the people alone; if it is right, raise roster.read.max_megabytes (all of it is held in memory)";
     /// It was changed or replaced while it was read.
     Changed = Refused, "changed-while-read", "run the command again when its export has ended; write it under another name first and rename it";
     /// Bytes that are no text of its encoding.
@@ -220,9 +222,14 @@ impl fmt::Display for Problem {
             write!(f, "column '{column}' ")?;
         }
         match self.kind {
-            K::Unreadable | K::Changed | K::Encoding | K::MixedEncodings | K::Quote | K::Separator | K::BrokenLine => {
-                f.write_str(about)
-            }
+            K::Unreadable
+            | K::TooLarge
+            | K::Changed
+            | K::Encoding
+            | K::MixedEncodings
+            | K::Quote
+            | K::Separator
+            | K::BrokenLine => f.write_str(about),
             K::Stale | K::FutureFile | K::Shrunk | K::EntityShrunk | K::CutOff => f.write_str(about),
             K::Empty => f.write_str("it has no rows; an empty roster is taken for a failed export, never for \"everyone left\""),
             K::MissingColumn => write!(f, "is not there; {about}"),

@@ -110,7 +110,7 @@ pub(super) fn order(
     let Composed { undoings, left_disabled, lost, enables_inactive, deletes } = composed;
     let operations = operations(inputs, undoings);
     let taken_back: Vec<_> = timeline.effects.iter().map(|e| (&e.id, &e.cells)).collect();
-    let progress = serde_json::to_vec(&taken_back).map_err(|cause| PlanError::Json { what: "the progress", cause })?;
+    let taken = serde_json::to_vec(&taken_back).map_err(|cause| PlanError::Json { what: "the progress", cause })?;
     let request = inputs.request;
     let Written { id, digest, header, bytes, wave, lines, lint } = order::write(Draft {
         wave: WAVE,
@@ -121,7 +121,8 @@ pub(super) fn order(
             enable_inactive: request.enable_inactive,
         },
         parent: None,
-        progress: Digest::of(&progress),
+        progress: inputs.progress,
+        taken: Digest::of(&taken),
         stores: inputs.stores,
         now: inputs.now,
         members: subjects(inputs, &scope)?,

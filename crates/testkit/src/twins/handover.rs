@@ -62,7 +62,7 @@ impl Session {
             kind,
             holders: &holders,
             operations: &world.shelf,
-            capabilities: &self.state.general().capabilities,
+            progress: &self.state,
             stores: &self.stores(),
             now: world.clock.now(),
         })?)

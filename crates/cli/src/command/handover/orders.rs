@@ -145,8 +145,7 @@ fn compute(opened: &Opened, kind: &OrderKind, (holders, now): (&[Holder], Timest
     let state = opened.state_now();
     let waves = RecordedWaves::new(opened, &state);
     let stores = planned_stores(opened, &state)?;
-    let inputs =
-        HandoverInputs { kind, holders, operations: &waves, capabilities: &state.general().capabilities, stores: &stores, now };
+    let inputs = HandoverInputs { kind, holders, operations: &waves, progress: &state, stores: &stores, now };
     handover(&inputs).map_err(|e| CliError::usage(chain(&e)))
 }
 
