@@ -24,6 +24,7 @@ fn seeds_that_once_failed_hold() {
         (2265, "an account whose batch waits for another order was expected to be looked at before that had ended"),
         (2865, "who joined a stage under way was not asked for its gates, and lost the last working login"),
         (4426, "what was forced and went again in the same way could not be forced again"),
+        (7061, "a manager who is protected, given back with the record of whom a rollback restores, was taken for touched"),
         (6898, "a rollback that took nothing back could not be asked for again within the same tick of the clock"),
     ];
     for (seed, what) in with_desk {

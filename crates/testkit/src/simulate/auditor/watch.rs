@@ -16,7 +16,7 @@ use untether_model::{AttrName, Dn, Entry, Side, SubjectId, Value};
 
 use super::books::{Books, Order, image, values};
 use crate::simulate::logins;
-use crate::twins::{Observer, World};
+use crate::twins::{Observer, Person, World};
 
 /// Keeps books of its own.
 pub(in crate::simulate) struct Auditor {
@@ -156,11 +156,19 @@ impl Observer for Auditor {
         if side == Side::Shared && protected.contains(change.dn()) {
             books.wrong(format!("the protected {} is written", change.dn()));
         }
-        if let Change::Modify { mods, .. } = change {
+        // What somebody's own record says of a protected identity goes and comes back with the record.
+        let is_own = |person: &Person| {
+            let estate = &world.estate;
+            let dn = if side == Side::Shared { estate.shared_dn(person) } else { estate.own_dn(person) };
+            dn.key() == change.dn().key() && intents.iter().any(|(_, started)| started.subjects.contains(&person.subject()))
+        };
+        if let Change::Modify { mods, .. } = change
+            && !world.estate.people.iter().any(is_own)
+        {
             let touched =
                 |value: &Value| value.as_str().and_then(|text| Dn::parse(text).ok()).filter(|dn| protected.contains(dn));
-            for dn in mods.iter().flat_map(|m| &m.values).filter_map(touched) {
-                books.wrong(format!("{} changes what names the protected {dn}", change.dn()));
+            for (attr, dn) in mods.iter().flat_map(|m| m.values.iter().filter_map(touched).map(|dn| (&m.attr, dn))) {
+                books.wrong(format!("{attr} of {} changes, which names the protected {dn}", change.dn()));
             }
         }
         books.count("writes sent");
