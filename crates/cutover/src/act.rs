@@ -87,7 +87,7 @@ impl Seen {
 
     /// The values of an attribute description, exactly.
     pub fn values(&self, attr: &AttrName) -> &[Value] {
-        self.entry.attrs.get(attr).map_or(&[], Vec::as_slice)
+        self.entry.attrs.values_of(attr)
     }
 }
 
@@ -113,7 +113,7 @@ pub fn is_reached(schema: &Schema, seen: &Seen, aims: &[Aim]) -> bool {
 /// Whether all touched attributes are as in this image (an attribute that it lacks was absent).
 pub fn is_as_before(schema: &Schema, seen: &Seen, aims: &[Aim], before: &AttrMap) -> bool {
     aims.iter().all(|aim| {
-        let values = before.get(&aim.attr).map_or(&[][..], Vec::as_slice);
+        let values = before.values_of(&aim.attr);
         same(schema, &aim.attr, seen.values(&aim.attr), values)
     })
 }
@@ -217,7 +217,7 @@ pub fn marks_of(marks: &Marks, seen: &Seen, aims: &[Aim]) -> BTreeMap<AttrName, 
 /// The touched attributes, and those that move with a credential, as they were seen; absent ones with an empty list.
 pub fn before_image(seen: &Seen, aims: &[Aim]) -> AttrMap {
     let touched = aims.iter().map(|aim| aim.attr.clone());
-    touched.chain(companions(aims.iter().map(|aim| &aim.attr))).map(|attr| (attr.clone(), seen.values(&attr).to_vec())).collect()
+    touched.chain(companions(aims.iter().map(|aim| &aim.attr))).map(|attr| (attr.clone(), seen.values(&attr).into())).collect()
 }
 
 /// Attributes that the server computes and nobody can set (OpenLDAP, result 19 even with relax), left out when an entry is
@@ -260,7 +260,7 @@ mod tests {
     fn seen(attrs: &[(&str, &[&str])]) -> Seen {
         let mut entry = Entry::new(Dn::parse("uid=a,dc=x").unwrap());
         for (name, values) in attrs {
-            entry.attrs.insert(AttrName::new(name), values.iter().map(|v| Value::from(*v)).collect());
+            entry.attrs.insert(AttrName::new(name), values.iter().map(|v| Value::from(*v)).collect::<untether_model::Values>());
         }
         Seen::of(entry)
     }

@@ -20,6 +20,10 @@ impl<'a> Selection<'a> {
 
     /// Whether the attribute is asked for. One that the schema does not know is taken for a user attribute.
     pub(crate) fn has(&self, attr: &AttrName, schema: &Schema) -> bool {
+        // The schema need not be asked where everything is wanted, or nothing but what is named.
+        if self.user == self.operational {
+            return self.user || self.names(attr);
+        }
         let operational = schema.get(attr).is_some_and(|kind| kind.operational);
         (if operational { self.operational } else { self.user }) || self.names(attr)
     }

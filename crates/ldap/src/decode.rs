@@ -5,7 +5,7 @@
 
 use ldap3::controls::Control;
 use untether_directory::{AttrNames, Usability};
-use untether_model::{AttrMap, Dn, Entry, Value};
+use untether_model::{AttrMap, Dn, Entry, Value, Values};
 
 use crate::ber::{Element, OCTET_STRING, SEQUENCE, SET, take};
 use crate::controls;
@@ -37,8 +37,8 @@ pub(crate) fn entry(content: &[u8], names: &mut AttrNames) -> Result<Entry, Malf
     Ok(Entry { dn, attrs: AttrMap::from_parts(parts) })
 }
 
-fn values(mut set: &[u8]) -> Result<Vec<Value>, Malformed> {
-    let mut values = Vec::with_capacity(count(set));
+fn values(mut set: &[u8]) -> Result<Values, Malformed> {
+    let mut values = Values::with_capacity(count(set));
     while !set.is_empty() {
         values.push(Value::new(take(&mut set, OCTET_STRING).ok_or(BAD_ENTRY)?));
     }

@@ -79,7 +79,7 @@ impl Read for Client {
             // Neither an assertion nor a compare can name a value of such an attribute; they are few and small enough to read.
             let held = self.inner.entry(subject, dn, std::slice::from_ref(attr), vec![controls::manage_dsa_it()]).await?;
             let (held, _) = held.ok_or_else(|| missing(subject))?;
-            let held = held.attrs.get(attr).map(Vec::as_slice).unwrap_or_default();
+            let held = held.attrs.values_of(attr);
             return Ok(values.iter().filter(|v| schema.contains(attr, held, v)).cloned().collect());
         }
         if self.inner.features().await?.has_control(Control::MATCHED_VALUES) {

@@ -48,12 +48,12 @@ impl AttrName {
 
     /// The type without options, in lower case: `cn` of `cn;lang-ja`.
     pub fn base(&self) -> &str {
-        self.folded().split(';').next().unwrap_or_default()
+        self.name().base()
     }
 
     /// Whether this is the attribute `name` or one of its subtypes by option (`cn` covers `cn;lang-ja`).
     pub fn is_covered_by(&self, name: &AttrName) -> bool {
-        self == name || (self.base() == name.folded())
+        self.name().is_covered_by(name.name())
     }
 
     /// Whether the type is `base` (given in lower case), whatever the options.
@@ -64,7 +64,7 @@ impl AttrName {
 
 impl PartialEq for AttrName {
     fn eq(&self, other: &Self) -> bool {
-        std::ptr::eq(self.name(), other.name()) || self.folded() == other.folded()
+        std::ptr::eq(self.name(), other.name()) || self.name().is_same(other.name())
     }
 }
 

@@ -8,7 +8,7 @@ use std::ops::Index;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::{AttrName, Value};
+use crate::{AttrName, Value, Values};
 
 /// Attributes with their values, in the order of their names. Values are a set by definition (RFC 4512); the order is the server's and
 /// carries no meaning.
@@ -17,7 +17,7 @@ use crate::{AttrName, Value};
 /// Serialized as a map.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AttrMap {
-    attrs: Vec<(AttrName, Vec<Value>)>,
+    attrs: Vec<(AttrName, Values)>,
 }
 
 /// A place in an [`AttrMap`], filled or not.
@@ -36,12 +36,12 @@ impl AttrMap {
 
     /// From parts as they came, in any order: parts with one name are one attribute, spelled as the first, with the values of all of them,
     /// each once.
-    pub fn from_parts(mut parts: Vec<(AttrName, Vec<Value>)>) -> Self {
+    pub fn from_parts(mut parts: Vec<(AttrName, Values)>) -> Self {
         parts.sort_by(|(one, _), (other, _)| one.cmp(other));
         if parts.windows(2).all(|pair| matches!(pair, [(one, _), (other, _)] if one != other)) {
             return Self { attrs: parts };
         }
-        let mut attrs: Vec<(AttrName, Vec<Value>)> = Vec::new();
+        let mut attrs: Vec<(AttrName, Values)> = Vec::new();
         for (name, values) in parts {
             match attrs.last_mut() {
                 Some((held, all)) if *held == name => all.extend(values),
@@ -79,15 +79,23 @@ impl AttrMap {
     }
 
     /// The values of the attribute with this name (or with this lower case text).
-    pub fn get<Q: Ord + ?Sized>(&self, name: &Q) -> Option<&Vec<Value>>
+    pub fn get<Q: Ord + ?Sized>(&self, name: &Q) -> Option<&Values>
     where
         AttrName: Borrow<Q>,
     {
         self.find(name).ok().and_then(|at| self.attrs.get(at)).map(|(_, values)| values)
     }
 
-    /// The same, to be changed.
-    pub fn get_mut<Q: Ord + ?Sized>(&mut self, name: &Q) -> Option<&mut Vec<Value>>
+    /// The values of the attribute with this name (or with this lower case text); empty where it is absent.
+    pub fn values_of<Q: Ord + ?Sized>(&self, name: &Q) -> &[Value]
+    where
+        AttrName: Borrow<Q>,
+    {
+        self.get(name).map_or(&[], Values::as_slice)
+    }
+
+    /// The values of the attribute with this name, to be changed.
+    pub fn get_mut<Q: Ord + ?Sized>(&mut self, name: &Q) -> Option<&mut Values>
     where
         AttrName: Borrow<Q>,
     {
@@ -103,7 +111,8 @@ impl AttrMap {
     }
 
     /// Sets the values of an attribute, whose spelling stays if it is there; gives those that it had.
-    pub fn insert(&mut self, name: AttrName, values: Vec<Value>) -> Option<Vec<Value>> {
+    pub fn insert(&mut self, name: AttrName, values: impl Into<Values>) -> Option<Values> {
+        let values = values.into();
         match self.find(&name) {
             Ok(at) => self.attrs.get_mut(at).map(|(_, held)| std::mem::replace(held, values)),
             Err(at) => {
@@ -114,7 +123,7 @@ impl AttrMap {
     }
 
     /// Takes an attribute out.
-    pub fn remove<Q: Ord + ?Sized>(&mut self, name: &Q) -> Option<Vec<Value>>
+    pub fn remove<Q: Ord + ?Sized>(&mut self, name: &Q) -> Option<Values>
     where
         AttrName: Borrow<Q>,
     {
@@ -128,7 +137,7 @@ impl AttrMap {
     }
 
     /// Keeps the attributes for which `keep` holds.
-    pub fn retain(&mut self, mut keep: impl FnMut(&AttrName, &mut Vec<Value>) -> bool) {
+    pub fn retain(&mut self, mut keep: impl FnMut(&AttrName, &mut Values) -> bool) {
         self.attrs.retain_mut(|(name, values)| keep(name, values));
     }
 
@@ -148,29 +157,29 @@ impl AttrMap {
     }
 
     /// The values of each attribute, in the order of their names.
-    pub fn values(&self) -> impl ExactSizeIterator<Item = &Vec<Value>> + DoubleEndedIterator {
+    pub fn values(&self) -> impl ExactSizeIterator<Item = &Values> + DoubleEndedIterator {
         self.attrs.iter().map(|(_, values)| values)
     }
 
     /// The same, to be changed.
-    pub fn values_mut(&mut self) -> impl ExactSizeIterator<Item = &mut Vec<Value>> + DoubleEndedIterator {
+    pub fn values_mut(&mut self) -> impl ExactSizeIterator<Item = &mut Values> + DoubleEndedIterator {
         self.attrs.iter_mut().map(|(_, values)| values)
     }
 }
 
 impl<'a> Slot<'a> {
     /// The values held here; `values` are put in if the attribute is not there.
-    pub fn or_insert(self, values: Vec<Value>) -> &'a mut Vec<Value> {
-        self.or_insert_with(|| values)
+    pub fn or_insert(self, values: impl Into<Values>) -> &'a mut Values {
+        self.or_insert_with(|| values.into())
     }
 
     /// The values held here; none are put in if the attribute is not there.
-    pub fn or_default(self) -> &'a mut Vec<Value> {
-        self.or_insert_with(Vec::new)
+    pub fn or_default(self) -> &'a mut Values {
+        self.or_insert_with(Values::new)
     }
 
     /// The values held here; what `make` gives is put in if the attribute is not there.
-    pub fn or_insert_with(self, make: impl FnOnce() -> Vec<Value>) -> &'a mut Vec<Value> {
+    pub fn or_insert_with(self, make: impl FnOnce() -> Values) -> &'a mut Values {
         let at = match self.at {
             Ok(at) => at,
             Err(at) => {
@@ -184,16 +193,13 @@ impl<'a> Slot<'a> {
 }
 
 /// Attributes of an [`AttrMap`] with their values.
-pub type Iter<'a> =
-    std::iter::Map<std::slice::Iter<'a, (AttrName, Vec<Value>)>, fn(&(AttrName, Vec<Value>)) -> (&AttrName, &Vec<Value>)>;
+pub type Iter<'a> = std::iter::Map<std::slice::Iter<'a, (AttrName, Values)>, fn(&(AttrName, Values)) -> (&AttrName, &Values)>;
 /// The same, with values to be changed.
-pub type IterMut<'a> = std::iter::Map<
-    std::slice::IterMut<'a, (AttrName, Vec<Value>)>,
-    fn(&mut (AttrName, Vec<Value>)) -> (&AttrName, &mut Vec<Value>),
->;
+pub type IterMut<'a> =
+    std::iter::Map<std::slice::IterMut<'a, (AttrName, Values)>, fn(&mut (AttrName, Values)) -> (&AttrName, &mut Values)>;
 
 impl<'a> IntoIterator for &'a AttrMap {
-    type Item = (&'a AttrName, &'a Vec<Value>);
+    type Item = (&'a AttrName, &'a Values);
     type IntoIter = Iter<'a>;
 
     fn into_iter(self) -> Iter<'a> {
@@ -202,7 +208,7 @@ impl<'a> IntoIterator for &'a AttrMap {
 }
 
 impl<'a> IntoIterator for &'a mut AttrMap {
-    type Item = (&'a AttrName, &'a mut Vec<Value>);
+    type Item = (&'a AttrName, &'a mut Values);
     type IntoIter = IterMut<'a>;
 
     fn into_iter(self) -> IterMut<'a> {
@@ -211,25 +217,25 @@ impl<'a> IntoIterator for &'a mut AttrMap {
 }
 
 impl IntoIterator for AttrMap {
-    type Item = (AttrName, Vec<Value>);
-    type IntoIter = std::vec::IntoIter<(AttrName, Vec<Value>)>;
+    type Item = (AttrName, Values);
+    type IntoIter = std::vec::IntoIter<(AttrName, Values)>;
 
     fn into_iter(self) -> Self::IntoIter {
         self.attrs.into_iter()
     }
 }
 
-impl Extend<(AttrName, Vec<Value>)> for AttrMap {
-    fn extend<I: IntoIterator<Item = (AttrName, Vec<Value>)>>(&mut self, attrs: I) {
+impl Extend<(AttrName, Values)> for AttrMap {
+    fn extend<I: IntoIterator<Item = (AttrName, Values)>>(&mut self, attrs: I) {
         for (name, values) in attrs {
             self.insert(name, values);
         }
     }
 }
 
-impl FromIterator<(AttrName, Vec<Value>)> for AttrMap {
+impl FromIterator<(AttrName, Values)> for AttrMap {
     /// Of attributes with one name the last counts.
-    fn from_iter<I: IntoIterator<Item = (AttrName, Vec<Value>)>>(attrs: I) -> Self {
+    fn from_iter<I: IntoIterator<Item = (AttrName, Values)>>(attrs: I) -> Self {
         let mut attrs: Vec<_> = attrs.into_iter().collect();
         attrs.sort_by(|(one, _), (other, _)| one.cmp(other));
         attrs.dedup_by(|later, held| {
@@ -243,9 +249,9 @@ impl FromIterator<(AttrName, Vec<Value>)> for AttrMap {
     }
 }
 
-impl<const N: usize> From<[(AttrName, Vec<Value>); N]> for AttrMap {
-    fn from(attrs: [(AttrName, Vec<Value>); N]) -> Self {
-        attrs.into_iter().collect()
+impl<V: Into<Values>, const N: usize> From<[(AttrName, V); N]> for AttrMap {
+    fn from(attrs: [(AttrName, V); N]) -> Self {
+        attrs.into_iter().map(|(name, values)| (name, values.into())).collect()
     }
 }
 
@@ -253,11 +259,11 @@ impl<Q: Ord + ?Sized> Index<&Q> for AttrMap
 where
     AttrName: Borrow<Q>,
 {
-    type Output = Vec<Value>;
+    type Output = Values;
 
     /// # Panics
     /// If there is no such attribute.
-    fn index(&self, name: &Q) -> &Vec<Value> {
+    fn index(&self, name: &Q) -> &Values {
         match self.find(name) {
             Ok(at) => &self.attrs[at].1,
             Err(_) => panic!("there is no such attribute"),
@@ -312,8 +318,8 @@ mod tests {
 
     use super::*;
 
-    fn values(text: &str) -> Vec<Value> {
-        vec![Value::from(text)]
+    fn values(text: &str) -> Values {
+        Values::from(Value::from(text))
     }
 
     /// Whatever is done to it, it holds what a tree holds, and is written as one.
@@ -321,7 +327,7 @@ mod tests {
     fn it_does_what_a_tree_does() {
         let names = ["cn", "UID", "mail", "CN", "entryUUID", "a", "uid", "zz", "Mail"];
         let mut map = AttrMap::new();
-        let mut tree: BTreeMap<AttrName, Vec<Value>> = BTreeMap::new();
+        let mut tree: BTreeMap<AttrName, Values> = BTreeMap::new();
         for step in 0..200_usize {
             let name = AttrName::new(names[step * 7 % names.len()]);
             let text = step.to_string();
@@ -349,7 +355,7 @@ mod tests {
     #[test]
     fn parts_of_one_attribute_come_together_and_later_ones_replace() {
         let part =
-            |name: &str, all: &[&str]| (AttrName::new(name), all.iter().map(|text| Value::from(*text)).collect::<Vec<_>>());
+            |name: &str, all: &[&str]| (AttrName::new(name), all.iter().map(|text| Value::from(*text)).collect::<Values>());
         let parts = vec![part("sn", &["x"]), part("CN", &["b", "a"]), part("cn", &[]), part("cn", &["a", "c"])];
         let map = AttrMap::from_parts(parts.clone());
         assert_eq!(map["cn"], ["b", "a", "c"].map(Value::from));

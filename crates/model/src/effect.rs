@@ -47,7 +47,7 @@ impl Seen {
     }
 
     fn values(&self, attr: &AttrName) -> &[Value] {
-        self.attrs.get(attr).map_or(&[], Vec::as_slice)
+        self.attrs.values_of(attr)
     }
 
     fn has(&self, attr: &AttrName) -> bool {

@@ -21,7 +21,7 @@ impl Entry {
 
     /// The values of exactly this attribute description; empty where it is absent.
     pub fn values(&self, name: &str) -> &[Value] {
-        self.attrs.get(&AttrName::new(name)).map_or(&[], Vec::as_slice)
+        self.attrs.values_of(&AttrName::new(name))
     }
 
     /// The first value as text.

@@ -29,6 +29,7 @@ pub mod schema;
 pub mod snapshot;
 pub mod time;
 pub mod value;
+mod values;
 
 pub use attr::AttrName;
 pub use attr_map::AttrMap;
@@ -36,3 +37,4 @@ pub use dn::Dn;
 pub use entry::Entry;
 pub use ids::{BatchId, CaseId, EntityId, FindingId, OpId, PlanId, Round, Side, StableId, StateId, SubjectId, WaveId};
 pub use value::Value;
+pub use values::Values;

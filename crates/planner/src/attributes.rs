@@ -126,5 +126,5 @@ pub(crate) fn required_of(classes: &[String], told: &BTreeMap<String, Vec<AttrNa
 
 /// The values of exactly this attribute; empty where it is absent.
 pub(crate) fn values<'a>(entry: &'a SnapshotEntry, name: &str) -> &'a [Value] {
-    entry.attrs.get(&AttrName::new(name)).map_or(&[], Vec::as_slice)
+    entry.attrs.values_of(&AttrName::new(name))
 }

@@ -1,7 +1,7 @@
 //! From an entry as a server holds it to an entry as a snapshot keeps it: no credential value passes.
 
 use untether_model::snapshot::{CredentialKind, CredentialMark, EntryRole, SnapshotEntry};
-use untether_model::{AttrMap, AttrName, Entry, StableId, Value};
+use untether_model::{AttrMap, AttrName, Entry, StableId, Value, Values};
 
 use super::credential::{Credentials, Marker};
 
@@ -40,7 +40,7 @@ impl<'a> Converter<'a> {
     }
 
     /// Values of an attribute of `cn=config`, with the secrets in them replaced and noted.
-    fn redacted(&self, attr: &AttrName, values: Vec<Value>, credentials: &mut Vec<CredentialMark>) -> Vec<Value> {
+    fn redacted(&self, attr: &AttrName, values: Values, credentials: &mut Vec<CredentialMark>) -> Values {
         let mut note = |secret: &str| {
             let mark = self.credentials.mark(self.marker, attr, CredentialKind::Password, &Value::from(secret));
             credentials.push(mark);

@@ -6,7 +6,7 @@ use untether_model::operation::{Action, Actor, Desired, Expects, Operation, Stag
 use untether_model::plan::OrderKind;
 use untether_model::run::{CellStand, OutcomeKind, RunState, Started};
 use untether_model::schema::Schema;
-use untether_model::{AttrMap, AttrName, Entry, Side, Value};
+use untether_model::{AttrMap, AttrName, Entry, Side, Value, Values};
 
 use super::{After, Ending, Executor, Server, Task};
 use crate::act::{self, Aim, Seen};
@@ -157,7 +157,7 @@ impl Executor {
             (Action::Create { attrs }, None) => {
                 let mut map = AttrMap::new();
                 for (attr, values) in attrs {
-                    let values = values.iter().map(|v| self.value(task, v)).collect::<Result<_, _>>()?;
+                    let values = values.iter().map(|v| self.value(task, v)).collect::<Result<Values, _>>()?;
                     map.insert(attr.clone(), values);
                 }
                 Ok(Goal::Exists(map))
@@ -209,7 +209,7 @@ impl Executor {
                     }
                     // Attributes of which the plan expects anything may move between two tries; the others may not.
                     let moved = aims.iter().find(|aim| {
-                        let held = before.attrs.get(&aim.attr).map_or(&[][..], Vec::as_slice);
+                        let held = before.attrs.values_of(&aim.attr);
                         !Self::may_move(task, &aim.attr)
                             && !act::same(schema, &aim.attr, seen.values(&aim.attr), held)
                             && !act::same(schema, &aim.attr, seen.values(&aim.attr), &aim.desired)
@@ -248,7 +248,7 @@ impl Executor {
     fn desired(&self, task: &Task<'_>, goal: &Goal, secret: Option<&str>) -> Image {
         let attrs = match goal {
             Goal::Exists(attrs) => attrs.clone(),
-            Goal::Has(aims) => aims.iter().map(|aim| (aim.attr.clone(), aim.desired.clone())).collect(),
+            Goal::Has(aims) => aims.iter().map(|aim| (aim.attr.clone(), aim.desired.clone().into())).collect(),
             Goal::Gone => AttrMap::new(),
         };
         Image { dn: Self::new_dn(task), attrs, secret: secret.map(str::to_owned) }
@@ -344,7 +344,7 @@ impl Executor {
             }
             Goal::Exists(attrs) => {
                 let differs = |seen: &Seen| {
-                    let another = |(attr, values): &(&AttrName, &Vec<Value>)| {
+                    let another = |(attr, values): &(&AttrName, &Values)| {
                         !is_server_owned(attr) && !act::same(schema, attr, seen.values(attr), values)
                     };
                     attrs.iter().find(another).map(|(attr, _)| attr)

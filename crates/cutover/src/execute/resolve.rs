@@ -122,7 +122,7 @@ impl Executor {
                     Desired::AsExpected => seen.values(&touch.attr).to_vec(),
                     Desired::BeforeImage { started } => {
                         let image = self.image(task, *started, BEFORE)?;
-                        image.attrs.get(&touch.attr).cloned().unwrap_or_default()
+                        image.attrs.values_of(&touch.attr).to_vec()
                     }
                 };
                 Ok(Aim { attr: touch.attr.clone(), expects, desired, kept: touch.desired == Desired::AsExpected })
@@ -134,7 +134,7 @@ impl Executor {
     pub(super) fn aims_of_intent(desired: &AttrMap) -> Vec<Aim> {
         desired
             .iter()
-            .map(|(attr, values)| Aim { attr: attr.clone(), expects: Expectation::Any, desired: values.clone(), kept: false })
+            .map(|(attr, values)| Aim { attr: attr.clone(), expects: Expectation::Any, desired: values.to_vec(), kept: false })
             .collect()
     }
 

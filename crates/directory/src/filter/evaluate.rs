@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use untether_model::schema::{Equality, Schema, normalize};
 use untether_model::time::generalized;
-use untether_model::{AttrName, Dn, Entry, Value};
+use untether_model::{AttrMap, AttrName, Dn, Entry, Value};
 
 use super::{Filter, Substrings};
 use crate::classes;
@@ -38,21 +38,26 @@ pub(crate) trait Attributes {
     }
 }
 
-impl Attributes for Entry {
+impl Attributes for AttrMap {
     fn any(&self, attr: &AttrName, test: &mut dyn FnMut(&Value) -> bool) -> bool {
-        self.attrs.iter().filter(|(name, _)| name.is_covered_by(attr)).any(|(_, values)| values.iter().any(&mut *test))
+        self.iter().filter(|(name, _)| name.is_covered_by(attr)).any(|(_, values)| values.iter().any(&mut *test))
     }
 }
 
 impl Filter {
     /// Whether the entry, as far as it was read, satisfies the filter: an attribute that was not read counts as absent.
     pub fn evaluate(&self, entry: &Entry, schema: &Schema) -> Truth {
-        self.judge(entry, schema)
+        self.judge(&entry.attrs, schema)
     }
 
     /// Whether [`Filter::evaluate`] says [`Truth::True`].
     pub fn matches(&self, entry: &Entry, schema: &Schema) -> bool {
-        self.judge(entry, schema) == Truth::True
+        self.matches_attrs(&entry.attrs, schema)
+    }
+
+    /// The same of an entry's attributes alone: its name decides nothing here.
+    pub fn matches_attrs(&self, attrs: &AttrMap, schema: &Schema) -> bool {
+        self.judge(attrs, schema) == Truth::True
     }
 
     pub(crate) fn judge(&self, entry: &dyn Attributes, schema: &Schema) -> Truth {

@@ -2,6 +2,8 @@
 
 use std::io::{BufRead, ErrorKind, Read};
 
+use memchr::memchr;
+
 use super::error::{LdifError, LdifProblem};
 
 /// Reads one logical line after the other into one buffer.
@@ -35,7 +37,8 @@ impl<R: BufRead> Lines<R> {
     pub(super) fn advance(&mut self) -> Result<Option<u64>, LdifError> {
         self.line.clear();
         let start = self.physical + 1;
-        if !self.append_physical(start)? {
+        let whole = self.take_whole();
+        if !whole && !self.append_physical(start)? {
             return Ok(None);
         }
         if start == 1 {
@@ -45,14 +48,44 @@ impl<R: BufRead> Lines<R> {
             return Err(LdifProblem::StrayContinuation.at(start));
         }
         // An empty line ends a record and cannot be continued.
-        while !self.line.is_empty() && self.peek(start)? == Some(b' ') {
+        while !whole && !self.line.is_empty() && self.peek(start)? == Some(b' ') {
             self.input.consume(1);
             self.append_physical(start)?;
         }
-        if self.line.contains(&0) {
+        if memchr(0, &self.line).is_some() {
             return Err(LdifProblem::ZeroByte.at(start));
         }
         Ok(Some(start))
+    }
+
+    /// Takes a logical line that was read ahead to its end, as nearly all were. False, and nothing was taken, where that is not to be
+    /// seen: such a line is put together piece by piece.
+    fn take_whole(&mut self) -> bool {
+        // What fails here fails again where it is reported.
+        let Ok(buffer) = self.input.fill_buf() else { return false };
+        let (mut taken, mut physical) = (0, 0);
+        loop {
+            let rest = buffer.get(taken..).unwrap_or_default();
+            let Some(end) = memchr(b'\n', rest) else { break };
+            let Some(next) = rest.get(end + 1) else { break };
+            let piece = rest.get(..end).unwrap_or_default();
+            self.line.extend_from_slice(piece.strip_suffix(b"\r").unwrap_or(piece));
+            physical += 1;
+            taken += end + 1;
+            if self.line.len() > self.limit {
+                break;
+            }
+            // An empty line ends a record and cannot be continued.
+            if *next != b' ' || self.line.is_empty() {
+                self.input.consume(taken);
+                self.physical += physical;
+                self.cut_off = false;
+                return true;
+            }
+            taken += 1;
+        }
+        self.line.clear();
+        false
     }
 
     /// Appends one physical line without its end; false at the end of the file.

@@ -5,6 +5,7 @@ use std::io::BufRead;
 use data_encoding::BASE64;
 use untether_model::{AttrName, Dn, Entry, Value};
 
+use super::draft::Draft;
 use super::error::{LdifError, LdifProblem};
 use super::lines::Lines;
 use crate::names::AttrNames;
@@ -36,6 +37,20 @@ pub enum Record {
         entry: Entry,
     },
     /// A continuation reference that the search got instead of entries: something outside was not exported.
+    Reference {
+        /// Its line, counted from 1.
+        line: u64,
+        /// The URL.
+        url: String,
+    },
+}
+
+/// What the reader came to: a [`Record`] of which nothing has been made yet.
+#[derive(Debug)]
+pub(crate) enum Met {
+    /// An entry: [`LdifReader::draft`] has it.
+    Entry,
+    /// A continuation reference.
     Reference {
         /// Its line, counted from 1.
         line: u64,
@@ -89,15 +104,9 @@ pub struct LdifReader<R> {
     limits: LdifLimits,
     names: AttrNames,
     trailer: Trailer,
+    draft: Draft,
     begun: bool,
     finished: bool,
-}
-
-/// A record that is being read.
-struct Open {
-    line: u64,
-    entry: Entry,
-    bytes: usize,
 }
 
 impl<R: BufRead> LdifReader<R> {
@@ -113,6 +122,7 @@ impl<R: BufRead> LdifReader<R> {
             limits,
             names: AttrNames::default(),
             trailer: Trailer::default(),
+            draft: Draft::default(),
             begun: false,
             finished: false,
         }
@@ -123,27 +133,46 @@ impl<R: BufRead> LdifReader<R> {
         &self.trailer
     }
 
-    fn read_record(&mut self) -> Result<Option<Record>, LdifError> {
-        let mut open: Option<Open> = None;
+    /// Reads on to the next record, as [`Iterator::next`] does, and makes nothing of it. Of entries whose name is not `wanted` only the
+    /// name is read: what else is in them was checked when the file was opened.
+    pub(crate) fn advance(&mut self, wanted: impl Fn(&Dn) -> bool) -> Option<Result<Met, LdifError>> {
+        if self.finished {
+            return None;
+        }
+        let read = self.read_record(wanted).transpose();
+        if matches!(read, None | Some(Err(_))) {
+            self.finished = true;
+        }
+        read
+    }
+
+    /// The entry that was met last.
+    pub(crate) fn draft(&self) -> &Draft {
+        &self.draft
+    }
+
+    fn read_record(&mut self, wanted: impl Fn(&Dn) -> bool) -> Result<Option<Met>, LdifError> {
+        let mut open = false;
+        let mut passed_over = false;
         loop {
             let Some(line) = self.lines.advance()? else {
                 self.finished = true;
-                self.trailer.ended_with_blank &= open.is_none();
-                return Ok(open.map(|open| self.close(open)));
+                self.trailer.ended_with_blank &= !open;
+                return Ok(open.then(|| self.close()));
             };
             let text = self.lines.current();
             if text.is_empty() {
-                if let Some(open) = open {
+                if open {
                     self.trailer.ended_with_blank = true;
-                    return Ok(Some(self.close(open)));
+                    return Ok(Some(self.close()));
                 }
                 continue;
             }
             if text.first() == Some(&b'#') {
                 if let Some(url) = self.trailer.take_comment(text) {
                     // References stand between records.
-                    if open.is_none() {
-                        return Ok(Some(Record::Reference { line, url }));
+                    if !open {
+                        return Ok(Some(Met::Reference { line, url }));
                     }
                 }
                 continue;
@@ -151,42 +180,47 @@ impl<R: BufRead> LdifReader<R> {
             if self.lines.is_cut_off() {
                 return Err(LdifProblem::CutOff.at(line));
             }
+            if passed_over {
+                continue;
+            }
             let written = split(text).map_err(|problem| problem.at(line))?;
             let first = !std::mem::replace(&mut self.begun, true);
-            match &mut open {
-                Some(open) => {
-                    open.bytes += text.len();
-                    if open.bytes > self.limits.entry_bytes {
+            match open {
+                true => {
+                    self.draft.written_bytes += text.len();
+                    if self.draft.written_bytes > self.limits.entry_bytes {
                         let limit = self.limits.entry_bytes;
-                        return Err(LdifProblem::EntryTooLarge { dn: open.entry.dn.to_string(), limit }.at(line));
+                        return Err(LdifProblem::EntryTooLarge { dn: self.draft.dn.to_string(), limit }.at(line));
                     }
                     let bad = || LdifProblem::BadAttribute(String::from_utf8_lossy(written.name).into_owned()).at(line);
                     let name = self.names.get(written.name).ok_or_else(bad)?;
                     refuse_change(&name).map_err(|problem| problem.at(line))?;
-                    let value = written.decode().map_err(|problem| problem.at(line))?;
-                    open.entry.attrs.entry(name).or_default().push(value);
+                    written.decode_into(self.draft.room()).map_err(|problem| problem.at(line))?;
+                    self.draft.end_value(name);
                 }
-                None if written.name.eq_ignore_ascii_case(b"dn") => {
+                false if written.name.eq_ignore_ascii_case(b"dn") => {
                     let dn = written.decode().and_then(dn_of).map_err(|problem| problem.at(line))?;
-                    open = Some(Open { line, entry: Entry::new(dn), bytes: text.len() });
+                    passed_over = !wanted(&dn);
+                    self.draft.begin(line, dn, text.len());
+                    open = true;
                 }
-                None if written.name.eq_ignore_ascii_case(b"version") => {
+                false if written.name.eq_ignore_ascii_case(b"version") => {
                     if !first || written.rest != b"1" || written.form != Form::Plain {
                         return Err(LdifProblem::BadVersion.at(line));
                     }
                 }
-                None => {
+                false => {
                     if let Some(url) = self.trailer.take_line(&written).map_err(|problem| problem.at(line))? {
-                        return Ok(Some(Record::Reference { line, url }));
+                        return Ok(Some(Met::Reference { line, url }));
                     }
                 }
             }
         }
     }
 
-    fn close(&mut self, open: Open) -> Record {
+    fn close(&mut self) -> Met {
         self.trailer.entries_read += 1;
-        Record::Entry { line: open.line, entry: open.entry }
+        Met::Entry
     }
 }
 
@@ -194,14 +228,10 @@ impl<R: BufRead> Iterator for LdifReader<R> {
     type Item = Result<Record, LdifError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.finished {
-            return None;
-        }
-        let read = self.read_record().transpose();
-        if matches!(read, None | Some(Err(_))) {
-            self.finished = true;
-        }
-        read
+        Some(self.advance(|_| true)?.map(|met| match met {
+            Met::Entry => Record::Entry { line: self.draft.line, entry: self.draft.to_entry(|_| true) },
+            Met::Reference { line, url } => Record::Reference { line, url },
+        }))
     }
 }
 
@@ -272,14 +302,27 @@ struct Written<'a> {
 
 impl Written<'_> {
     fn decode(&self) -> Result<Value, LdifProblem> {
+        let mut bytes = Vec::new();
+        self.decode_into(&mut bytes)?;
+        Ok(Value::new(bytes))
+    }
+
+    /// Puts the value behind what is there.
+    fn decode_into(&self, out: &mut Vec<u8>) -> Result<(), LdifProblem> {
         match self.form {
-            Form::Plain => Ok(Value::new(self.rest)),
-            Form::Base64 => match BASE64.decode(self.rest.trim_ascii_end()) {
-                Ok(bytes) => Ok(Value::new(bytes)),
-                Err(_) => Err(LdifProblem::BadBase64(String::from_utf8_lossy(self.name).into_owned())),
-            },
-            Form::Url => Err(LdifProblem::Url(String::from_utf8_lossy(self.name).into_owned())),
+            Form::Plain => out.extend_from_slice(self.rest),
+            Form::Base64 => {
+                let bad = || LdifProblem::BadBase64(String::from_utf8_lossy(self.name).into_owned());
+                let encoded = self.rest.trim_ascii_end();
+                let before = out.len();
+                let most = BASE64.decode_len(encoded.len()).map_err(|_| bad())?;
+                out.resize(before + most, 0);
+                let decoded = BASE64.decode_mut(encoded, out.get_mut(before..).unwrap_or_default()).map_err(|_| bad())?;
+                out.truncate(before + decoded);
+            }
+            Form::Url => return Err(LdifProblem::Url(String::from_utf8_lossy(self.name).into_owned())),
         }
+        Ok(())
     }
 }
 

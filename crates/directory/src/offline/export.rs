@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use crate::ldif::{LdifError, LdifLimits, LdifReader, Record, Trailer};
+use crate::ldif::{LdifError, LdifLimits, LdifReader, Met, Trailer};
 
 /// Bytes that are read from a file at once.
 const BUFFER: usize = 1 << 18;
@@ -58,10 +58,10 @@ impl ExportFile {
         let mut reader = open(path, limits)?;
         let mut references = Vec::new();
         let mut reference_count = 0;
-        for record in reader.by_ref() {
-            match record {
-                Ok(Record::Entry { .. }) => {}
-                Ok(Record::Reference { url, .. }) => {
+        while let Some(met) = reader.advance(|_| true) {
+            match met {
+                Ok(Met::Entry) => {}
+                Ok(Met::Reference { url, .. }) => {
                     reference_count += 1;
                     if references.len() < REFERENCES {
                         references.push(url);

@@ -7,11 +7,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use untether_model::schema::Schema;
-use untether_model::{Entry, Value};
+use untether_model::{Dn, Value};
 
 use super::export::{ExportError, open};
-use crate::filter::Filter;
-use crate::ldif::{LdifLimits, LdifReader, Record};
+use crate::filter::{Filter, Truth};
+use crate::ldif::{Draft, LdifLimits, LdifReader, Met};
 use crate::selection::Selection;
 use crate::{Page, Scope, Search};
 
@@ -21,64 +21,92 @@ const PAGE: usize = 1000;
 /// Bytes of values after which a page is full, whatever the number of its entries.
 const PAGE_BYTES: usize = 16 << 20;
 
+/// Asks for no attribute (RFC 4511, section 4.5.1.8).
+const NO_ATTRIBUTES: &str = "1.1";
+
 /// A pass that has got somewhere.
 pub(super) struct Scan {
     pub(super) search: Search,
     filter: Filter,
     schema: Arc<Schema>,
+    files: Files,
+    /// Names alone are asked for, and the name alone decides.
+    only_names: bool,
+    /// Something at or below the base was seen.
+    pub(super) base_seen: bool,
+}
+
+/// The files of a pass, read one after the other.
+struct Files {
     limits: LdifLimits,
     waiting: VecDeque<PathBuf>,
     current: Option<(PathBuf, LdifReader<BufReader<File>>)>,
-    /// Something at or below the base was seen.
-    pub(super) base_seen: bool,
     /// What the files that were read to their end say of their completeness.
-    pub(super) truncated: Vec<(Option<u32>, String)>,
+    truncated: Vec<(Option<u32>, String)>,
     ended: bool,
 }
 
 impl Scan {
     pub(super) fn new(search: Search, filter: Filter, schema: Arc<Schema>, limits: LdifLimits, files: &[PathBuf]) -> Self {
-        Self {
-            search,
-            filter,
-            schema,
-            limits,
-            waiting: files.iter().cloned().collect(),
-            current: None,
-            base_seen: false,
-            truncated: Vec::new(),
-            ended: false,
-        }
+        let everything = matches!(&filter, Filter::Present(attr) if attr.is("objectclass"));
+        let nothing_of_it = search.attrs.iter().all(|attr| attr.as_str() == NO_ATTRIBUTES) && !search.attrs.is_empty();
+        let only_names = everything && nothing_of_it && search.manage_dsa_it;
+        let waiting = files.iter().cloned().collect();
+        let files = Files { limits, waiting, current: None, truncated: Vec::new(), ended: false };
+        Self { search, filter, schema, files, only_names, base_seen: false }
+    }
+
+    /// What the files that were read to their end say of their completeness.
+    pub(super) fn truncated(&self) -> &[(Option<u32>, String)] {
+        &self.files.truncated
     }
 
     /// The next entries; `None` after the last.
     pub(super) fn next_page(&mut self) -> Result<Option<Page>, ExportError> {
-        let room = self.search.page_size.map_or(PAGE, |size| usize::try_from(size).unwrap_or(PAGE)).max(1);
+        let Self { search, filter, schema, files, only_names, base_seen } = self;
+        let is_read = |dn: &Dn| !*only_names && dn.is_within(&search.base);
+        let room = search.page_size.map_or(PAGE, |size| usize::try_from(size).unwrap_or(PAGE)).max(1);
+        let selection = Selection::of(&search.attrs);
         let mut page = Page::default();
         let mut bytes = 0;
         while page.entries.len() < room && bytes < PAGE_BYTES {
-            let Some(record) = self.next_record()? else { break };
-            match record {
-                Record::Reference { url, .. } => page.references.push(url),
-                Record::Entry { entry, .. } => {
-                    if !self.search.manage_dsa_it && entry.is_class("referral") && entry.dn.is_within(&self.search.base) {
-                        self.base_seen = true;
-                        page.references.extend(entry.values("ref").iter().map(Value::to_lossy));
-                    } else if self.is_wanted(&entry) {
-                        let entry = self.select(entry);
-                        bytes += entry.attrs.values().flatten().map(|value| value.as_bytes().len()).sum::<usize>();
-                        page.entries.push(entry);
+            let Some(met) = files.advance(is_read)? else { break };
+            match (met, files.draft()) {
+                (Met::Reference { url, .. }, _) => page.references.push(url),
+                (Met::Entry, Some(draft)) if draft.dn.is_within(&search.base) => {
+                    *base_seen = true;
+                    if !search.manage_dsa_it && draft.is_class("referral") {
+                        let referral = draft.to_entry(|name| name.folded() == "ref");
+                        page.references.extend(referral.values("ref").iter().map(Value::to_lossy));
+                    } else if is_in_scope(search, draft) && filter.judge(draft, schema) == Truth::True {
+                        bytes += draft.value_bytes();
+                        page.entries.push(draft.to_entry(|name| selection.has(name, schema)));
                     }
                 }
+                (Met::Entry, _) => {}
             }
-            if self.search.scope == Scope::Base && !page.entries.is_empty() {
-                self.ended = true;
+            if search.scope == Scope::Base && !page.entries.is_empty() {
+                files.ended = true;
             }
         }
         Ok((!page.entries.is_empty() || !page.references.is_empty()).then_some(page))
     }
+}
 
-    fn next_record(&mut self) -> Result<Option<Record>, ExportError> {
+/// Whether the search asks for this entry, which is at or below its base, by its depth.
+fn is_in_scope(search: &Search, draft: &Draft) -> bool {
+    let (key, base) = (draft.dn.key(), search.base.key());
+    match search.scope {
+        Scope::Base => key == base,
+        Scope::One => key.depth() == base.depth() + 1,
+        Scope::Subtree => true,
+    }
+}
+
+impl Files {
+    /// Reads on to the next record, of which no more than the name is read if that is not `wanted`; `None` after the last one of the
+    /// last file.
+    fn advance(&mut self, wanted: impl Fn(&Dn) -> bool) -> Result<Option<Met>, ExportError> {
         while !self.ended {
             let (path, reader) = match &mut self.current {
                 Some(current) => (&current.0, &mut current.1),
@@ -92,8 +120,8 @@ impl Scan {
                     (&current.0, &mut current.1)
                 }
             };
-            match reader.next() {
-                Some(Ok(record)) => return Ok(Some(record)),
+            match reader.advance(&wanted) {
+                Some(Ok(met)) => return Ok(Some(met)),
                 Some(Err(source)) => return Err(ExportError::Malformed { path: path.clone(), source }),
                 None => {
                     let trailer = reader.trailer();
@@ -107,23 +135,8 @@ impl Scan {
         Ok(None)
     }
 
-    fn is_wanted(&mut self, entry: &Entry) -> bool {
-        let (key, base) = (entry.dn.key(), self.search.base.key());
-        if !key.is_within(base) {
-            return false;
-        }
-        self.base_seen = true;
-        let in_scope = match self.search.scope {
-            Scope::Base => key == base,
-            Scope::One => key.depth() == base.depth() + 1,
-            Scope::Subtree => true,
-        };
-        in_scope && self.filter.matches(entry, &self.schema)
-    }
-
-    fn select(&self, mut entry: Entry) -> Entry {
-        let selection = Selection::of(&self.search.attrs);
-        entry.attrs.retain(|name, _| selection.has(name, &self.schema));
-        entry
+    /// The entry that was met last.
+    fn draft(&self) -> Option<&Draft> {
+        self.current.as_ref().map(|(_, reader)| reader.draft())
     }
 }

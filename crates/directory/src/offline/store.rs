@@ -129,7 +129,7 @@ impl EntryStream for LdifStream {
                 self.ahead = Some(read_on(scan));
                 Ok(Some(page))
             }
-            Ok(None) => match scan.truncated.first() {
+            Ok(None) => match scan.truncated().first() {
                 Some((code, reason)) => {
                     let error = self.store.error(Failure::Busy, OPERATION, base, format!("the export is not complete: {reason}"));
                     let error = error.with_hint("export again with a bind whose limits allow all entries");
@@ -204,7 +204,7 @@ impl Read for LdifStore {
         let entry = found.ok_or_else(|| {
             self.error(Failure::NoSuchObject, "read values", dn, "the export holds no such entry").with_code(32)
         })?;
-        let held = entry.attrs.get(attr).map(Vec::as_slice).unwrap_or_default();
+        let held = entry.attrs.values_of(attr);
         let held: std::collections::BTreeSet<Vec<u8>> = held.iter().map(|v| self.schema.normalize(attr, v)).collect();
         Ok(values.iter().filter(|value| held.contains(&self.schema.normalize(attr, value))).cloned().collect())
     }

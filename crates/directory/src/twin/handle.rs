@@ -315,7 +315,7 @@ fn received(schema: &Schema, change: &Change) -> Change {
     };
     match change {
         Change::Add { dn, attrs } => {
-            let attrs = attrs.iter().map(|(attr, values)| (attr.clone(), arrive(attr, values))).collect();
+            let attrs = attrs.iter().map(|(attr, values)| (attr.clone(), arrive(attr, values).into())).collect();
             Change::Add { dn: dn.clone(), attrs }
         }
         Change::Modify { dn, mods } => {

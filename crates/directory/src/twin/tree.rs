@@ -23,7 +23,10 @@ pub(super) struct Stored {
 impl Stored {
     pub(super) fn new(schema: &Schema, dn: Dn, attrs: AttrMap) -> Self {
         let attrs = attrs.into_iter().filter(|(_, values)| !values.is_empty());
-        Self { dn, attrs: attrs.map(|(name, values)| (name.clone(), Values::new(schema.equality(&name), values))).collect() }
+        Self {
+            dn,
+            attrs: attrs.map(|(name, values)| (name.clone(), Values::new(schema.equality(&name), values.into()))).collect(),
+        }
     }
 
     pub(super) fn to_entry(&self) -> Entry {

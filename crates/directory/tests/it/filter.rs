@@ -19,7 +19,7 @@ fn entry() -> Entry {
         ("pwdChangedTime", vec!["20261120093000Z"]),
         ("siteOwn", vec!["Value"]),
     ] {
-        entry.attrs.insert(name.into(), values.into_iter().map(Value::from).collect());
+        entry.attrs.insert(name.into(), values.into_iter().map(Value::from).collect::<untether_model::Values>());
     }
     entry
 }

@@ -1,5 +1,7 @@
 //! Reading and writing exports.
 
+use std::io::BufReader;
+
 use proptest::prelude::*;
 use untether_directory::ldif::{LdifError, LdifLimits, LdifProblem, LdifReader, Record, write_entry, write_version};
 use untether_model::{AttrName, Dn, Entry, Value};
@@ -39,6 +41,24 @@ fn carriage_returns_marks_versions_and_folded_comments_change_nothing() {
     assert_eq!(entries[0].text("uid"), Some("aあ"));
     assert_eq!(entries[0].text("description"), Some(""));
     assert_eq!(entries[0].text("title"), Some("x "));
+}
+
+/// How much of a file is in memory decides nothing: lines that lie there whole are taken another way than those that do not.
+#[test]
+fn how_much_is_read_at_once_changes_nothing() {
+    let text = "\u{feff}# export\r\n#  of a store that is\r\n  folded\r\nversion: 1\r\n\r\ndn: uid=taro,ou=acc\n ounts,dc=x\nuid: taro\n\
+                cn;lang-ja:: 5bGx55Sw\r\n 5aSq6YOO\nmail: a\nsn:\nmail: b\n \n\n\n# search reference\nref: ldap://other.example/dc=y??sub\n\n\
+                dn: dc=x\ndc: x\n";
+    let whole = read(text).unwrap();
+    assert_eq!((whole.len(), entries(text)[0].values("mail").len()), (3, 2));
+    let broken = text.replace("dc: x", "dc x");
+    for capacity in 1..=text.len() {
+        let at_once = |text: &str| -> Result<Vec<Record>, LdifError> {
+            LdifReader::new(BufReader::with_capacity(capacity, text.as_bytes())).collect()
+        };
+        assert_eq!(at_once(text).unwrap(), whole, "{capacity} bytes");
+        assert_eq!(at_once(&broken).unwrap_err().line, refused(&broken).0, "{capacity} bytes");
+    }
 }
 
 #[test]

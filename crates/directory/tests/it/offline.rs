@@ -76,6 +76,11 @@ async fn searches_run_over_all_files_in_pages() {
     assert_eq!(names(&store, search("OU=People, DC=X", Scope::One, "(objectClass=person)")).await.len(), 2);
     assert_eq!(names(&store, search("ou=people,dc=x", Scope::Subtree, "(mail=*)")).await, ["uid=b,ou=people,dc=x"]);
     assert_eq!(names(&store, search("cn=g,ou=groups,dc=x", Scope::Base, "(member=UID=a,ou=people,dc=x)")).await.len(), 1);
+    let mut named = search("dc=x", Scope::Subtree, "(objectClass=*)");
+    named.attrs = vec!["1.1".into()];
+    let (found, _) = pages(&store, named).await;
+    let found: Vec<_> = found.iter().flat_map(|page| &page.entries).collect();
+    assert!(found.len() == 6 && found.iter().all(|entry| entry.attrs.is_empty()), "names alone");
     let mut following = search("dc=x", Scope::One, "(objectClass=*)");
     following.manage_dsa_it = false;
     let (found, _) = pages(&store, following).await;

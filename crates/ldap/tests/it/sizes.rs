@@ -14,7 +14,7 @@ async fn a_large_group_is_asked_and_changed_by_value() {
     let member = |n: usize| Value::from(case.base.child("uid", format!("member{n}")).as_str());
     let group = case.base.child("cn", "large");
     let mut attrs = attributes(&[("objectClass", &["groupOfNames"])]);
-    attrs.insert("member".into(), (0..5_000).map(member).collect());
+    attrs.insert("member".into(), (0..5_000).map(member).collect::<untether_model::Values>());
     case.wr.apply(&Change::Add { dn: group.clone(), attrs }, &WriteOptions::default()).await.unwrap();
 
     let asked: Vec<Value> = (4_400..5_600).map(member).collect();

@@ -143,7 +143,7 @@ pub fn given(id: &StableId, attrs: &[(&str, &[&str])]) -> WriteOptions {
 
 /// The attributes of an entry, from pairs of name and values.
 pub fn attributes(list: &[(&str, &[&str])]) -> AttrMap {
-    list.iter().map(|(attr, list)| ((*attr).into(), values(list))).collect()
+    list.iter().map(|(attr, list)| ((*attr).into(), values(list).into())).collect()
 }
 
 /// A result in one word: `0`, or the code and what it means.

@@ -9,7 +9,11 @@ use std::sync::{PoisonError, RwLock};
 
 /// A spelling, and behind it the same in lower case, which is as long.
 #[derive(Debug)]
-pub(super) struct Name(Box<str>);
+pub(super) struct Name {
+    both: Box<str>,
+    /// How long the type is, without options.
+    type_bytes: usize,
+}
 
 /// More than any real schema has. What is kept is kept for the life of the process, so a source of ever new names must not add to it.
 const MOST: usize = 4096;
@@ -62,15 +66,32 @@ impl Name {
         let mut both = String::with_capacity(spelled.len() * 2);
         both.push_str(spelled);
         both.extend(spelled.chars().map(|c| c.to_ascii_lowercase()));
-        Self(both.into_boxed_str())
+        let type_bytes = spelled.find(';').unwrap_or(spelled.len());
+        Self { both: both.into_boxed_str(), type_bytes }
     }
 
     pub(super) fn spelled(&self) -> &str {
-        self.0.get(..self.0.len() / 2).unwrap_or_default()
+        self.both.get(..self.both.len() / 2).unwrap_or_default()
     }
 
     pub(super) fn folded(&self) -> &str {
-        self.0.get(self.0.len() / 2..).unwrap_or_default()
+        self.both.get(self.both.len() / 2..).unwrap_or_default()
+    }
+
+    /// Whether both are the same in lower case.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        // Most names that are compared are of different length.
+        self.both.len() == other.both.len() && self.folded() == other.folded()
+    }
+
+    /// Whether this is `other`, or a subtype of it by option.
+    pub(super) fn is_covered_by(&self, other: &Self) -> bool {
+        self.is_same(other) || (self.type_bytes == other.both.len() / 2 && self.base() == other.folded())
+    }
+
+    /// The type without options, in lower case.
+    pub(super) fn base(&self) -> &str {
+        self.folded().get(..self.type_bytes).unwrap_or_default()
     }
 }
 

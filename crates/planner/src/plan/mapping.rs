@@ -60,7 +60,7 @@ pub(super) fn draft(
     attrs.insert(AttrName::new("objectClass"), classes);
     attrs.insert(AttrName::new("pwdAccountLockedTime"), vec![Value::from(PERMANENT_LOCK)]);
     let naming = naming_value(mapping, entry, &attrs)?;
-    attrs.entry(mapping.rdn.clone()).or_insert_with(|| vec![naming.clone()]);
+    attrs.entry(mapping.rdn.clone()).or_insert_with(|| naming.clone().into());
     for attr in required_of(&mapping.object_classes, told) {
         if !attrs.contains_key(&attr) {
             return Err(format!("the object classes of the mapping require {attr}, which the shared entry does not give"));
@@ -72,7 +72,7 @@ pub(super) fn draft(
 
 /// The value of the naming attribute: the one that names the shared entry where it has several.
 fn naming_value(mapping: &Mapping, entry: &SnapshotEntry, attrs: &AttrMap) -> Result<Value, String> {
-    let values = attrs.get(&mapping.rdn).map_or(&[][..], Vec::as_slice);
+    let values = attrs.values_of(&mapping.rdn);
     let named = entry.dn.rdn().and_then(|rdn| rdn.value(mapping.rdn.base()).cloned());
     match (values, named) {
         ([only], _) => Ok(only.clone()),

@@ -281,7 +281,7 @@ impl Estate {
                 continue;
             }
             let mut group = made(self.group_dn(number), &[("objectClass", "groupOfNames"), ("cn", name)]);
-            let values = members.iter().map(|p| Value::from(self.shared_dn(p).as_str())).collect();
+            let values: untether_model::Values = members.iter().map(|p| Value::from(self.shared_dn(p).as_str())).collect();
             group.attrs.insert(AttrName::new("member"), values);
             out.push(group);
         }

@@ -128,7 +128,7 @@ impl Expectation<'_> {
         let staff: Vec<&Person> = migrating().filter(|p| p.groups.contains(&0)).collect();
         if !staff.is_empty() {
             let mut group = super::estate::made(estate.own_staff(), &[("objectClass", "groupOfNames"), ("cn", "staff")]);
-            let values = staff.iter().map(|p| Value::from(estate.own_dn(p).as_str())).collect();
+            let values: untether_model::Values = staff.iter().map(|p| Value::from(estate.own_dn(p).as_str())).collect();
             group.attrs.insert(AttrName::new("member"), values);
             out.push(group);
         }
@@ -157,7 +157,10 @@ fn member_of(entries: &mut [Entry]) {
     for entry in entries {
         entry.attrs.remove(&AttrName::new("memberOf"));
         if let Some(groups) = held.get(&entry.dn).filter(|_| !entry.is_class("device")) {
-            entry.attrs.insert(AttrName::new("memberOf"), groups.iter().map(|g| Value::from(g.as_str())).collect());
+            entry.attrs.insert(
+                AttrName::new("memberOf"),
+                groups.iter().map(|g| Value::from(g.as_str())).collect::<untether_model::Values>(),
+            );
         }
     }
 }

@@ -90,20 +90,18 @@ impl Changes {
 }
 
 fn differences(then: Option<&Entry>, now: &Entry, schema: &Schema) -> BTreeMap<AttrName, Values> {
-    let none: &[Value] = &[];
     let names: BTreeSet<&AttrName> = then.iter().flat_map(|e| e.attrs.keys()).chain(now.attrs.keys()).collect();
     let mut out = BTreeMap::new();
     for attr in names.into_iter().filter(|attr| !MOVED.contains(&attr.base())) {
-        let of = |entry: &Entry| entry.attrs.get(attr).cloned();
-        let before = then.and_then(of).unwrap_or_else(|| none.to_vec());
-        let after = of(now).unwrap_or_default();
+        let before = then.map(|entry| entry.attrs.values_of(attr)).unwrap_or_default();
+        let after = now.attrs.values_of(attr);
         let keys = |values: &[Value]| -> BTreeSet<Vec<u8>> { values.iter().map(|v| schema.normalize(attr, v)).collect() };
-        let (had, has) = (keys(&before), keys(&after));
+        let (had, has) = (keys(before), keys(after));
         let shown = |values: &[Value], other: &BTreeSet<Vec<u8>>| -> Vec<String> {
             let stay = values.iter().filter(|v| !other.contains(&schema.normalize(attr, v)));
             stay.map(|v| show(attr, v)).collect()
         };
-        let values = Values { come: shown(&after, &had), gone: shown(&before, &has) };
+        let values = Values { come: shown(after, &had), gone: shown(before, &has) };
         if values != Values::default() {
             out.insert(attr.clone(), values);
         }
@@ -127,7 +125,7 @@ mod tests {
     fn entry(dn: &str, attrs: &[(&str, &[&str])]) -> Entry {
         let mut entry = Entry::new(Dn::parse(dn).unwrap());
         for (name, values) in attrs {
-            entry.attrs.insert(AttrName::new(name), values.iter().map(|v| Value::from(*v)).collect());
+            entry.attrs.insert(AttrName::new(name), values.iter().map(|v| Value::from(*v)).collect::<untether_model::Values>());
         }
         entry
     }

@@ -470,5 +470,5 @@ pub(super) fn image(started: &Started, purpose: &str) -> Option<Image> {
 }
 
 pub(super) fn values<'a>(attrs: &'a AttrMap, attr: &AttrName) -> &'a [Value] {
-    attrs.get(attr).map_or(&[], Vec::as_slice)
+    attrs.values_of(attr)
 }

@@ -122,9 +122,8 @@ fn differs(world: &World, side: Side, back: &mut Vec<Wrote>, stays_closed: bool)
     let now = world.entry(side, &dn);
     let schema = Schema::standard();
     if let Some((attr, value)) = listed {
-        let holds = |entry: &Option<Entry>| {
-            entry.as_ref().is_some_and(|e| schema.contains(&attr, e.attrs.get(&attr).map_or(&[], Vec::as_slice), &value))
-        };
+        let holds =
+            |entry: &Option<Entry>| entry.as_ref().is_some_and(|e| schema.contains(&attr, e.attrs.values_of(&attr), &value));
         return (holds(&before) != holds(&now)).then(|| format!("{attr} of {dn} does not name it as before"));
     }
     let (before, now) = match (before, now) {

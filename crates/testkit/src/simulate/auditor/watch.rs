@@ -195,7 +195,7 @@ impl Observer for Auditor {
         if let (Change::Modify { mods, .. }, Some(was)) = (change, before) {
             let schema = Schema::standard();
             for m in mods {
-                let held = was.attrs.get(&m.attr).map_or(&[][..], Vec::as_slice);
+                let held = was.attrs.values_of(&m.attr);
                 let known = intents.iter().any(|(op, started)| {
                     if matches!(op.action, Action::Ensure { .. }) {
                         return true;
