@@ -3,7 +3,7 @@
 //! Knows neither files nor seals nor servers; a store is never held in memory by who reads through this.
 
 use untether_model::snapshot::{CopyRecord, EntryRole, SnapshotEntry};
-use untether_model::{Side, Value};
+use untether_model::{Dn, Side, Value};
 
 /// The text values of an attribute, by its name in lower case; values that are not UTF-8 are left out.
 pub(crate) fn texts<'e>(entry: &'e SnapshotEntry, folded: &str) -> impl Iterator<Item = &'e str> + use<'e> {
@@ -20,6 +20,9 @@ pub(crate) fn values<'e>(entry: &'e SnapshotEntry, folded: &str) -> &'e [Value] 
 /// Entries of one store, one after the other.
 pub type Entries<'a, E> = Box<dyn Iterator<Item = Result<SnapshotEntry, E>> + 'a>;
 
+/// Names of one store's entries, one after the other.
+pub type Names<'a, E> = Box<dyn Iterator<Item = Result<Dn, E>> + 'a>;
+
 /// What the areas of copies of one store hold, entry by entry.
 pub type Copies<'a, E> = Box<dyn Iterator<Item = Result<CopyRecord, E>> + 'a>;
 
@@ -30,6 +33,9 @@ pub trait Source {
 
     /// The entries of one store that have one of these roles, in the same order at each call.
     fn entries<'a>(&'a self, side: Side, roles: &'a [EntryRole]) -> Result<Entries<'a, Self::Error>, Self::Error>;
+
+    /// The names of one store's accounts, in the order of [`Source::entries`].
+    fn account_names<'a>(&'a self, side: Side) -> Result<Names<'a, Self::Error>, Self::Error>;
 
     /// What the areas of copies of one store hold.
     fn copies<'a>(&'a self, side: Side) -> Result<Copies<'a, Self::Error>, Self::Error>;
@@ -66,6 +72,10 @@ impl Source for MemorySource {
             Side::Independent => &self.independent,
         };
         Ok(Box::new(entries.iter().filter(|entry| roles.contains(&entry.role)).cloned().map(Ok)))
+    }
+
+    fn account_names<'a>(&'a self, side: Side) -> Result<Names<'a, Self::Error>, Self::Error> {
+        Ok(Box::new(self.entries(side, &[EntryRole::Account])?.map(|entry| entry.map(|entry| entry.dn))))
     }
 
     fn copies<'a>(&'a self, side: Side) -> Result<Copies<'a, Self::Error>, Self::Error> {

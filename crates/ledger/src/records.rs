@@ -148,6 +148,8 @@ impl<R: Read> RawRecords<R> {
 #[derive(Debug)]
 pub struct RecordReader<T, R> {
     raw: RawRecords<R>,
+    /// A `T` is only what each record begins with.
+    parts: bool,
     failed: bool,
     of: PhantomData<fn() -> T>,
 }
@@ -155,7 +157,12 @@ pub struct RecordReader<T, R> {
 impl<T: DeserializeOwned, R: Read> RecordReader<T, R> {
     /// Reads from `below`.
     pub fn new(below: R) -> Self {
-        Self { raw: RawRecords::new(below), failed: false, of: PhantomData }
+        Self { raw: RawRecords::new(below), parts: false, failed: false, of: PhantomData }
+    }
+
+    /// Reads from `below` records that begin with a `T` (a tuple of their first fields) and go on.
+    pub fn of_parts(below: R) -> Self {
+        Self { parts: true, ..Self::new(below) }
     }
 
     /// Bytes of the record that was read last.
@@ -167,7 +174,7 @@ impl<T: DeserializeOwned, R: Read> RecordReader<T, R> {
         let number = self.raw.records + 1;
         let Some(bytes) = self.raw.next_record()? else { return Ok(None) };
         match postcard::take_from_bytes(bytes) {
-            Ok((record, [])) => Ok(Some(record)),
+            Ok((record, rest)) if rest.is_empty() || self.parts => Ok(Some(record)),
             Ok(_) => Err(RecordError::Form { number, reason: "bytes are left over".to_owned() }),
             Err(error) => Err(RecordError::Form { number, reason: error.to_string() }),
         }
@@ -311,6 +318,16 @@ mod tests {
             let whole = read.len() == 1 && read[0].is_ok();
             assert!(whole || read.last().unwrap().is_err(), "{length}");
         }
+    }
+
+    #[test]
+    fn the_beginning_of_records_can_be_read_alone() {
+        let mut writer = RecordWriter::new(Vec::new());
+        rows().iter().for_each(|row| writer.push(row).unwrap());
+        let bytes = writer.into_inner();
+        let names: Vec<(String,)> = RecordReader::of_parts(bytes.as_slice()).collect::<Result<_, _>>().unwrap();
+        assert!(names.iter().map(|(name,)| name).eq(rows().iter().map(|(name, ..)| name)));
+        assert!(RecordReader::<(String,), _>::new(bytes.as_slice()).next().unwrap().is_err(), "a whole record is more");
     }
 
     #[test]

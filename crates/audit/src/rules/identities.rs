@@ -6,7 +6,7 @@ use untether_directory::filter::{Filter, FilterError};
 use untether_model::policy::AuditPolicy;
 use untether_model::schema::Schema;
 use untether_model::snapshot::SnapshotEntry;
-use untether_model::{Dn, Entry, Side};
+use untether_model::{Dn, Side};
 
 use super::context::Sides;
 use crate::correlate::{Flags, KeyReader};
@@ -58,46 +58,33 @@ impl<'a> Identities<'a> {
     }
 
     /// The marks that the account's name and attributes alone decide.
-    pub fn marks(&self, side: Side, entry: &mut SnapshotEntry, reader: &KeyReader<'_>, schema: &Schema) -> Flags {
+    pub fn marks(&self, side: Side, entry: &SnapshotEntry, reader: &KeyReader<'_>, schema: &Schema) -> Flags {
         let mut flags = Flags::default();
         let policy = self.policy;
-        {
-            let entry = &*entry;
-            let logins: Vec<&str> = reader.logins(entry).collect();
-            let classes: Vec<&str> = texts(entry, "objectclass").collect();
-            let is = |pattern: &untether_model::policy::AccountPattern| {
-                pattern.matches(&entry.dn, logins.iter().copied(), classes.iter().copied())
-            };
-            // An account is one of these; what is declared a service is nothing else.
-            if is(&policy.services) {
-                flags.set(Flags::SERVICE, true);
-            } else if is(&policy.mailboxes) {
-                flags.set(Flags::MAILBOX, true);
-            } else if is(&policy.tests) {
-                flags.set(Flags::TEST, true);
-            } else if is(&policy.secondary) {
-                flags.set(Flags::SECONDARY, true);
-            }
-            flags.set(Flags::KEEP, side == Side::Shared && policy.keep.iter().any(|rule| is(&rule.accounts)));
-            flags.set(Flags::CANARY, policy.store(side).canary.as_ref() == Some(&entry.dn));
+        let logins: Vec<&str> = reader.logins(entry).collect();
+        let classes: Vec<&str> = texts(entry, "objectclass").collect();
+        let is = |pattern: &untether_model::policy::AccountPattern| {
+            pattern.matches(&entry.dn, logins.iter().copied(), classes.iter().copied())
+        };
+        // An account is one of these; what is declared a service is nothing else.
+        if is(&policy.services) {
+            flags.set(Flags::SERVICE, true);
+        } else if is(&policy.mailboxes) {
+            flags.set(Flags::MAILBOX, true);
+        } else if is(&policy.tests) {
+            flags.set(Flags::TEST, true);
+        } else if is(&policy.secondary) {
+            flags.set(Flags::SECONDARY, true);
         }
+        flags.set(Flags::KEEP, side == Side::Shared && policy.keep.iter().any(|rule| is(&rule.accounts)));
+        flags.set(Flags::CANARY, policy.store(side).canary.as_ref() == Some(&entry.dn));
         let by_name = self.is_protected_name(&entry.dn);
-        let (by_filter, factor) = with_entry(entry, |entry| {
-            let protected = self.protected_filters.get(side).iter().any(|filter| filter.matches(entry, schema));
-            let factor = side == Side::Independent && self.factor.as_ref().is_some_and(|f| f.matches(entry, schema));
-            (protected, factor)
-        });
+        let matches = |filter: &Filter| filter.matches_attrs(&entry.attrs, schema);
+        let by_filter = self.protected_filters.get(side).iter().any(matches);
+        let factor = side == Side::Independent && self.factor.as_ref().is_some_and(matches);
         flags.set(Flags::PROTECTED, by_name || by_filter);
         flags.set(Flags::FACTOR, factor);
         flags.set(Flags::INDEPENDENT, side == Side::Independent);
         flags
     }
-}
-
-/// Filters are evaluated on entries as a directory has them: lends the attributes for that long.
-fn with_entry<T>(entry: &mut SnapshotEntry, ask: impl FnOnce(&Entry) -> T) -> T {
-    let lent = Entry { dn: entry.dn.clone(), attrs: std::mem::take(&mut entry.attrs) };
-    let answer = ask(&lent);
-    entry.attrs = lent.attrs;
-    answer
 }

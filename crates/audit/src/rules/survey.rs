@@ -72,8 +72,8 @@ impl<'a> Survey<'a> {
         for side in Side::ALL {
             let mut seen = Seen::default();
             for entry in source.entries(side, &[EntryRole::Account])? {
-                let mut entry = entry?;
-                let (candidate, owners) = self.candidate(side, &mut entry, &numbers, &mut seen);
+                let entry = entry?;
+                let (candidate, owners) = self.candidate(side, &entry, &numbers, &mut seen);
                 let place = builder.account(candidate, &owners);
                 match side {
                     Side::Shared => secrets.shared(&entry.credentials),
@@ -92,14 +92,13 @@ impl<'a> Survey<'a> {
     fn candidate<'e>(
         &self,
         side: Side,
-        entry: &'e mut SnapshotEntry,
+        entry: &'e SnapshotEntry,
         numbers: &BTreeMap<EntityId, u16>,
         seen: &mut Seen,
     ) -> (Candidate<'e>, Vec<(Dn, bool)>) {
         let reader = self.readers.get(side);
         let store = self.inputs.store(side);
         let mut flags = self.identities.marks(side, entry, reader, store.schema);
-        let entry = &*entry;
         let state = self.states.get(side).judge(entry, self.inputs.now);
         flags.set(Flags::OPEN, state.counts_as_open());
         flags.set(Flags::LOCKED, state.locked || state.ended);
@@ -194,14 +193,12 @@ pub(super) fn tied_names<S: Source>(source: &S, index: &Index, subjects: &Subjec
         if !tied.iter().any(|place| index.side_of(*place) == side) {
             continue;
         }
-        let mut place = index.first_row(side);
-        for entry in source.entries(side, &[EntryRole::Account])? {
+        let places = index.first_row(side)..;
+        for (place, dn) in places.zip(source.account_names(side)?) {
+            let dn = dn?;
             if tied.contains(&place) {
-                names.insert(place, entry?.dn.key().as_str().to_owned());
-            } else {
-                entry?;
+                names.insert(place, dn.key().as_str().to_owned());
             }
-            place = place.saturating_add(1);
         }
     }
     Ok(names)

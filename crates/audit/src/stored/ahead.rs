@@ -32,6 +32,11 @@ impl<T: DeserializeOwned + Send + 'static> Ahead<T> {
     pub(super) fn begin(file: SealedReader, wanted: impl Fn(&T) -> bool + Send + 'static) -> Result<Self, StoreFailure> {
         Self::of(move |sender| hand_over(RecordReader::new(file), &wanted, sender))
     }
+
+    /// Begins to read what is at the beginning of each record, of those that are wanted: the rest is not decoded.
+    pub(super) fn of_parts(file: SealedReader, wanted: impl Fn(&T) -> bool + Send + 'static) -> Result<Self, StoreFailure> {
+        Self::of(move |sender| hand_over(RecordReader::of_parts(file), &wanted, sender))
+    }
 }
 
 impl<T: Send + 'static> Ahead<T> {

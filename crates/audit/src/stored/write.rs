@@ -7,14 +7,14 @@ use untether_ledger::state_dir::Area;
 use untether_ledger::{
     Escrow, Key, KeyId, KeyStore, Marks, RecordReader, RecordWriter, SealedReader, SealedWriter, Shelf, StateDir,
 };
-use untether_model::Side;
 use untether_model::digest::Digest;
 use untether_model::snapshot::{CopyRecord, EntryRole, SnapshotEntry};
+use untether_model::{Dn, Side};
 
 use super::ahead::Ahead;
 use super::behind::Behind;
 use crate::collect::{EntrySink, Marker, StoreFailure};
-use crate::source::{Copies, Entries, Source};
+use crate::source::{Copies, Entries, Names, Source};
 
 impl Marker for Marks {
     fn mark(&self, attribute: &str, value: &[u8]) -> String {
@@ -170,6 +170,12 @@ impl Source for CollectedSource<'_> {
         let records = RecordReader::<SnapshotEntry, _>::new(self.files.open_temporary(&file.few)?);
         let wanted = move |entry: &SnapshotEntry| roles.contains(&entry.role);
         Ok(Box::new(records.map(|record| record.map_err(StoreFailure::reading)).filter(move |r| r.as_ref().map_or(true, wanted))))
+    }
+
+    fn account_names<'a>(&'a self, side: Side) -> Result<Names<'a, StoreFailure>, StoreFailure> {
+        let file = self.files.open(&self.of(side).all)?;
+        let heads = Ahead::of_parts(file, |(role, _): &(EntryRole, Dn)| *role == EntryRole::Account)?;
+        Ok(Box::new(heads.map(|head| head.map(|(_, dn)| dn))))
     }
 
     fn copies<'a>(&'a self, side: Side) -> Result<Copies<'a, StoreFailure>, StoreFailure> {

@@ -1,5 +1,6 @@
 //! `residual.attribute`: personal data that the shared store keeps beyond need.
 
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 
 use untether_model::finding::{Evidence, Severity};
@@ -56,15 +57,17 @@ pub(in super::super) fn beyond_retention<'e>(
     retention: &'e [AttrName],
     schema: &'e Schema,
 ) -> impl Iterator<Item = &'e AttrName> {
-    let named = rdn_types(&entry.dn);
+    // Few attributes come as far as this.
+    let types = OnceCell::new();
+    let is_naming = move |attr: &AttrName| types.get_or_init(|| rdn_types(&entry.dn)).contains(attr.base());
     let is_operational =
         |attr: &AttrName| schema.get(attr).is_some_and(|known| known.operational) || OPERATIONAL.contains(&attr.base());
     let beyond = entry.attrs.iter().filter(move |(attr, values)| {
         !values.is_empty()
             && !attr.is("objectclass")
-            && !named.contains(attr.base())
             && !retention.iter().any(|kept| attr.is_covered_by(kept))
             && !is_operational(attr)
+            && !is_naming(attr)
     });
     beyond.map(|(attr, _)| attr)
 }
