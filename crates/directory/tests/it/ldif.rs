@@ -212,7 +212,7 @@ fn nasty_entry() -> impl Strategy<Value = Entry> {
     let rdn = "\\PC{1,20}".prop_filter("blank", |v| !v.trim().is_empty());
     (rdn, attrs).prop_map(|(rdn, attrs)| Entry {
         dn: Dn::parse("dc=x").unwrap().child("cn", rdn.as_str()),
-        attrs: attrs.into_iter().collect(),
+        attrs: attrs.into_iter().map(|(name, values)| (name, values.into())).collect(),
     })
 }
 

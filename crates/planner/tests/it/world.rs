@@ -16,7 +16,7 @@ use untether_model::snapshot::{
     Account, AccountState, BaseRead, CredentialKind, CredentialMark, EntryRole, SnapshotEntry, SnapshotHeader, StoreIdentity,
     StoreRead, StoreSource, Subject, SubjectKind,
 };
-use untether_model::{AttrMap, AttrName, Dn, EntityId, Side, StableId, SubjectId, Value};
+use untether_model::{AttrMap, AttrName, Dn, EntityId, Side, StableId, SubjectId, Value, Values};
 use untether_planner::{Inputs, Matches, PlanError, Planned, ReportLine, Sink, Source, Stream, plan};
 
 pub const NOW: &str = "2026-11-20T00:00:00Z";
@@ -283,7 +283,7 @@ impl World {
     }
 
     pub fn set(&mut self, uid: &str, attr: &str, values: &[&str]) {
-        let values = values.iter().map(|v| Value::from(*v)).collect();
+        let values: Values = values.iter().map(|v| Value::from(*v)).collect();
         self.entry_of(uid).attrs.insert(AttrName::new(attr), values);
     }
 
