@@ -2,4 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends where its preparation fails")]
 
+mod fold;
 mod hostile;
+mod standing;
+mod transitions;

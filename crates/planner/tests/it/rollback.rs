@@ -2,10 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use untether_model::operation::{Action, Actor, Desired, Direction, Expects, Operation, Stage, Target};
-use untether_model::plan::{PlannedStore, PlannedSubject, RollbackScope};
+use untether_model::operation::{
+    Action, Actor, Desired, Direction, Expects, Operation, PlannedValue, Stage, Target, Touch, UndoClass,
+};
+use untether_model::plan::{OrderKind, PlannedStore, PlannedSubject, RollbackScope};
+use untether_model::policy::Admission;
 use untether_model::roster::Presence::{Active, Departed};
-use untether_model::run::{CellOutcome, Mark, Outcome, OutcomeKind, Record, Sealed, Started};
+use untether_model::run::{CellOutcome, Mark, Outcome, OutcomeKind, ParkReason, Record, Sealed, Started};
 use untether_model::snapshot::CredentialKind;
 use untether_model::{AttrName, BatchId, OpId, Round, Side, StableId, SubjectId, WaveId};
 use untether_planner::{
@@ -398,4 +401,207 @@ fn force_names_an_entry_of_ours_by_its_id_because_the_order_does_not_create_it()
     let Target::Existing { stable_id, .. } = &order.operation.target else { panic!("{:?}", order.operation.target) };
     assert!(stable_id.as_str().starts_with("made-"));
     assert!(order.lint.iter().all(|n| n.level < Level::Error), "{:?}", order.lint);
+}
+
+/// The operations of the ledger that touch this entry so.
+fn set_of<'a>(run: &'a mut Run, dn: &untether_model::Dn, stage: Stage) -> (OpId, &'a mut Vec<Touch>) {
+    let found = run.ledger.operations.iter_mut().find_map(|(id, op)| match &mut op.action {
+        Action::Set { touches } if op.stage == stage && op.target.dn() == dn => Some((id.clone(), touches)),
+        _ => None,
+    });
+    found.unwrap()
+}
+
+fn position(order: &RollbackOrder, dn: &untether_model::Dn) -> usize {
+    order.operations.iter().position(|o| o.target.dn() == dn).unwrap()
+}
+
+#[test]
+fn the_undoing_says_what_becomes_of_the_new_account_and_is_bound_as_it_needs() {
+    let mut world = movers();
+    world.policy.admission = Some(Admission::Attribute { name: "labAdmitted".into(), value: "yes".into() });
+    let run = Run::through(world, "move", Stage::Disable, done);
+    let of = |to| {
+        let order = run.back(to, |_| {}).unwrap();
+        assert_eq!(
+            order.operations.iter().map(|o| o.n).collect::<Vec<_>>(),
+            (1..).take(order.operations.len()).collect::<Vec<_>>()
+        );
+        assert!(position(&order, &shared("h")) < position(&order, &own("h")), "the old login is back before the new one goes");
+        let [undo] = at(&order, &own("h"))[..] else { panic!("{:?}", order.operations) };
+        (undo.reason.clone(), undo.actor, undo.undo == UndoClass::Full, order.operations.clone())
+    };
+    let (reason, actor, full, _) = of(Stage::Switch);
+    assert_eq!((reason.as_str(), actor, full), ("the new account is no longer admitted", Actor::Writer, true));
+    let (reason, actor, full, _) = of(Stage::Enroll);
+    assert_eq!((reason.as_str(), actor, full), ("the new account is closed again", Actor::Undo, true));
+    let (reason, _, _, operations) = of(Stage::Provision);
+    assert_eq!(reason, "the entry stays, locked");
+    assert_eq!(operations.last().unwrap().target.dn(), &own("h"), "it is locked when nothing names it any more");
+}
+
+#[test]
+fn parents_come_back_before_their_children_and_go_after_them() {
+    let mut world = World::new();
+    world.person_at("a", Some(Departed), &dn("uid=a,ou=far,ou=own,dc=shared"));
+    world.person("b", Some(Departed));
+    let run = Run::through(world, "leave", Stage::Remove, done);
+    let order = run.back(Stage::Remove, |_| {}).unwrap();
+    assert!(position(&order, &shared("b")) < position(&order, &dn("uid=a,ou=far,ou=own,dc=shared")));
+    let text = String::from_utf8(order.lines).unwrap();
+    assert!(text.contains("\"stages\":[\"remove\"]"), "the order has one stage: {text}");
+
+    let mut world = movers();
+    world.person("i", Some(Active));
+    let mut run = Run::through(world, "move", Stage::Provision, done);
+    // One of the two was made below the other.
+    let below = dn("uid=i,uid=h,ou=people,dc=own");
+    let at_i = run.ledger.operations.values_mut().filter(|o| *o.target.dn() == own("i"));
+    at_i.for_each(|o| o.target = Target::New { dn: below.clone() });
+    let order = run.back(Stage::Provision, |r| r.delete_provisioned = true).unwrap();
+    assert!(position(&order, &below) < position(&order, &own("h")));
+    assert_eq!(order.operations.last().unwrap().target.dn(), &own("h"), "what was made goes last");
+}
+
+#[test]
+fn values_that_only_the_journal_knows_are_expected_by_mark_and_what_nobody_can_set_is_left_out() {
+    let mut run = Run::through(leavers(), "leave", Stage::Scrub, done);
+    let (op, touches) = set_of(&mut run, &shared("a"), Stage::Scrub);
+    let photo = PlannedValue::Blob(untether_model::digest::Digest::of(b"photo"));
+    touches.push(Touch { attr: "jpegPhoto".into(), expects: Expects::Absent, desired: Desired::Values(vec![photo]) });
+    touches.push(Touch { attr: "authTimestamp".into(), expects: Expects::Any, desired: Desired::Absent });
+    let intent = run.ledger.intents.values_mut().find(|intent| intent.op == op).unwrap();
+    intent.marks.insert("jpegPhoto".into(), Mark { before: None, after: Some("photo".into()) });
+    let order = run.back(Stage::Scrub, |_| {}).unwrap();
+    let Action::Set { touches } = &at(&order, &shared("a"))[0].action else { panic!("a set") };
+    let photo = touches.iter().find(|t| t.attr.is("jpegphoto")).unwrap();
+    assert_eq!(photo.expects, Expects::Marks(vec!["photo".into()]));
+    assert!(touches.iter().all(|t| !t.attr.is("authtimestamp")), "{touches:?}");
+}
+
+#[test]
+fn whoever_another_batch_has_now_is_named_and_left_alone() {
+    let mut run = Run::through(leavers(), "leave", Stage::Disable, done);
+    let batch = BatchId::new(run.wave.clone(), "b01");
+    let (reason, stage, details) = (ParkReason::Held, Stage::Soak, String::new());
+    let park = Record::Parked { subject: id("b"), batch: batch.clone(), reason, stage, details, presence: None };
+    record(&mut run.world, 800, &park);
+    let (planned, kept) = run.world.plan();
+    let second = start(&mut run.world, &planned, &kept, "leave", 801);
+    let order = run.back(Stage::Disable, |_| {}).unwrap();
+    assert_eq!(order.elsewhere, [(id("b"), BatchId::new(second, "b01"))]);
+    assert_eq!(order.concerns, [(batch, vec![id("a")])]);
+    assert!(order.operations.iter().all(|o| o.subjects == [id("a")]));
+}
+
+#[test]
+fn what_was_not_applied_what_was_undone_and_undoings_are_not_taken_back() {
+    let conflict = |op: &Operation, who: &SubjectId| match op.stage == Stage::Disable && *who == id("b") {
+        true => OutcomeKind::Conflict,
+        false => OutcomeKind::Succeeded,
+    };
+    let mut run = Run::through(leavers(), "leave", Stage::Disable, conflict);
+    let order = run.back(Stage::Disable, |_| {}).unwrap();
+    assert!(order.operations.iter().all(|o| o.subjects == [id("a")]), "{:?}", order.operations);
+
+    let batch = BatchId::new(run.wave.clone(), "b01");
+    let kind = OrderKind::Rollback {
+        scope: RollbackScope::Batch(batch.clone()),
+        to: Stage::Disable,
+        delete_provisioned: false,
+        enable_inactive: false,
+    };
+    let (undoing, concerns) = (order.id.clone(), order.concerns.clone());
+    record(
+        &mut run.world,
+        800,
+        &Record::OrderRecorded {
+            order: undoing.clone(),
+            digest: order.digest,
+            order_kind: kind,
+            wave: order.wave.clone(),
+            approvals_needed: 1,
+            concerns,
+        },
+    );
+    let op = OpId::new(BatchId::new(WaveId::new(undoing.clone(), "rollback"), "b01"), 1);
+    let mut intent = run.ledger.intents.values().next().unwrap().clone();
+    (intent.op, intent.stage, intent.subjects) = (op.clone(), Stage::Disable, vec![id("a")]);
+    record(&mut run.world, 801, &Record::Started { started: intent });
+    let cells = vec![CellOutcome { subject: Some(id("a")), kind: OutcomeKind::Succeeded }];
+    let (stage, message) = (Stage::Disable, String::new());
+    let outcome = Outcome { op, stage, started: Some(801), cells, code: None, message, stable_id: None, image: None };
+    record(&mut run.world, 802, &Record::Outcome { outcome });
+    // Half of it is done: what is taken back is still the same, the undoing itself is not undone.
+    assert_eq!(run.back(Stage::Disable, |_| {}).unwrap().operations, order.operations);
+    let (subjects, to, round) = (vec![id("a"), id("b")], Stage::Disable, Round(2));
+    let whole = Record::RolledBack { order: undoing, batch: Some(batch), subjects, to, round, kept: Vec::new() };
+    record(&mut run.world, 803, &whole);
+    assert!(matches!(run.back(Stage::Disable, |_| {}), Err(PlanError::NothingToUndo { .. })));
+}
+
+#[test]
+fn what_may_be_ours_since_the_ledger_lost_its_end_is_listed_and_left_as_it_is() {
+    let mut run = Run::through(leavers(), "leave", Stage::Disable, done);
+    record(&mut run.world, 800, &Record::Repaired { lost_from: 700, by: "alice".into(), reason: "power".into() });
+    let batch = BatchId::new(run.wave.clone(), "b01");
+    let round = Round::FIRST;
+    for (seq, stage) in [(801, Stage::Soak), (803, Stage::Scrub)] {
+        record(&mut run.world, seq, &Record::StageStarted { batch: batch.clone(), stage, round, operations: 1 });
+        if stage == Stage::Soak {
+            record(&mut run.world, seq + 1, &Record::StageEnded { batch: batch.clone(), stage, round });
+        }
+    }
+    run.ledger.seq = 810;
+    let (_, kept) = leavers().plan();
+    let found = |_: &Operation, who: &SubjectId| if *who == id("b") { OutcomeKind::Already } else { OutcomeKind::Succeeded };
+    for op in kept.operations("leave").iter().filter(|o| o.stage == Stage::Scrub) {
+        run.ledger.carry_out(&mut run.world, &batch, op, &found);
+    }
+    let order = run.back(Stage::Scrub, |_| {}).unwrap();
+    let unknown: Vec<_> = order.not_restored.iter().filter(|left| left.lost.contains("not known")).collect();
+    assert!(!unknown.is_empty() && unknown.iter().all(|left| left.subject == id("b")), "{:?}", order.not_restored);
+    assert!(at(&order, &shared("b")).is_empty());
+    let perhaps = |run: &Run, to| match run.back(to, |_| {}) {
+        Err(PlanError::NothingToUndo { perhaps, .. }) => perhaps,
+        other => panic!("{other:?}"),
+    };
+    assert!(perhaps(&run, Stage::Remove).is_empty(), "nothing of that stage was found");
+    let only_b = |r: &mut RollbackRequest| r.scope = RollbackScope::Subject(id("b"));
+    let Err(PlanError::NothingToUndo { perhaps: left, .. }) = run.back(Stage::Scrub, only_b) else { panic!("nothing") };
+    assert!(left.iter().any(|left| left.contains("uid=b")), "{left:?}");
+}
+
+#[test]
+fn what_todays_rights_no_longer_give_back_is_said() {
+    let mut run = Run::through(leavers(), "leave", Stage::Remove, done);
+    let order = run.back(Stage::Disable, |_| {}).unwrap();
+    assert!(order.not_restored.is_empty(), "{:?}", order.not_restored);
+    run.world.capabilities.get_mut(&Side::Shared).unwrap().manage = false;
+    let order = run.back(Stage::Disable, |_| {}).unwrap();
+    let mut words = BTreeSet::new();
+    for (id, op) in &run.ledger.operations {
+        let lost: Vec<&str> = order.not_restored.iter().filter(|n| n.op == *id).map(|n| n.lost.as_str()).collect();
+        let expected = match &op.action {
+            Action::Delete => "stable id",
+            Action::Set { touches } if touches.iter().any(|t| t.attr.is("userpassword") || t.attr.is("pwdhistory")) => {
+                "pwdChangedTime"
+            }
+            _ => {
+                assert!(lost.is_empty(), "{op:?}: {lost:?}");
+                continue;
+            }
+        };
+        assert!(!lost.is_empty() && lost.iter().all(|lost| lost.contains(expected)), "{op:?}: {lost:?}");
+        words.insert(expected);
+    }
+    assert_eq!(words.len(), 2, "both were met");
+
+    // What was handed over stays so.
+    let mut run = Run::through(movers(), "move", Stage::Enroll, done);
+    let handed = run.ledger.operations.values_mut().find(|o| o.stage == Stage::Enroll).unwrap();
+    handed.action = Action::Deliver { hook: "mail".into(), repeatable: false };
+    handed.undo = UndoClass::Full;
+    let order = run.back(Stage::Enroll, |_| {}).unwrap();
+    assert!(order.not_restored.iter().any(|n| n.lost.contains("handed over")), "{:?}", order.not_restored);
 }
