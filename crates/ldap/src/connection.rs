@@ -162,24 +162,24 @@ impl Connector {
             Endpoint::Socket(path) => path.display().to_string().into(),
         };
         let wire = self.wire().await?;
-        let guarded = self.guard(wire, &place).await;
+        let guarded = Connection::over(wire, self.message_bytes, Arc::clone(&place)).await;
         guarded.map_err(|error| unreachable(Subject::new(self.side, "connect"), &place, &error.to_string()))
     }
+}
 
-    /// ldap3 at one end of a pair of sockets, the guard at the other.
-    async fn guard(&self, wire: Box<dyn Wire>, place: &Arc<str>) -> Result<Connection, LdapError> {
+impl Connection {
+    /// ldap3 at one end of a pair of sockets, the guard at the other. No message longer than `message_bytes` is taken.
+    pub(crate) async fn over(wire: Box<dyn Wire>, message_bytes: usize, place: Arc<str>) -> Result<Self, LdapError> {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
         ours.set_nonblocking(true)?;
         let pipe = UnixStream::from_std(ours)?;
         let settings = LdapConnSettings::new().set_std_stream(StdStream::Unix(theirs));
         let (ldap3, ldap) = LdapConnAsync::from_url_with_settings(settings, &Url::parse("ldapi://%2F")?).await?;
         let (orders, ordered) = mpsc::unbounded_channel();
-        let guard = Guard::new(wire, pipe, ordered, self.message_bytes);
-        Ok(Connection::drive(guard, ldap3, ldap, orders, Arc::clone(place)))
+        let guard = Guard::new(wire, pipe, ordered, message_bytes);
+        Ok(Self::drive(guard, ldap3, ldap, orders, place))
     }
-}
 
-impl Connection {
     fn drive(guard: Guard, ldap3: LdapConnAsync, ldap: Ldap, orders: mpsc::UnboundedSender<Order>, place: Arc<str>) -> Self {
         let driving = tokio::spawn(guard.drive(ldap3.drive()));
         let driver = driving.abort_handle();

@@ -16,6 +16,8 @@ mod controls;
 mod decode;
 mod facts;
 mod guard;
+#[cfg(any(test, fuzzing))]
+pub mod hostile;
 mod many;
 mod message;
 mod outcome;

@@ -3,14 +3,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ldap3::asn1::{PL, StructureTag, parse_tag};
+use ldap3::asn1::parse_tag;
 use ldap3::{ResultEntry, SearchEntry};
 use proptest::prelude::*;
 use untether_directory::AttrNames;
-use untether_model::{AttrMap, AttrName, Dn, Entry, Value};
+use untether_model::{Dn, Value};
 
 use super::entry;
-use crate::ber::{Element, OCTET_STRING, SEQUENCE, SET, element};
+use crate::ber::{OCTET_STRING, SEQUENCE, SET, element};
+use crate::hostile::{by_ldap3, decoded};
 use crate::message::{Messages, length, op};
 
 type Attributes = Vec<(String, Vec<Vec<u8>>)>;
@@ -25,37 +26,6 @@ fn encoded(dn: &[u8], attributes: &Attributes) -> Vec<u8> {
         })
         .collect();
     element(op::ENTRY, &[element(OCTET_STRING, dn), element(SEQUENCE, &list)].concat())
-}
-
-fn decoded(bytes: &[u8]) -> Option<Entry> {
-    let found = Element::only(bytes).filter(|found| found.tag == op::ENTRY)?;
-    entry(found.content, &mut AttrNames::default()).ok()
-}
-
-/// What ldap3's parser reads, as an entry of ours; `None` where its tree is no entry.
-fn by_ldap3(bytes: &[u8]) -> Option<Entry> {
-    fn inside(tag: StructureTag) -> Option<std::vec::IntoIter<StructureTag>> {
-        match tag.payload {
-            PL::C(children) => Some(children.into_iter()),
-            PL::P(_) => None,
-        }
-    }
-    fn octets(tag: StructureTag) -> Option<Vec<u8>> {
-        match tag.payload {
-            PL::P(octets) => Some(octets),
-            PL::C(_) => None,
-        }
-    }
-    let (_, tree) = parse_tag(bytes).ok().filter(|(rest, _)| rest.is_empty())?;
-    let mut parts = inside(tree)?;
-    let dn = Dn::parse(std::str::from_utf8(&octets(parts.next()?)?).ok()?).ok()?;
-    let attributes = inside(parts.next()?)?.map(|attribute| {
-        let mut parts = inside(attribute)?;
-        let name = AttrName::new(String::from_utf8(octets(parts.next()?)?).ok()?);
-        let values = inside(parts.next()?)?.map(|value| octets(value).map(Value::new));
-        Some((name, values.collect::<Option<_>>()?))
-    });
-    Some(Entry { dn, attrs: AttrMap::from_parts(attributes.collect::<Option<_>>()?) })
 }
 
 fn attributes() -> impl Strategy<Value = Attributes> {
