@@ -10,7 +10,7 @@ use untether_model::run::OutcomeKind::{
 };
 use untether_model::run::{
     CellStand, Decision, DecisionId, GateKind, GateScope, Match, MatchVerb, Observation, ParkReason, PartKey, Record, RunState,
-    Stand, Verdict, approvers, being_disabled, cell_stand, missing_approvals, object_approvers, retriable, stand,
+    Stand, Verdict, approvers, being_disabled, cell_stand, concerned, missing_approvals, object_approvers, retriable, stand,
     unfinished_order, unfinished_rollback,
 };
 use untether_model::{Round, Side, SubjectId};
@@ -371,6 +371,28 @@ fn a_state_is_the_sum_of_its_parts_each_under_its_own_key() {
     let mut again = RunState::new();
     parts.into_iter().rev().for_each(|part| again.put(part));
     assert_eq!(again, fold.state);
+}
+
+#[test]
+fn a_new_observation_takes_the_place_of_the_one_before_it() {
+    let fold = of_each_kind();
+    let of = |what| concerned(&fold.state, &observed(what));
+    let gate = |scope| Observation::Gate { gate: GateKind::Mfa, scope, verdict: Verdict::Pass, why: String::new() };
+    assert_eq!(of(gate(GateScope::Subject(id("b")))), [id("b")]);
+    assert_eq!(of(Observation::Proof { subject: id("a"), proved: Vec::new(), missing: Vec::new() }), [id("a")]);
+    assert_eq!(of(gate(GateScope::Batch(batch_id("p")))), []);
+}
+
+#[test]
+fn a_batch_is_finished_after_its_last_stage() {
+    let mut fold = Fold::wave(vec![claim("a", &[Provision, Enroll])]);
+    assert!(!fold.batch().is_finished());
+    fold.through(Provision);
+    assert!(!fold.batch().is_finished());
+    fold.add(&stage_started("p", Enroll));
+    assert!(!fold.batch().is_finished(), "it is in its last stage");
+    fold.add(&stage_ended("p", Enroll));
+    assert!(fold.batch().is_finished());
 }
 
 #[test]

@@ -371,6 +371,7 @@ fn an_effect_stays_ours_whatever_comes_after_it() {
     fold.add(&Record::Outcome { outcome: made.clone() });
     assert!(!fold.cell(&create, "a").applied);
     let intent = fold.add(&started(&create, Provision, &["a"]));
+    assert!(!fold.cell(&create, "a").applied, "it has only begun");
     (made.started, made.stable_id, made.image) = (Some(intent), Some(StableId::new("u")), Some(Sealed("image".into())));
     made.cells[0].kind = Unknown;
     let image = fold.add(&Record::Outcome { outcome: made });
@@ -463,6 +464,9 @@ fn what_is_gone_is_recorded_once_and_is_back_once() {
     assert!(fold.refused(&drift(&lock, Switch, "a", false)).contains("no effect of switch in place"));
     assert!(fold.refused(&drift(&op("p", 9), Disable, "a", false)).contains("no effect"));
     assert!(fold.refused(&drift(&lock, Disable, "a", true)).contains("not known to have gone"));
+    let mut other = in_stage(Disable, &["a"]);
+    other.add(&ended(&lock, Disable, None, "a", Conflict));
+    assert!(other.refused(&drift(&lock, Disable, "a", false)).contains("no effect"), "it was never there");
     fold.add(&drift(&lock, Disable, "a", false));
     assert_eq!(fold.cell(&lock, "a").drift.as_deref(), Some("open again"));
     assert!(fold.refused(&drift(&lock, Disable, "a", false)).contains("known to hold no longer"));
@@ -596,6 +600,16 @@ fn a_batch_that_is_rolled_back_begins_a_new_round_where_it_was() {
     fold.add(&started(&op("p", 2), Enroll, &["a"]));
     let cell = fold.cell(&op("p", 2), "a");
     assert_eq!((cell.undone, cell.applied, cell.round), (false, false, Round(2)));
+}
+
+#[test]
+fn what_was_undone_is_gone_by_our_own_hand() {
+    let (mut fold, lock) = finished("a");
+    fold.add(&drift(&lock, Disable, "a", false));
+    fold.add(&order_recorded("o", rollback(RollbackScope::Subject(id("a")), Disable), Vec::new()));
+    fold.add(&rolled_back("o", None, &["a"], Disable, 2));
+    assert_eq!(fold.cell(&lock, "a").drift, None, "nobody has to decide on it any more");
+    assert!(fold.refused(&drift(&lock, Disable, "a", false)).contains("no effect"));
 }
 
 #[test]
