@@ -154,16 +154,16 @@ fn octets(tag: StructureTag) -> Option<Vec<u8>> {
 
 /// How the four operations ended.
 #[derive(Debug, PartialEq)]
-struct Ended {
-    deleted: Result<Answer, Lost>,
-    extended: Result<Answer, Lost>,
-    gathered: Result<Vec<u8>, Lost>,
+pub(super) struct Ended {
+    pub(super) deleted: Result<Answer, Lost>,
+    pub(super) extended: Result<Answer, Lost>,
+    pub(super) gathered: Result<Vec<u8>, Lost>,
     /// The parts, one after the other, and how the connection had ended by then.
-    streamed: (Vec<u8>, Lost),
+    pub(super) streamed: (Vec<u8>, Lost),
 }
 
 /// A result and what stood in its controls.
-type Answer = (u32, String, String, Vec<String>, Vec<(String, bool, Option<Vec<u8>>)>);
+pub(super) type Answer = (u32, String, String, Vec<String>, Vec<(String, bool, Option<Vec<u8>>)>);
 
 fn answer(result: LdapResult) -> Answer {
     let controls = result.ctrls.into_iter().map(|control| (control.1.ctype, control.1.crit, control.1.val)).collect();
@@ -185,7 +185,8 @@ impl Ended {
     }
 }
 
-fn is_complete(messages: &[u8]) -> bool {
+/// Whether the search has ended.
+pub(super) fn is_complete(messages: &[u8]) -> bool {
     Messages::of(messages).any(|message| message.is_ok_and(|message| message.op == op::SEARCH_DONE))
 }
 
@@ -217,7 +218,7 @@ fn within_bounds(sent: &[u8], ended: &Ended) {
 }
 
 /// Sends the bytes, in pieces of at most this size, to a connection with four operations in flight, and closes it.
-fn connection(sent: &[u8], piece: usize) -> Ended {
+pub(super) fn connection(sent: &[u8], piece: usize) -> Ended {
     thread_local! {
         static RUNTIME: RefCell<Runtime> = RefCell::new(
             tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap_or_else(|error| panic!("{error}")),

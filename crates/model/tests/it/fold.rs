@@ -214,7 +214,7 @@ impl Fold {
 
     /// Why the record is not allowed.
     pub fn refused(&self, record: &Record) -> String {
-        let illegal = self.try_add(record).expect_err("it is allowed");
+        let Err(illegal) = self.try_add(record) else { panic!("it is allowed: {record:?}") };
         assert_eq!(illegal.seq, self.seq + 1);
         assert!(illegal.to_string().contains(illegal.kind), "{illegal}");
         illegal.reason
