@@ -110,14 +110,6 @@ pub fn is_reached(schema: &Schema, seen: &Seen, aims: &[Aim]) -> bool {
     aims.iter().all(|aim| same(schema, &aim.attr, seen.values(&aim.attr), &aim.desired))
 }
 
-/// Whether all touched attributes are as in this image (an attribute that it lacks was absent).
-pub fn is_as_before(schema: &Schema, seen: &Seen, aims: &[Aim], before: &AttrMap) -> bool {
-    aims.iter().all(|aim| {
-        let values = before.values_of(&aim.attr);
-        same(schema, &aim.attr, seen.values(&aim.attr), values)
-    })
-}
-
 /// The first touched attribute that is neither as expected nor as desired; `None`: the operation may go ahead.
 pub fn unexpected<'a>(schema: &Schema, marks: &Marks, seen: &Seen, aims: &'a [Aim]) -> Option<&'a AttrName> {
     aims.iter()
@@ -330,6 +322,47 @@ mod tests {
             mods,
             vec![
                 Modification::add("pwdAccountLockedTime".into(), vec!["000001010000Z".into()]),
+                Modification::delete("pwdEndTime".into(), vec![]),
+            ]
+        );
+    }
+
+    #[test]
+    fn only_what_the_password_would_take_away_waits_for_the_next_change() {
+        let schema = Schema::standard();
+        let comes = || aim("userPassword", Expectation::Any, &["{SSHA}b"]);
+        let stays_locked = [
+            aim("pwdAccountLockedTime", Expectation::Any, &["000001010000Z"]),
+            aim("pwdEndTime", Expectation::Any, &["20260101000000Z"]),
+            aim("mail", Expectation::Any, &["new@x"]),
+            comes(),
+        ];
+        let Change::Modify { mods, .. } = modify(&schema, &seen(&[("mail", &["old@x"])]), &stays_locked) else {
+            panic!("a modify")
+        };
+        assert_eq!(
+            mods,
+            vec![
+                Modification::add("userPassword".into(), vec!["{SSHA}b".into()]),
+                Modification::add("pwdEndTime".into(), vec!["20260101000000Z".into()]),
+                Modification::replace("mail".into(), vec!["new@x".into()]),
+            ]
+        );
+        // An account that is opened is opened at once.
+        let opened = [
+            aim("pwdAccountLockedTime", Expectation::Any, &[]),
+            aim("pwdEndTime", Expectation::Any, &[]),
+            aim("mail", Expectation::Any, &["old@x"]),
+            comes(),
+        ];
+        let locked =
+            seen(&[("mail", &["old@x"]), ("pwdAccountLockedTime", &["000001010000Z"]), ("pwdEndTime", &["20260101000000Z"])]);
+        let Change::Modify { mods, .. } = modify(&schema, &locked, &opened) else { panic!("a modify") };
+        assert_eq!(
+            mods,
+            vec![
+                Modification::add("userPassword".into(), vec!["{SSHA}b".into()]),
+                Modification::delete("pwdAccountLockedTime".into(), vec![]),
                 Modification::delete("pwdEndTime".into(), vec![]),
             ]
         );

@@ -204,10 +204,7 @@ impl Executor {
                     return Position::Reached;
                 }
                 if let Some(before) = before {
-                    if act::is_as_before(schema, seen, aims, &before.attrs) {
-                        return Position::Open;
-                    }
-                    // Attributes of which the plan expects anything may move between two tries; the others may not.
+                    // Attributes of which the plan expects anything may move between two tries; the others are as before or as desired.
                     let moved = aims.iter().find(|aim| {
                         let held = before.attrs.values_of(&aim.attr);
                         !Self::may_move(task, &aim.attr)
