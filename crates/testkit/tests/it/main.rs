@@ -19,7 +19,11 @@ mod lab;
 #[cfg(test)]
 mod laboratory;
 #[cfg(test)]
+mod orders;
+#[cfg(test)]
 mod proxy;
+#[cfg(test)]
+mod races;
 #[cfg(test)]
 mod references;
 #[cfg(test)]

@@ -1,0 +1,206 @@
+//! Orders that meet what somebody else has changed: rollbacks that go as far as they can, and conflicts that are overwritten.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::SignedDuration;
+use untether_cutover::{Forced, Rollback};
+use untether_directory::Write as _;
+use untether_directory::twin::Identity;
+use untether_model::change::{Change, Modification};
+use untether_model::operation::Stage;
+use untether_model::plan::RollbackScope;
+use untether_model::run::{CellState, CellStatus, OrderStatus, OutcomeKind, ParkReason, Record};
+use untether_model::{Dn, OpId, Round, Side, SubjectId, WaveId};
+use untether_planner::{RollbackOrder, RollbackRequest};
+use untether_testkit::twins::{Driven, Session};
+
+use crate::twins::{approved, block_on};
+
+async fn apply(session: &Session, side: Side, change: Change) {
+    session.world().twin(side).handle(Identity::Root).apply(&change, &Default::default()).await.unwrap();
+}
+
+/// Somebody else ends the account at another time than we did.
+async fn moves_the_end(session: &Session, dn: &Dn) {
+    let mods = vec![Modification::replace("pwdEndTime".into(), vec!["20350101000000Z".into()])];
+    apply(session, Side::Shared, Change::Modify { dn: dn.clone(), mods }).await;
+}
+
+fn who(session: &Session, uid: &str) -> (SubjectId, [Dn; 2]) {
+    let estate = &session.world().estate;
+    let person = estate.people.iter().find(|person| person.uid == uid).unwrap();
+    (person.subject(), [estate.shared_dn(person), estate.own_dn(person)])
+}
+
+fn cells(session: &Session, subject: &SubjectId, stage: Stage) -> BTreeMap<OpId, CellState> {
+    let of_stage = session.state.cells_of(subject).filter(|(_, cell)| cell.stage == stage);
+    of_stage
+        .filter(|(op, _)| session.state.batches().contains_key(&op.batch))
+        .map(|(op, cell)| (op.clone(), cell.clone()))
+        .collect()
+}
+
+fn request(scope: RollbackScope, to: Stage) -> RollbackRequest {
+    RollbackRequest { scope, to, delete_provisioned: false, enable_inactive: true }
+}
+
+/// Carries an order out: how many were rolled back, and who was in conflict.
+async fn carry_out(session: &mut Session, order: &RollbackOrder) -> (u64, Vec<SubjectId>) {
+    let id = session.order(order).unwrap();
+    match session.roll_back(&id).await.unwrap() {
+        Driven::Ended(Rollback::Done { rolled_back, conflicts }) => {
+            (rolled_back, conflicts.into_iter().map(|(who, _)| who).collect())
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn through(session: &mut Session, wave: &WaveId, stage: Stage) {
+    assert!(matches!(session.drive(wave, Some(stage)).await.unwrap(), Driven::Ended(_)));
+}
+
+#[test]
+fn a_rollback_leaves_an_entry_that_somebody_else_changed_and_rolls_the_others_back() {
+    block_on(async {
+        let (mut session, waves) = approved();
+        let before = session.world().dumps();
+        let leave = &waves["leave"];
+        through(&mut session, leave, Stage::Disable).await;
+        let (ret1, [dn, _]) = who(&session, "ret1");
+        moves_the_end(&session, &dn).await;
+        let locked = session.world().entry(Side::Shared, &dn).unwrap();
+        let order = session.rollback(&request(RollbackScope::Wave(leave.clone()), Stage::Disable)).unwrap();
+        let concerned: usize = order.concerns.iter().map(|(_, subjects)| subjects.len()).sum();
+        let (rolled_back, conflicts) = carry_out(&mut session, &order).await;
+        assert_eq!((rolled_back, conflicts), (concerned as u64 - 1, vec![ret1.clone()]));
+        assert_eq!(session.state.orders()[&order.id].status, OrderStatus::Done);
+        for (subject, state) in session.state.subjects().iter().filter(|(_, state)| state.batch.wave == *leave) {
+            let reason = state.parked.as_ref().map(|parked| parked.reason);
+            let theirs = *subject == ret1;
+            assert_eq!(reason, theirs.then_some(ParkReason::Conflict), "{subject}");
+            assert!(cells(&session, subject, Stage::Disable).values().all(|cell| cell.undone != theirs), "{subject}");
+            assert_eq!(state.round, if theirs { Round::FIRST } else { Round(2) }, "{subject}");
+        }
+        assert_eq!(session.world().entry(Side::Shared, &dn).unwrap(), locked, "it is left as it was found");
+        let (_, [other, _]) = who(&session, "ret4");
+        let was = before[0].iter().find(|entry| entry.dn == other).unwrap();
+        assert_eq!(session.world().entry(Side::Shared, &other).unwrap().values("userPassword"), was.values("userPassword"));
+    });
+}
+
+#[test]
+fn what_a_rollback_could_not_undo_is_left_and_nothing_else_is() {
+    block_on(async {
+        let (mut session, waves) = approved();
+        let wave = &waves["move"];
+        through(&mut session, wave, Stage::Disable).await;
+        let (mig1, [shared, own]) = who(&session, "mig1");
+        apply(&session, Side::Independent, Change::Delete { dn: own.clone() }).await;
+        let order = session.rollback(&request(RollbackScope::Wave(wave.clone()), Stage::Enroll)).unwrap();
+        let (_, conflicts) = carry_out(&mut session, &order).await;
+        assert_eq!(conflicts, std::slice::from_ref(&mig1));
+        assert!(!session.world().entry(Side::Shared, &shared).unwrap().has("pwdAccountLockedTime"), "the old login is back");
+        let state = &session.state.subjects()[&mig1];
+        assert_eq!(state.parked.as_ref().map(|parked| parked.reason), Some(ParkReason::Conflict));
+        assert!(state.round > Round::FIRST, "what was undone is done again in a round of its own");
+        let undone =
+            |session: &Session, stage| cells(session, &mig1, stage).into_values().map(|c| c.undone).collect::<BTreeSet<_>>();
+        assert_eq!(undone(&session, Stage::Disable), BTreeSet::from([true]));
+        assert_eq!(undone(&session, Stage::Enroll), BTreeSet::from([false]));
+        assert_eq!(session.state.orders()[&order.id].status, OrderStatus::Done);
+    });
+}
+
+#[test]
+fn whoever_stays_disabled_is_still_there_for_a_later_rollback() {
+    block_on(async {
+        for alone in [false, true] {
+            let (mut session, waves) = approved();
+            let before = session.world().dumps();
+            let leave = &waves["leave"];
+            through(&mut session, leave, Stage::Disable).await;
+            let (ret1, [dn, _]) = who(&session, "ret1");
+            let scope = if alone { RollbackScope::Subject(ret1.clone()) } else { RollbackScope::Wave(leave.clone()) };
+            let kept = RollbackRequest { enable_inactive: false, ..request(scope, Stage::Disable) };
+            let order = session.rollback(&kept).unwrap();
+            assert!(order.left_disabled.contains(&ret1));
+            carry_out(&mut session, &order).await;
+            assert_eq!(session.state.orders()[&order.id].status, OrderStatus::Done);
+            assert!(session.world().entry(Side::Shared, &dn).unwrap().has("pwdAccountLockedTime"));
+            let disabled = cells(&session, &ret1, Stage::Disable);
+            assert!(disabled.values().any(|cell| cell.applied && !cell.undone), "alone: {alone}: {disabled:?}");
+            // They come back after all.
+            let order = session.rollback(&request(RollbackScope::Subject(ret1.clone()), Stage::Disable)).unwrap();
+            assert_eq!(carry_out(&mut session, &order).await, (1, Vec::new()));
+            let (now, was) = (session.world().entry(Side::Shared, &dn).unwrap(), before[0].iter().find(|e| e.dn == dn).unwrap());
+            for attr in ["userPassword", "pwdAccountLockedTime", "pwdEndTime"] {
+                assert_eq!(now.values(attr), was.values(attr), "alone: {alone}: {attr}");
+            }
+            assert!(cells(&session, &ret1, Stage::Disable).values().all(|cell| cell.undone));
+        }
+    });
+}
+
+#[test]
+fn an_order_whose_approvals_have_lapsed_changes_nothing() {
+    block_on(async {
+        let (mut session, waves) = approved();
+        let leave = &waves["leave"];
+        through(&mut session, leave, Stage::Disable).await;
+        let order = session.rollback(&request(RollbackScope::Wave(leave.clone()), Stage::Disable)).unwrap();
+        let id = session.order(&order).unwrap();
+        let before = session.world().dumps();
+        let clock = &session.world().clock;
+        clock.set(clock.now().checked_add(SignedDuration::from_hours(24 * 800)).unwrap());
+        match session.roll_back(&id).await.unwrap() {
+            Driven::Ended(Rollback::Unapproved { have, needed }) => assert_eq!((have.len(), needed), (0, order.approvals_needed)),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(session.world().dumps(), before);
+    });
+}
+
+#[test]
+fn a_conflict_is_overwritten_when_two_people_say_so() {
+    block_on(async {
+        let (mut session, waves) = approved();
+        let leave = &waves["leave"];
+        let (ret1, [dn, _]) = who(&session, "ret1");
+        let (ret4, [gone, _]) = who(&session, "ret4");
+        moves_the_end(&session, &dn).await;
+        moves_the_end(&session, &gone).await;
+        through(&mut session, leave, Stage::Disable).await;
+        let conflict = |session: &Session, subject| {
+            let found = cells(session, subject, Stage::Disable);
+            found.into_iter().find(|(_, cell)| cell.status == CellStatus::Ended(OutcomeKind::Conflict)).map(|(op, _)| op)
+        };
+        let op = conflict(&session, &ret1).unwrap();
+        match session.force(&op, Some(&ret1)).await.unwrap() {
+            Driven::Ended(Forced::Done { settled, failed }) => assert_eq!((settled, failed), (vec![ret1.clone()], vec![])),
+            other => panic!("{other:?}"),
+        }
+        assert!(session.world().entry(Side::Shared, &dn).unwrap().has("pwdAccountLockedTime"));
+        assert!(session.state.cell(&op, Some(&ret1)).unwrap().forced);
+        // What cannot be done by force stays a conflict, with what was found.
+        let op = conflict(&session, &ret4).unwrap();
+        apply(&session, Side::Shared, Change::Delete { dn: gone }).await;
+        let orders: BTreeSet<_> = session.state.orders().keys().cloned().collect();
+        match session.force(&op, Some(&ret4)).await.unwrap() {
+            Driven::Ended(Forced::Done { settled, failed }) => {
+                assert!(settled.is_empty() && failed.len() == 1 && failed[0].1.contains("gone"), "{failed:?}");
+            }
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(conflict(&session, &ret4), Some(op));
+        // One of the two takes their approval back.
+        let order = session.state.orders().keys().find(|id| !orders.contains(*id)).unwrap().clone();
+        let approval = *session.state.approvals().keys().next_back().unwrap();
+        session.record(&Record::Revoked { approval, by: "alice".into(), reason: String::new() }).unwrap();
+        let wave = WaveId::new(order.clone(), session.state.orders()[&order].waves[0].name.as_str());
+        let (_, wave) = session.world().wave(&wave).unwrap();
+        match session.engine().force(&wave).await.unwrap() {
+            Forced::Unapproved { have, needed } => assert_eq!((have.len(), needed), (1, 2)),
+            other => panic!("{other:?}"),
+        }
+    });
+}
