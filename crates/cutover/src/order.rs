@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::StreamExt;
 use untether_model::operation::{Operation, Phase, Stage};
-use untether_model::plan::{OrderKind, RollbackScope, Wave};
+use untether_model::plan::{GateWhen, OrderKind, PlannedSubject, RollbackScope, Wave};
 use untether_model::run::{CellStand, OutcomeKind, ParkReason, Record, approvers, cell_stand};
 use untether_model::{BatchId, OpId, PlanId, Round, SubjectId};
 
 use crate::engine::{Engine, RunOptions, Stop};
 use crate::error::CutoverError;
 use crate::execute::Task;
+use crate::gates::applies;
 
 /// How a rollback ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,7 +59,8 @@ pub enum Forced {
 
 impl Engine {
     /// Carries out the resolution order `wave.id.plan`: its operation again, whatever the entry holds now, and settles the conflict.
-    pub async fn force(&self, wave: &Wave) -> Result<Forced, CutoverError> {
+    /// `of` is the wave of that operation: force overwrites what an entry holds, not what must be true of people before their stage.
+    pub async fn force(&self, wave: &Wave, of: &Wave) -> Result<Forced, CutoverError> {
         let id = &wave.id.plan;
         let now = self.ports.time.now();
         let Some(order) = self.recorder.look(|state| state.orders().get(id).cloned()) else {
@@ -72,6 +74,9 @@ impl Engine {
             return Ok(Forced::Unapproved { have, needed: order.approvals_needed });
         }
         let task = Task { id: wave.op_id(op), op, subjects: op.subjects.clone() };
+        if let Some(held) = self.held_at_gate(&task, (&forced, of)).await? {
+            return Ok(Forced::Refused(held));
+        }
         self.executor.run(&task).await?;
         let (mut settled, mut failed) = (Vec::new(), Vec::new());
         for subject in &op.subjects {
@@ -96,6 +101,32 @@ impl Engine {
             settled.push(subject.clone());
         }
         Ok(Forced::Done { settled, failed })
+    }
+
+    /// Why a gate of the forced operation's stage does not let somebody through; asked only of whom nothing was begun for.
+    async fn held_at_gate(&self, task: &Task<'_>, (forced, of): (&OpId, &Wave)) -> Result<Option<String>, CutoverError> {
+        let planned =
+            of.batches.iter().filter(|batch| of.batch_id(&batch.name) == forced.batch).flat_map(|batch| &batch.subjects);
+        let concerned: Vec<&PlannedSubject> = self.recorder.look(|state| {
+            let begun = |id| matches!(cell_stand(state, &task.id, Some(id)), CellStand::Observe { .. } | CellStand::Done(_));
+            planned.filter(|subject| task.subjects.contains(&subject.id) && !begun(&subject.id)).collect()
+        });
+        let now = self.ports.time.now();
+        for gate in of.header.gates.iter().filter(|gate| gate.stage == task.op.stage && gate.when == GateWhen::Before) {
+            for subject in &concerned {
+                if !applies(gate.gate, subject, self.presence(subject, now)) {
+                    continue;
+                }
+                if let Some((subject, words, _)) = self.subject_gate(of, &forced.batch, gate.gate, subject).await? {
+                    let gate = gate.gate;
+                    return Ok(Some(format!(
+                        "gate {gate} does not let {subject} through, with force neither: {words}; nothing was changed. Put that right, or \
+                         accept the gate for {subject} (`untether gate accept {gate}`), then run the same command again"
+                    )));
+                }
+            }
+        }
+        Ok(None)
     }
 
     /// Carries out the rollback order `wave.id.plan`.

@@ -90,9 +90,12 @@ async fn force(
     let header = opened.look(|state| load_header(&opened.dir, &opened.keys, state, &id))?;
     let name = header.waves.first().map(|w| w.name.clone()).unwrap_or_default();
     let wave = load_wave(&opened.dir, &opened.keys, &header, &WaveId::new(id.clone(), name))?;
+    let of = &op.batch.wave;
+    let header = opened.look(|state| load_header(&opened.dir, &opened.keys, state, &of.plan))?;
+    let of = load_wave(&opened.dir, &opened.keys, &header, of)?;
     let display = opened.display(output);
     let engine = Engine::new(opened.ports(config, display.sink())?, config.run.in_flight);
-    let ended = engine.force(&wave).await;
+    let ended = engine.force(&wave, &of).await;
     display.finish();
     output.note(format!("ledger at {}", opened.finish().await));
     match ended? {

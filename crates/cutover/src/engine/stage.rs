@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures::StreamExt;
 use untether_model::operation::{Operation, Phase, Stage, Track};
 use untether_model::plan::{GateWhen, PlannedBatch, PlannedSubject, Wave};
+use untether_model::roster::Presence;
 use untether_model::run::{
     ApprovalGap, CellStand, GateKind, GateQuestion, GateScope, GateState, Observation, OutcomeKind, ParkReason, Record, Stand,
     SubjectState, cell_stand, judge_gate, missing_approvals, object_approvers, stand,
@@ -378,11 +379,7 @@ impl Engine {
         let mut waiting: BTreeMap<String, u64> = BTreeMap::new();
         for planned in wave.header.gates.iter().filter(|g| g.stage == stage && g.when == when) {
             let looks = subjects.iter().map(|subject| async move {
-                let presence = match (&self.ports.roster, &subject.roster_ref) {
-                    (Some(roster), Some(reference)) => roster.person(reference, now).presence,
-                    _ => None,
-                };
-                if !applies(planned.gate, subject, presence) {
+                if !applies(planned.gate, subject, self.presence(subject, now)) {
                     return Ok(None);
                 }
                 self.subject_gate(wave, id, planned.gate, subject).await
@@ -408,8 +405,14 @@ impl Engine {
         }))
     }
 
+    /// What the roster says of a subject now; `None`: it says nothing.
+    pub(crate) fn presence(&self, subject: &PlannedSubject, now: jiff::Timestamp) -> Option<Presence> {
+        let (roster, reference) = (self.ports.roster.as_ref()?, subject.roster_ref.as_ref()?);
+        roster.person(reference, now).presence
+    }
+
     /// `Some`: the gate does not let the subject through; why, and since when it waits.
-    async fn subject_gate(
+    pub(crate) async fn subject_gate(
         &self,
         wave: &Wave,
         id: &BatchId,

@@ -373,8 +373,10 @@ impl Session {
             lint: &order.lint,
         })?;
         let (_, wave) = world.wave(&id).ok_or_else(|| Trouble::new(format!("{id} is in no recorded order")))?;
+        let of = &op.batch.wave;
+        let (_, of) = world.wave(of).ok_or_else(|| Trouble::new(format!("{of} is in no recorded order")))?;
         let engine = self.engine();
-        let ended = self.until_killed(engine.force(&wave)).await;
+        let ended = self.until_killed(engine.force(&wave, &of)).await;
         self.after(&engine, ended)
     }
 

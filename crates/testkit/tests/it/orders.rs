@@ -198,7 +198,7 @@ fn a_conflict_is_overwritten_when_two_people_say_so() {
         session.record(&Record::Revoked { approval, by: "alice".into(), reason: String::new() }).unwrap();
         let wave = WaveId::new(order.clone(), session.state.orders()[&order].waves[0].name.as_str());
         let (_, wave) = session.world().wave(&wave).unwrap();
-        match session.engine().force(&wave).await.unwrap() {
+        match session.engine().force(&wave, &session.world().wave(leave).unwrap().1).await.unwrap() {
             Forced::Unapproved { have, needed } => assert_eq!((have.len(), needed), (1, 2)),
             other => panic!("{other:?}"),
         }

@@ -62,7 +62,7 @@ fn another_entry_that_has_the_name_since_our_look_is_not_deleted() {
         let (ret1, dn) = somebody(&session, "ret1");
         assert!(matches!(session.drive(leave, Some(Stage::Scrub)).await.unwrap(), Driven::Ended(_)));
         let ours = session.world().entry(Side::Shared, &dn).unwrap();
-        let attrs = ["objectClass", "uid", "cn", "sn"].map(|attr| (attr.into(), ours.values(attr).to_vec()));
+        let attrs = ["objectClass", "uid", "cn", "sn"].map(|attr| (attr.into(), ours.values(attr).to_vec().into()));
         let another = Change::Add { dn: dn.clone(), attrs: attrs.into_iter().collect() };
         somebody_is_faster(&session, &dn, vec![Change::Delete { dn: dn.clone() }, another]);
         assert!(matches!(session.drive(leave, Some(Stage::Remove)).await.unwrap(), Driven::Ended(_)));

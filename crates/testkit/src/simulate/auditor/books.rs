@@ -439,9 +439,8 @@ impl Books {
                 !anyway && order.ended.contains(subject)
             });
             let others = &self.others;
-            let found = self.restored.taken_back(world, subject, (to, left, conflict), |side, dn, ops| {
-                others.contains(&(side, dn.clone())) || ops.iter().any(|op| stays(op))
-            });
+            let excused = |side, dn: &DnKey| others.contains(&(side, dn.clone()));
+            let found = self.restored.taken_back(world, subject, (to, left, conflict), stays, excused);
             self.kinds.entry("rollbacks compared").and_modify(|n| *n += found.compared).or_insert(found.compared);
             self.violations.extend(found.wrong);
         }

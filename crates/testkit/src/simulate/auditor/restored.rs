@@ -89,20 +89,23 @@ impl Restored {
         }
     }
 
-    /// A subject was rolled back to before `to`; `excused`: whether an entry with these operations is not compared.
+    /// A subject was rolled back to before `to`; `keeps`: what an operation did stays, for a later rollback to take back; `excused`:
+    /// whether an entry is not compared.
     pub fn taken_back(
         &mut self,
         world: &World,
         subject: &SubjectId,
         (to, stays_closed, conflict): (Stage, bool, bool),
-        excused: impl Fn(Side, &DnKey, &[&OpId]) -> bool,
+        keeps: impl Fn(&OpId) -> bool,
+        excused: impl Fn(Side, &DnKey) -> bool,
     ) -> Found {
         let mut found = Found::default();
         for ((_, side, key), wrote) in self.0.iter_mut().filter(|((of, ..), _)| of == subject) {
-            let (mut back, stay): (Vec<Wrote>, Vec<Wrote>) = std::mem::take(wrote).into_iter().partition(|w| w.stage >= to);
+            let all = std::mem::take(wrote);
+            let kept = all.iter().any(|w| w.stage >= to && keeps(&w.op));
+            let (mut back, stay): (Vec<Wrote>, Vec<Wrote>) = all.into_iter().partition(|w| w.stage >= to && !keeps(&w.op));
             *wrote = stay;
-            let ops: Vec<&OpId> = back.iter().map(|w| &w.op).collect();
-            if back.is_empty() || conflict || excused(*side, key, &ops) {
+            if back.is_empty() || kept || conflict || excused(*side, key) {
                 continue;
             }
             found.compared += 1;
