@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::StreamExt;
 use untether_model::operation::{Operation, Phase, Stage};
 use untether_model::plan::{GateWhen, OrderKind, PlannedSubject, RollbackScope, Wave};
-use untether_model::run::{CellStand, OutcomeKind, ParkReason, Record, approvers, cell_stand};
+use untether_model::run::{CellStand, OutcomeKind, ParkReason, Record, approvers, cell_stand, unfinished_rollback};
 use untether_model::{BatchId, OpId, PlanId, Round, SubjectId};
 
 use crate::engine::{Engine, RunOptions, Stop};
@@ -74,6 +74,9 @@ impl Engine {
             return Ok(Forced::Unapproved { have, needed: order.approvals_needed });
         }
         let task = Task { id: wave.op_id(op), op, subjects: op.subjects.clone() };
+        if let Some(held) = self.rolled_back_meanwhile(&task, &forced) {
+            return Ok(Forced::Refused(held));
+        }
         if let Some(held) = self.held_at_gate(&task, (&forced, of)).await? {
             return Ok(Forced::Refused(held));
         }
@@ -101,6 +104,15 @@ impl Engine {
             settled.push(subject.clone());
         }
         Ok(Forced::Done { settled, failed })
+    }
+
+    /// A rollback that is under way takes back what force would bring about, and may have taken away by now what that relies on.
+    fn rolled_back_meanwhile(&self, task: &Task<'_>, forced: &OpId) -> Option<String> {
+        self.recorder.look(|state| {
+            let mut under_way = task.subjects.iter().filter_map(|id| unfinished_rollback(state, id).map(|order| (id, order)));
+            let (subject, order) = under_way.find(|(_, order)| **order != forced.batch.wave.plan)?;
+            Some(format!("{subject} is being rolled back by order {order}; nothing was changed. Let that end first"))
+        })
     }
 
     /// Why a gate of the forced operation's stage does not let somebody through; asked only of whom nothing was begun for.

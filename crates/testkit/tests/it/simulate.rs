@@ -24,6 +24,7 @@ fn seeds_that_once_failed_hold() {
         (2265, "an account whose batch waits for another order was expected to be looked at before that had ended"),
         (2865, "who joined a stage under way was not asked for its gates, and lost the last working login"),
         (4426, "what was forced and went again in the same way could not be forced again"),
+        (21_338, "somebody was disabled by force while a rollback was under way, which then closed the own account"),
         (19_030, "whose own account had been closed meanwhile was disabled by force and had no login left"),
         (61_338, "what one rollback left disabled and the next gave back was taken for a change"),
         (7061, "a manager who is protected, given back with the record of whom a rollback restores, was taken for touched"),
