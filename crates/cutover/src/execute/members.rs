@@ -93,15 +93,26 @@ impl Executor {
             let schema = &server.schema;
             let present = normalized(schema, ensure.attr, &present);
             let is_there = |value: &Value| present.contains(&schema.normalize(ensure.attr, value));
-            let (reached, open): (Vec<Cell>, Vec<Cell>) = cells.iter().cloned().partition(|cell| match ensure.direction {
+            let (mut reached, open): (Vec<Cell>, Vec<Cell>) = cells.iter().cloned().partition(|cell| match ensure.direction {
                 Direction::Present => is_there(&cell.value),
                 Direction::Absent => !is_there(&cell.value),
             });
             if !reached.is_empty() {
                 if let (Some(seen), true) = (&seen, open.is_empty())
-                    && let Some(kept) = self.delete_emptied(task, ensure, &seen.dn).await?
+                    && self.stands_for_itself(task, ensure, &seen.dn).await?
                 {
-                    return self.end(task, started, &reached, kept).await;
+                    // An earlier order has emptied it and could not delete it: that is a write of this one, with an intent of its own.
+                    if started.is_none() {
+                        reached.retain(|cell| self.is_worked_on(task, cell.subject.as_ref()));
+                        if reached.is_empty() {
+                            return Ok(());
+                        }
+                        attempt += 1;
+                        started = Some(self.start_members(task, ensure, Some(seen), &reached, attempt).await?);
+                    }
+                    if let Some(kept) = self.delete_emptied(task, ensure, &seen.dn).await? {
+                        return self.end(task, started, &reached, kept).await;
+                    }
                 }
                 let kind = if started.is_some() { OutcomeKind::Observed } else { OutcomeKind::Already };
                 let id = if self.made(ensure, started)? { seen.as_ref().and_then(|s| s.stable_id.clone()) } else { None };
@@ -213,16 +224,21 @@ impl Executor {
         Ok(self.ports.ledger.started(seq).map_err(CutoverError::File)?.stable_id.is_none())
     }
 
+    /// Whether a group of ours that is deleted when it is empty holds its own name in the place of the last value that went.
+    async fn stands_for_itself(&self, task: &Task<'_>, ensure: &Ensure<'_>, dn: &Dn) -> Result<bool, CutoverError> {
+        if ensure.direction != Direction::Absent || !ensure.delete_when_empty {
+            return Ok(false);
+        }
+        Ok(!self.present(task, dn, ensure.attr, &[Value::from(dn.as_str())]).await?.is_empty())
+    }
+
     /// Deletes a group of ours that holds nothing but its own name, which stands for the last value that went; takes the name out
     /// where others have come meanwhile. `Some`: the store keeps it from that, for this reason; the cells are not done then.
     async fn delete_emptied(&self, task: &Task<'_>, ensure: &Ensure<'_>, dn: &Dn) -> Result<Option<Ending>, CutoverError> {
-        if ensure.direction != Direction::Absent || !ensure.delete_when_empty {
-            return Ok(None);
-        }
         let writer = self.writer(task)?;
         let own_name = [Value::from(dn.as_str())];
         for _ in 0..super::TRIES {
-            if self.present(task, dn, ensure.attr, &own_name).await?.is_empty() {
+            if !self.stands_for_itself(task, ensure, dn).await? {
                 return Ok(None);
             }
             let attrs = [ensure.attr.clone(), act::STABLE_ID.clone(), act::CHANGE_MARKER.clone()];

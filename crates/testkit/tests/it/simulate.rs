@@ -26,6 +26,7 @@ fn seeds_that_once_failed_hold() {
         (4426, "what was forced and went again in the same way could not be forced again"),
         (21_338, "somebody was disabled by force while a rollback was under way, which then closed the own account"),
         (19_030, "whose own account had been closed meanwhile was disabled by force and had no login left"),
+        (67_630, "a group that an earlier rollback had emptied and could not delete was deleted without an intent"),
         (61_338, "what one rollback left disabled and the next gave back was taken for a change"),
         (7061, "a manager who is protected, given back with the record of whom a rollback restores, was taken for touched"),
         (6898, "a rollback that took nothing back could not be asked for again within the same tick of the clock"),
