@@ -440,3 +440,34 @@ fn is_server_owned(attr: &AttrName) -> bool {
             "createtimestamp" | "modifytimestamp" | "creatorsname" | "modifiersname" | "pwdchangedtime" | "pwdfailuretime"
         )
 }
+
+#[cfg(test)]
+mod tests {
+    use untether_model::Dn;
+
+    use super::*;
+
+    fn entry(attrs: &[(&str, &str)]) -> Entry {
+        let mut entry = Entry::new(Dn::parse("uid=a,dc=x").unwrap());
+        for (name, value) in attrs {
+            entry.attrs.insert(AttrName::new(name), [Value::from(*value)].into_iter().collect::<Values>());
+        }
+        entry
+    }
+
+    #[test]
+    fn a_deleted_entry_is_what_the_server_returned_and_what_only_the_reading_identity_could_see() {
+        let returned = entry(&[("cn", "a"), ("mail", "as deleted")]);
+        let mut looked =
+            vec![("cn", "a"), ("mail", "as seen"), ("userPassword", "{SSHA}a"), ("pwdFailureTime", "20260101000000.1Z")];
+        looked.extend([("memberOf", "cn=g,dc=x"), ("entryUUID", "u"), ("modifyTimestamp", "20260101000000Z")]);
+        let marked = [looked.as_slice(), &[("entryCSN", "c")]].concat();
+        let names = |attrs: &AttrMap| attrs.iter().map(|(attr, _)| attr.folded().to_owned()).collect::<Vec<_>>();
+        let last = whole(&returned, Some(&Seen::of(entry(&marked))));
+        assert_eq!(names(&last), ["cn", "mail", "userpassword"]);
+        assert_eq!(last.values_of(&AttrName::new("mail")), ["as deleted".into()]);
+        // Without a change marker in the condition the entry may have changed between the look and the deletion.
+        assert_eq!(names(&whole(&returned, Some(&Seen::of(entry(&looked))))), ["cn", "mail"]);
+        assert_eq!(names(&whole(&returned, None)), ["cn", "mail"]);
+    }
+}

@@ -10,7 +10,7 @@ use untether_model::policy::Admission;
 use untether_model::roster::Presence::{Active, Departed};
 use untether_model::run::{CellOutcome, Mark, Outcome, OutcomeKind, ParkReason, Record, Sealed, Started};
 use untether_model::snapshot::CredentialKind;
-use untether_model::{AttrName, BatchId, OpId, Round, Side, StableId, SubjectId, WaveId};
+use untether_model::{AttrName, BatchId, OpId, PlanId, Round, Side, StableId, SubjectId, WaveId};
 use untether_planner::{
     Intents, Level, Operations, PlanError, Resolution, ResolutionInputs, RollbackInputs, RollbackOrder, RollbackRequest,
     resolution, rollback,
@@ -604,4 +604,40 @@ fn what_todays_rights_no_longer_give_back_is_said() {
     handed.undo = UndoClass::Full;
     let order = run.back(Stage::Enroll, |_| {}).unwrap();
     assert!(order.not_restored.iter().any(|n| n.lost.contains("handed over")), "{:?}", order.not_restored);
+}
+
+#[test]
+fn what_was_overwritten_later_still_takes_the_image_from_before_everything() {
+    let mut run = Run::through(leavers(), "leave", Stage::Scrub, done);
+    let disable = run.ledger.seq_of(&shared("a"), Stage::Disable, Actor::Writer);
+    let first = run.ledger.intents[&disable].clone();
+    let operation = run.ledger.operations[&first.op].clone();
+    let concerns = vec![(first.op.batch.clone(), vec![id("a")])];
+    // The id of the order says nothing of when it was carried out.
+    let order = PlanId::new("0");
+    let forced = OpId::new(BatchId::new(WaveId::new(order.clone(), "resolution"), "b01"), 1);
+    let recorded = Record::OrderRecorded {
+        order,
+        digest: untether_model::digest::Digest::of(b"forced"),
+        order_kind: OrderKind::Resolution { op: first.op.clone() },
+        wave: run.back(Stage::Disable, |_| {}).unwrap().wave,
+        approvals_needed: 2,
+        concerns,
+    };
+    record(&mut run.world, 900, &recorded);
+    let intent = Started { op: forced.clone(), ..first };
+    record(&mut run.world, 901, &Record::Started { started: intent.clone() });
+    let cells = vec![CellOutcome { subject: Some(id("a")), kind: OutcomeKind::Succeeded }];
+    let (stage, message) = (Stage::Disable, String::new());
+    let op = forced.clone();
+    let outcome = Outcome { op, stage, started: Some(901), cells, code: None, message, stable_id: None, image: None };
+    record(&mut run.world, 902, &Record::Outcome { outcome });
+    run.ledger.operations.insert(forced.clone(), operation);
+    run.ledger.intents.insert(901, intent);
+    let order = run.back(Stage::Disable, |_| {}).unwrap();
+    let undo = at(&order, &shared("a"));
+    assert!(undo[0].undoes.contains(&(forced, id("a"))));
+    let Action::Set { touches } = &undo[0].action else { panic!("a set") };
+    let lock = touches.iter().find(|touch| touch.attr.is("pwdaccountlockedtime")).unwrap();
+    assert_eq!(lock.desired, Desired::BeforeImage { started: disable });
 }

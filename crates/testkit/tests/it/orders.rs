@@ -1,20 +1,22 @@
 //! Orders that meet what somebody else has changed: rollbacks that go as far as they can, and conflicts that are overwritten.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use jiff::SignedDuration;
-use untether_cutover::{Forced, Rollback};
+use tokio::sync::watch;
+use untether_cutover::{Forced, Rollback, RunOptions, Stop};
 use untether_directory::Write as _;
-use untether_directory::twin::Identity;
+use untether_directory::twin::{Fault, Identity, WriteAttempt};
 use untether_model::change::{Change, Modification};
 use untether_model::operation::Stage;
 use untether_model::plan::RollbackScope;
 use untether_model::run::{CellState, CellStatus, OrderStatus, OutcomeKind, ParkReason, Record};
 use untether_model::{Dn, OpId, Round, Side, SubjectId, WaveId};
 use untether_planner::{RollbackOrder, RollbackRequest};
-use untether_testkit::twins::{Driven, Session};
+use untether_testkit::twins::{Driven, Estate, Session, World};
 
-use crate::twins::{approved, block_on};
+use crate::twins::{approved, approved_in, block_on};
 
 async fn apply(session: &Session, side: Side, change: Change) {
     session.world().twin(side).handle(Identity::Root).apply(&change, &Default::default()).await.unwrap();
@@ -108,6 +110,9 @@ fn what_a_rollback_could_not_undo_is_left_and_nothing_else_is() {
         assert_eq!(undone(&session, Stage::Disable), BTreeSet::from([true]));
         assert_eq!(undone(&session, Stage::Enroll), BTreeSet::from([false]));
         assert_eq!(session.state.orders()[&order.id].status, OrderStatus::Done);
+        let nobodys = session.state.cells().iter().filter(|(key, _)| key.op.batch.wave.plan == order.id && key.subject.is_none());
+        let served = nobodys.filter(|(key, _)| session.world().operation(&key.op).is_some_and(|op| !op.subjects.is_empty()));
+        assert_eq!(served.count(), 0, "what is left out for somebody is not done for nobody");
     });
 }
 
@@ -138,6 +143,102 @@ fn whoever_stays_disabled_is_still_there_for_a_later_rollback() {
             }
             assert!(cells(&session, &ret1, Stage::Disable).values().all(|cell| cell.undone));
         }
+    });
+}
+
+#[test]
+fn an_account_that_somebody_else_had_closed_is_looked_at_again_in_the_next_round() {
+    block_on(async {
+        let closed = {
+            let (mut session, waves) = approved();
+            through(&mut session, &waves["leave"], Stage::Disable).await;
+            let (_, [dn, _]) = who(&session, "ret1");
+            session.world().entry(Side::Shared, &dn).unwrap()
+        };
+        let (mut session, waves) = approved();
+        let leave = &waves["leave"];
+        let (ret1, [dn, _]) = who(&session, "ret1");
+        let same = |attr: &str| Modification::replace(attr.into(), closed.values(attr).to_vec());
+        let theirs = Change::Modify { dn: dn.clone(), mods: vec![same("pwdAccountLockedTime"), same("pwdEndTime")] };
+        let relaxed = untether_directory::WriteOptions { relax: true, ..Default::default() };
+        session.world().shared.handle(Identity::Root).apply(&theirs, &relaxed).await.unwrap();
+        through(&mut session, leave, Stage::Disable).await;
+        assert!(cells(&session, &ret1, Stage::Disable).values().all(|cell| !cell.applied), "nothing of it is ours");
+        let kept = RollbackRequest { enable_inactive: false, ..request(RollbackScope::Wave(leave.clone()), Stage::Disable) };
+        let order = session.rollback(&kept).unwrap();
+        let (_, conflicts) = carry_out(&mut session, &order).await;
+        assert!(conflicts.is_empty(), "{conflicts:?}");
+        assert!(session.world().entry(Side::Shared, &dn).unwrap().has("pwdAccountLockedTime"), "it is not ours to open");
+        let disabled = cells(&session, &ret1, Stage::Disable);
+        assert!(disabled.values().all(|cell| cell.undone), "{disabled:?}");
+    });
+}
+
+#[test]
+fn a_deletion_whose_answer_was_lost_is_taken_back_as_well() {
+    block_on(async {
+        let (mut session, waves) = approved();
+        let leave = &waves["leave"];
+        let (_, [dn, _]) = who(&session, "ret1");
+        through(&mut session, leave, Stage::Scrub).await;
+        let before = session.world().entry(Side::Shared, &dn).unwrap();
+        let (lost, struck) = (dn.clone(), AtomicBool::new(false));
+        session.world().shared.set_faults(move |attempt: &WriteAttempt<'_>| {
+            let this = attempt.changes.iter().any(|change| matches!(change, Change::Delete { dn } if *dn == lost));
+            if this && !struck.swap(true, Ordering::Relaxed) { Fault::LoseReply } else { Fault::Proceed }
+        });
+        through(&mut session, leave, Stage::Remove).await;
+        assert!(session.world().entry(Side::Shared, &dn).is_none());
+        session.world().shared.clear_faults();
+        let order = session.rollback(&request(RollbackScope::Wave(leave.clone()), Stage::Remove)).unwrap();
+        let (_, conflicts) = carry_out(&mut session, &order).await;
+        assert!(conflicts.is_empty(), "{conflicts:?}");
+        let again = session.world().entry(Side::Shared, &dn).unwrap();
+        for attr in
+            ["objectClass", "uid", "cn", "sn", "userPassword", "pwdHistory", "pwdAccountLockedTime", "pwdEndTime", "entryUUID"]
+        {
+            assert_eq!(again.values(attr), before.values(attr), "{attr}");
+        }
+    });
+}
+
+#[test]
+fn with_mere_write_rights_an_entry_is_made_again_without_what_the_server_keeps() {
+    block_on(async {
+        let mut estate = Estate::small().unwrap();
+        estate.manage = false;
+        let (mut session, waves) = approved_in(&World::new(estate).unwrap());
+        let leave = &waves["leave"];
+        let (_, [dn, _]) = who(&session, "ret1");
+        through(&mut session, leave, Stage::Scrub).await;
+        let before = session.world().entry(Side::Shared, &dn).unwrap();
+        through(&mut session, leave, Stage::Remove).await;
+        let order = session.rollback(&request(RollbackScope::Wave(leave.clone()), Stage::Remove)).unwrap();
+        let (_, conflicts) = carry_out(&mut session, &order).await;
+        assert!(conflicts.is_empty(), "{conflicts:?}");
+        let again = session.world().entry(Side::Shared, &dn).unwrap();
+        for attr in ["objectClass", "uid", "cn", "sn", "userPassword"] {
+            assert_eq!(again.values(attr), before.values(attr), "{attr}");
+        }
+        assert_ne!(again.values("entryUUID"), before.values("entryUUID"));
+    });
+}
+
+#[test]
+fn a_rollback_that_is_asked_to_stop_begins_nothing_new() {
+    block_on(async {
+        let (mut session, waves) = approved();
+        let leave = &waves["leave"];
+        through(&mut session, leave, Stage::Disable).await;
+        let order = session.rollback(&request(RollbackScope::Wave(leave.clone()), Stage::Disable)).unwrap();
+        let id = session.order(&order).unwrap();
+        let before = session.world().dumps();
+        let (_, wave) = session.world().wave(&id).unwrap();
+        let (_sender, stop) = watch::channel(Stop::Clean);
+        let options = RunOptions { through: None, wait: SignedDuration::ZERO, stop };
+        assert_eq!(session.engine().roll_back(&wave, &options).await.unwrap(), Rollback::Stopped);
+        assert_eq!(session.world().dumps(), before);
+        assert!(matches!(session.roll_back(&id).await.unwrap(), Driven::Ended(Rollback::Done { .. })), "it goes on");
     });
 }
 

@@ -1,17 +1,28 @@
-//! What others write between our look at an entry and our write to it: our writes carry what was seen as their condition.
+//! What others write between the plan and our look at an entry, between our look and our write, and between our write and the
+//! question whether it holds.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use futures::FutureExt as _;
-use untether_directory::twin::{Fault, Identity, WriteAttempt};
+use untether_cutover::{Rollback, act};
+use untether_directory::twin::{Fault, Faults, Identity, ReadAttempt, ReadFault, Twin, WriteAttempt};
 use untether_directory::{Write as _, WriteOptions};
 use untether_model::change::{Change, Modification};
-use untether_model::operation::Stage;
-use untether_model::run::{CellStatus, OutcomeKind};
-use untether_model::{Dn, Side, SubjectId, WaveId};
-use untether_testkit::twins::{Driven, Session};
+use untether_model::operation::{Action, Stage};
+use untether_model::plan::RollbackScope;
+use untether_model::run::{CellState, CellStatus, OutcomeKind};
+use untether_model::{Dn, Entry, Round, Side, SubjectId, WaveId};
+use untether_planner::RollbackRequest;
+use untether_testkit::twins::{Driven, Estate, Session, World};
 
-use crate::twins::{approved, block_on};
+use crate::twins::{approved, approved_in, block_on};
+
+/// Somebody who may do everything writes.
+fn writes(twin: &Twin, change: &Change) {
+    let options = WriteOptions { relax: true, ..WriteOptions::default() };
+    twin.handle(Identity::Root).apply(change, &options).now_or_never().unwrap().unwrap();
+}
 
 /// Just before our first write to this entry reaches the shared store, somebody else writes.
 fn somebody_is_faster(session: &Session, dn: &Dn, theirs: Vec<Change>) {
@@ -19,10 +30,7 @@ fn somebody_is_faster(session: &Session, dn: &Dn, theirs: Vec<Change>) {
     session.world().shared.set_faults(move |attempt: &WriteAttempt<'_>| {
         let ours = attempt.identity != Identity::Root && attempt.changes.iter().any(|change| *change.dn() == dn);
         if ours && !struck.swap(true, Ordering::Relaxed) {
-            for change in &theirs {
-                let options = WriteOptions { relax: true, ..WriteOptions::default() };
-                twin.handle(Identity::Root).apply(change, &options).now_or_never().unwrap().unwrap();
-            }
+            theirs.iter().for_each(|change| writes(&twin, change));
         }
         Fault::Proceed
     });
@@ -34,23 +42,74 @@ fn somebody(session: &Session, uid: &str) -> (SubjectId, Dn) {
     (person.subject(), estate.shared_dn(person))
 }
 
+fn own_dn(session: &Session, uid: &str) -> Dn {
+    let estate = &session.world().estate;
+    estate.own_dn(estate.people.iter().find(|person| person.uid == uid).unwrap())
+}
+
 fn kinds(session: &Session, wave: &WaveId, subject: &SubjectId, stage: Stage) -> Vec<CellStatus> {
     let cells = session.state.cells_of(subject).filter(|(op, cell)| op.batch.wave == *wave && cell.stage == stage);
     cells.map(|(_, cell)| cell.status).collect()
 }
 
+/// How the one operation on an entry that locks it, or creates it, stands.
+fn cell_of(session: &Session, subject: &SubjectId, which: impl Fn(&Action) -> bool) -> CellState {
+    let mut found =
+        session.state.cells_of(subject).filter(|(op, _)| session.world().operation(op).is_some_and(|op| which(&op.action)));
+    found.next().unwrap().1.clone()
+}
+
+fn locks(action: &Action) -> bool {
+    matches!(action, Action::Set { touches } if touches.iter().any(|touch| touch.attr.is("pwdaccountlockedtime")))
+}
+
+fn creates(action: &Action) -> bool {
+    matches!(action, Action::Create { .. })
+}
+
+fn replace(dn: &Dn, attr: &str, value: &str) -> Change {
+    Change::Modify { dn: dn.clone(), mods: vec![Modification::replace(attr.into(), vec![value.into()])] }
+}
+
 #[test]
 fn a_value_that_moved_since_our_look_is_a_conflict_and_stays() {
+    block_on(async {
+        // With a password to take away, and without.
+        for uid in ["ret1", "ret2"] {
+            let (mut session, waves) = approved();
+            let leave = &waves["leave"];
+            let (who, dn) = somebody(&session, uid);
+            somebody_is_faster(&session, &dn, vec![replace(&dn, "pwdEndTime", "20350101000000Z")]);
+            assert!(matches!(session.drive(leave, Some(Stage::Disable)).await.unwrap(), Driven::Ended(_)));
+            let found = kinds(&session, leave, &who, Stage::Disable);
+            assert!(found.contains(&CellStatus::Ended(OutcomeKind::Conflict)), "{uid}: {found:?}");
+            let entry = session.world().entry(Side::Shared, &dn).unwrap();
+            assert_eq!(entry.values("pwdEndTime"), ["20350101000000Z".into()], "{uid}");
+        }
+    });
+}
+
+#[test]
+fn an_undoing_that_somebody_was_faster_than_has_undone_nothing() {
     block_on(async {
         let (mut session, waves) = approved();
         let leave = &waves["leave"];
         let (ret1, dn) = somebody(&session, "ret1");
-        let mods = vec![Modification::replace("pwdEndTime".into(), vec!["20350101000000Z".into()])];
-        somebody_is_faster(&session, &dn, vec![Change::Modify { dn: dn.clone(), mods }]);
         assert!(matches!(session.drive(leave, Some(Stage::Disable)).await.unwrap(), Driven::Ended(_)));
-        let found = kinds(&session, leave, &ret1, Stage::Disable);
-        assert!(found.contains(&CellStatus::Ended(OutcomeKind::Conflict)), "{found:?}");
-        assert_eq!(session.world().entry(Side::Shared, &dn).unwrap().values("pwdEndTime"), ["20350101000000Z".into()]);
+        let scope = RollbackScope::Wave(leave.clone());
+        let request = RollbackRequest { scope, to: Stage::Disable, delete_provisioned: false, enable_inactive: true };
+        let order = session.rollback(&request).unwrap();
+        let id = session.order(&order).unwrap();
+        somebody_is_faster(&session, &dn, vec![replace(&dn, "pwdEndTime", "20350101000000Z")]);
+        match session.roll_back(&id).await.unwrap() {
+            Driven::Ended(Rollback::Done { conflicts, .. }) => {
+                assert!(conflicts.iter().any(|(who, _)| *who == ret1), "{conflicts:?}")
+            }
+            other => panic!("{other:?}"),
+        }
+        assert!(session.world().entry(Side::Shared, &dn).unwrap().has("pwdAccountLockedTime"));
+        assert!(cell_of(&session, &ret1, locks).is_in_place(), "its disabling is left for the next rollback");
+        assert_eq!(session.state.subjects()[&ret1].round, Round::FIRST);
     });
 }
 
@@ -70,5 +129,170 @@ fn another_entry_that_has_the_name_since_our_look_is_not_deleted() {
         assert_ne!(theirs.values("entryUUID"), ours.values("entryUUID"));
         let found = kinds(&session, leave, &ret1, Stage::Remove);
         assert!(!found.is_empty() && found.iter().all(|status| *status != CellStatus::Open), "{found:?}");
+    });
+}
+
+/// Another time in that attribute before each of the first writes to this entry; how many there were.
+fn somebody_keeps_writing(session: &Session, dn: &Dn, attr: &'static str, most: u32) -> Arc<AtomicU32> {
+    let (twin, dn, counted) = (session.world().shared.clone(), dn.clone(), Arc::new(AtomicU32::new(0)));
+    let count = counted.clone();
+    session.world().shared.set_faults(move |attempt: &WriteAttempt<'_>| {
+        if attempt.identity != Identity::Root && attempt.changes.iter().any(|change| *change.dn() == dn) {
+            let number = count.fetch_add(1, Ordering::Relaxed);
+            if number < most {
+                writes(&twin, &replace(&dn, attr, &format!("203501010000{number:02}Z")));
+            }
+        }
+        Fault::Proceed
+    });
+    counted
+}
+
+#[test]
+fn an_entry_that_keeps_changing_is_a_conflict_in_the_end() {
+    block_on(async {
+        let (mut session, waves) = approved();
+        let (ret1, dn) = somebody(&session, "ret1");
+        let tried = somebody_keeps_writing(&session, &dn, "pwdAccountLockedTime", 50);
+        assert!(matches!(session.drive(&waves["leave"], Some(Stage::Disable)).await.unwrap(), Driven::Ended(_)));
+        let cell = cell_of(&session, &ret1, locks);
+        assert_eq!(cell.status, CellStatus::Ended(OutcomeKind::Conflict), "{}", cell.message);
+        assert!(cell.message.contains("kept changing"), "{}", cell.message);
+        let tried = tried.load(Ordering::Relaxed);
+        assert_eq!(cell.attempts, tried, "each of them was journalled with what was there before it");
+    });
+}
+
+#[test]
+fn a_wave_whose_entries_have_moved_since_the_plan_is_not_begun() {
+    block_on(async {
+        for gone in [false, true] {
+            let mut estate = Estate::small().unwrap();
+            estate.policy.moved_percent = 50.0;
+            let (mut session, waves) = approved_in(&World::new(estate).unwrap());
+            let leave = &waves["leave"];
+            for uid in ["ret1", "ret2", "ret3", "ret4", "ret5"] {
+                let (_, dn) = somebody(&session, uid);
+                let theirs = if gone { Change::Delete { dn } } else { replace(&dn, "pwdEndTime", "20350101000000Z") };
+                writes(&session.world().shared, &theirs);
+            }
+            let before = session.world().dumps();
+            let Driven::Ended(ended) = session.run_once(leave, None).await.unwrap() else { panic!("nothing was armed") };
+            let words = format!("{:?}", ended.standstills);
+            let why = if gone { "(the entry is gone)" } else { "(pwdEndTime is another)" };
+            assert!(words.contains("have moved since the plan") && words.contains(why), "{words}");
+            assert!(!session.state.waves().contains_key(leave), "{words}");
+            assert_eq!(session.world().dumps(), before);
+        }
+    });
+}
+
+#[test]
+fn what_somebody_else_has_done_in_part_as_we_would_is_no_conflict() {
+    block_on(async {
+        let end = {
+            let (mut session, waves) = approved();
+            let (_, dn) = somebody(&session, "ret1");
+            assert!(matches!(session.drive(&waves["leave"], Some(Stage::Disable)).await.unwrap(), Driven::Ended(_)));
+            session.world().entry(Side::Shared, &dn).unwrap().texts("pwdEndTime").next().unwrap().to_owned()
+        };
+        let (mut session, waves) = approved();
+        let (ret1, dn) = somebody(&session, "ret1");
+        writes(&session.world().shared, &replace(&dn, "pwdEndTime", &end));
+        assert!(matches!(session.drive(&waves["leave"], Some(Stage::Disable)).await.unwrap(), Driven::Ended(_)));
+        let cell = cell_of(&session, &ret1, locks);
+        assert_eq!(cell.status, CellStatus::Ended(OutcomeKind::Succeeded), "{}", cell.message);
+    });
+}
+
+/// An account of the independent directory as we create it, in a world where nobody else was there.
+async fn made(uid: &str) -> Entry {
+    let (mut session, waves) = approved();
+    assert!(matches!(session.drive(&waves["move"], Some(Stage::Provision)).await.unwrap(), Driven::Ended(_)));
+    session.world().entry(Side::Independent, &own_dn(&session, uid)).unwrap()
+}
+
+/// Somebody else has made it before us, with this surname where one is given; how our operation ends.
+async fn creates_after(made: &Entry, uid: &str, surname: Option<&str>) -> (CellState, Entry) {
+    let (mut session, waves) = approved();
+    let server_owned = ["entryuuid", "createtimestamp", "modifytimestamp", "creatorsname", "modifiersname"];
+    let settable = made.attrs.iter().filter(|(attr, _)| !act::is_computed(attr) && !server_owned.iter().any(|own| attr.is(own)));
+    let mut add =
+        Change::Add { dn: made.dn.clone(), attrs: settable.map(|(attr, values)| (attr.clone(), values.clone())).collect() };
+    if let (Some(surname), Change::Add { attrs, .. }) = (surname, &mut add) {
+        attrs.insert("sn".into(), vec![surname.into()]);
+    }
+    writes(&session.world().independent, &add);
+    let theirs = session.world().entry(Side::Independent, &made.dn).unwrap();
+    assert!(matches!(session.drive(&waves["move"], Some(Stage::Provision)).await.unwrap(), Driven::Ended(_)));
+    assert_eq!(session.world().entry(Side::Independent, &made.dn).unwrap().values("sn"), theirs.values("sn"));
+    let (subject, _) = somebody(&session, uid);
+    (cell_of(&session, &subject, creates), theirs)
+}
+
+#[test]
+fn what_somebody_else_has_made_just_as_we_would_is_not_ours() {
+    block_on(async {
+        let ours = made("mig1").await;
+        let (cell, _) = creates_after(&ours, "mig1", None).await;
+        assert_eq!((cell.status, cell.applied), (CellStatus::Ended(OutcomeKind::Already), false), "{}", cell.message);
+    });
+}
+
+#[test]
+fn another_entry_that_has_the_name_already_is_a_conflict_and_stays() {
+    block_on(async {
+        let ours = made("mig1").await;
+        let (cell, _) = creates_after(&ours, "mig1", Some("Another")).await;
+        assert_eq!((cell.status, cell.applied), (CellStatus::Ended(OutcomeKind::Conflict), false), "{}", cell.message);
+        assert!(cell.message.contains("its sn is another"), "{}", cell.message);
+    });
+}
+
+/// Somebody writes when the store is asked whether it refuses this entry's account, before it answers.
+struct BeforeTheAnswer {
+    twin: Twin,
+    dn: Dn,
+    theirs: Vec<Change>,
+    struck: AtomicBool,
+}
+
+impl Faults for BeforeTheAnswer {
+    fn on_read(&self, read: &ReadAttempt<'_>) -> Option<ReadFault> {
+        let asked = read.operation == "usability" && *read.dn == self.dn && read.identity != Identity::Root;
+        if asked && !self.struck.swap(true, Ordering::Relaxed) {
+            self.theirs.iter().for_each(|change| writes(&self.twin, change));
+        }
+        None
+    }
+}
+
+/// How the lock of this account ends where somebody writes this after it was read back.
+async fn locked_and_then(uid: &str, theirs: impl Fn(&Dn) -> Vec<Change>) -> CellState {
+    let (mut session, waves) = approved();
+    let (who, dn) = somebody(&session, uid);
+    let (twin, theirs) = (session.world().shared.clone(), theirs(&dn));
+    session.world().shared.set_faults(BeforeTheAnswer { twin, dn, theirs, struck: AtomicBool::new(false) });
+    assert!(matches!(session.drive(&waves["leave"], Some(Stage::Disable)).await.unwrap(), Driven::Ended(_)));
+    cell_of(&session, &who, locks)
+}
+
+#[test]
+fn an_account_is_closed_when_the_store_refuses_it_and_not_when_it_is_locked() {
+    block_on(async {
+        let closed = locked_and_then("ret1", |_| Vec::new()).await;
+        assert_eq!(closed.status, CellStatus::Ended(OutcomeKind::Succeeded), "{}", closed.message);
+        assert!(closed.message.contains("refused by the store"), "{}", closed.message);
+        let opens = |dn: &Dn| {
+            let unlock = Modification::delete("pwdAccountLockedTime".into(), Vec::new());
+            vec![Change::Modify { dn: dn.clone(), mods: vec![unlock] }, replace(dn, "pwdEndTime", "20350101000000Z")]
+        };
+        let opened = locked_and_then("ret1", opens).await;
+        assert_eq!(opened.status, CellStatus::Ended(OutcomeKind::Refused), "{}", opened.message);
+        assert!(opened.message.contains("would let it in"), "{}", opened.message);
+        let without_policy = |dn: &Dn| vec![replace(dn, "pwdPolicySubentry", "cn=nowhere,dc=shared")];
+        let unknown = locked_and_then("ret1", without_policy).await;
+        assert_eq!(unknown.status, CellStatus::Ended(OutcomeKind::Refused), "{}", unknown.message);
+        assert!(unknown.message.contains("cannot be told"), "{}", unknown.message);
     });
 }
