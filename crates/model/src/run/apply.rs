@@ -873,6 +873,12 @@ impl Step<'_> {
             Some(id) => self.wave(KIND, &id.wave)?.status != WaveStatus::Aborted,
             None => false,
         };
+        let back =
+            |ended: Option<Stage>, stages: &[Stage]| ended.and_then(|e| if e < to { Some(e) } else { ended_before(stages, to) });
+        let batch_ended = match batch_id {
+            Some(id) => self.batch(KIND, id).map(|batch| back(batch.ended, &batch.stages))?,
+            None => None,
+        };
         for id in subjects {
             let mut subject = self.subject(KIND, id)?.clone();
             // The end of its wave may have freed it; there are stages to do again.
@@ -883,11 +889,12 @@ impl Step<'_> {
                     parts.push(undone(Some(id), op, cell));
                 }
             }
-            subject.ended =
-                subject.ended.and_then(|ended| if ended < to { Some(ended) } else { ended_before(&subject.stages, to) });
+            subject.ended = back(subject.ended, &subject.stages);
             subject.round = round;
             subject.round_since = self.seq;
-            subject.catching_up = false;
+            // Whoever was behind what the batch goes back to has still to catch up with it.
+            let behind = subject.next_stage().is_some_and(|next| batch_ended.is_some_and(|ended| next <= ended));
+            subject.catching_up = behind && subject.parked.is_none();
             // Whom a conflict has parked already stays parked for that.
             if batch_id.is_none() && subject.parked.is_none() {
                 let details = format!("rolled back to before {to}");
@@ -905,7 +912,7 @@ impl Step<'_> {
                     parts.push(undone(None, op, cell));
                 }
             }
-            batch.ended = batch.ended.and_then(|ended| if ended < to { Some(ended) } else { ended_before(&batch.stages, to) });
+            batch.ended = batch_ended;
             batch.current = None;
             batch.current_since = None;
             batch.open = 0;

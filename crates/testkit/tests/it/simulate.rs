@@ -24,6 +24,7 @@ fn seeds_that_once_failed_hold() {
         (2265, "an account whose batch waits for another order was expected to be looked at before that had ended"),
         (2865, "who joined a stage under way was not asked for its gates, and lost the last working login"),
         (4426, "what was forced and went again in the same way could not be forced again"),
+        (25_604, "who was behind when the whole batch was rolled back went on with it and left a stage out"),
         (21_338, "somebody was disabled by force while a rollback was under way, which then closed the own account"),
         (19_030, "whose own account had been closed meanwhile was disabled by force and had no login left"),
         (67_630, "a group that an earlier rollback had emptied and could not delete was deleted without an intent"),

@@ -373,17 +373,19 @@ impl Books {
                 if let Some(id) = batch.as_ref().filter(|id| !self.aborted.contains(&id.wave)) {
                     self.running.insert(id.wave.clone());
                 }
+                let batch_ended = batch.as_ref().and_then(|id| self.batches.get(id)).and_then(|found| found.ended);
                 for id in subjects {
                     if let Some(held) = self.subjects.get_mut(id) {
                         held.round = *round;
                         held.since = seq;
-                        held.alone = false;
                         held.parked |= batch.is_none();
                         let stages = world.planned(&held.batch, id).map(|p| p.stages);
                         let before = stages.iter().flatten().copied().filter(|stage| stage < to).max();
                         held.ended = held.ended.and_then(|ended| if ended < *to { Some(ended) } else { before });
                         // Rolled back to before its first stage it is as unstarted.
                         held.begun &= stages.is_none() || before.is_some();
+                        let behind = |stage: &Stage| Some(*stage) > held.ended && Some(*stage) <= batch_ended;
+                        held.alone = !held.parked && stages.iter().flatten().any(behind);
                     }
                 }
             }
