@@ -16,6 +16,7 @@ mod next;
 mod record;
 mod state;
 mod stored;
+mod subjects;
 mod summary;
 
 pub use apply::{Illegal, apply, concerned};
@@ -38,4 +39,5 @@ pub use state::{
     Acceptance, Approval, AuditState, BatchState, CellKey, CellState, CellStatus, Change, DecisionState, General, OrderState,
     OrderStatus, Parked, Part, PartKey, RunState, SubjectState, WaveState, WaveStatus,
 };
+pub use subjects::Subjects;
 pub use summary::{BatchSummary, Drifted, RateSummary, Summary, WaveSummary};

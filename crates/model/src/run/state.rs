@@ -14,6 +14,7 @@ use super::decision::{Decision, DecisionId};
 use super::delivery::Delivery;
 use super::gate::{GateKind, GateScope, Observation, Observed};
 use super::record::{AuditCounts, Compared, EntityCounts, OutcomeKind, ParkReason};
+use super::subjects::Subjects;
 use crate::approval::Signed;
 use crate::digest::Digest;
 use crate::operation::{Stage, Track};
@@ -477,7 +478,7 @@ pub struct RunState {
     pub(super) approvals: BTreeMap<u64, Approval>,
     pub(super) waves: BTreeMap<WaveId, WaveState>,
     pub(super) batches: BTreeMap<BatchId, BatchState>,
-    pub(super) subjects: BTreeMap<SubjectId, SubjectState>,
+    pub(super) subjects: Subjects,
     pub(super) cells: Cells,
     pub(super) gates: BTreeMap<(GateKind, GateScope), Observed>,
     pub(super) accepted: BTreeMap<u64, Acceptance>,
@@ -510,7 +511,7 @@ impl RunState {
             Part::Approval(seq, approval) => drop(self.approvals.insert(seq, approval)),
             Part::Wave(id, wave) => drop(self.waves.insert(id, wave)),
             Part::Batch(id, batch) => drop(self.batches.insert(id, batch)),
-            Part::Subject(id, subject) => drop(self.subjects.insert(id, subject)),
+            Part::Subject(id, subject) => self.subjects.insert(id, subject),
             Part::Cell(key, cell) => self.cells.insert(key, cell),
             Part::Gate(gate, scope, observed) => drop(self.gates.insert((gate, scope), observed)),
             Part::Acceptance(seq, acceptance) => drop(self.accepted.insert(seq, acceptance)),
@@ -552,7 +553,7 @@ impl RunState {
     }
 
     /// All subjects that a wave has or had in hand.
-    pub fn subjects(&self) -> &BTreeMap<SubjectId, SubjectState> {
+    pub fn subjects(&self) -> &Subjects {
         &self.subjects
     }
 

@@ -91,8 +91,8 @@ fn what_was_done_under_an_earlier_id_counts_for_the_later_one() {
     let (planned, kept) = later.plan();
     start(&mut later, &planned, &kept, "leave", 6);
     let subjects = later.progress.subjects();
-    assert!(subjects[&id("new")].claimed && !subjects[&id("old")].claimed);
-    assert_eq!(subjects[&id("new")].superseded.len(), 1);
+    assert!(subjects.get(&id("new")).unwrap().claimed && !subjects.get(&id("old")).unwrap().claimed);
+    assert_eq!(subjects.get(&id("new")).unwrap().superseded.len(), 1);
 }
 
 #[test]

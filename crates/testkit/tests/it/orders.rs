@@ -102,7 +102,7 @@ fn what_a_rollback_could_not_undo_is_left_and_nothing_else_is() {
         let (_, conflicts) = carry_out(&mut session, &order).await;
         assert_eq!(conflicts, std::slice::from_ref(&mig1));
         assert!(!session.world().entry(Side::Shared, &shared).unwrap().has("pwdAccountLockedTime"), "the old login is back");
-        let state = &session.state.subjects()[&mig1];
+        let state = &session.state.subjects().get(&mig1).unwrap();
         assert_eq!(state.parked.as_ref().map(|parked| parked.reason), Some(ParkReason::Conflict));
         assert!(state.round > Round::FIRST, "what was undone is done again in a round of its own");
         let undone =

@@ -109,7 +109,7 @@ fn an_undoing_that_somebody_was_faster_than_has_undone_nothing() {
         }
         assert!(session.world().entry(Side::Shared, &dn).unwrap().has("pwdAccountLockedTime"));
         assert!(cell_of(&session, &ret1, locks).is_in_place(), "its disabling is left for the next rollback");
-        assert_eq!(session.state.subjects()[&ret1].round, Round::FIRST);
+        assert_eq!(session.state.subjects().get(&ret1).unwrap().round, Round::FIRST);
     });
 }
 

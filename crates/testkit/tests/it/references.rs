@@ -115,8 +115,8 @@ fn whoever_a_failed_entry_is_referred_to_by_goes_on_and_the_reference_follows_la
         fail_adds(session.world(), across.maker.target.dn(), Failure::Refused, 1);
         let ended = provision(&mut session, &id).await;
         assert_eq!(ended.parked.values().sum::<u64>(), 1, "only the one whose entry was refused: {ended:?}");
-        let other = session.state.subjects()[&across.other()].clone();
-        assert!(other.parked.is_some() && session.state.subjects()[&across.served()].parked.is_none());
+        let other = session.state.subjects().get(&across.other()).unwrap().clone();
+        assert!(other.parked.is_some() && session.state.subjects().get(&across.served()).unwrap().parked.is_none());
         assert_eq!(outcome(&session, &id, across), Some(OutcomeKind::Deferred));
         assert!(!across.is_in_place(session.world()));
 
