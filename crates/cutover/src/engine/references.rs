@@ -130,7 +130,7 @@ fn waiting(state: &RunState, wave: &Wave, op: &Operation) -> Vec<SubjectId> {
         let cell = state.cell(&id, Some(subject));
         cell.is_some_and(|c| c.status == CellStatus::Ended(OutcomeKind::Deferred) && !c.undone)
             && matches!(stand(state, &batch, subject), Stand::WithBatch | Stand::CatchingUp(_))
-            && state.subjects().get(*subject).is_some_and(|s| s.ended.is_some_and(|ended| ended >= op.stage))
+            && state.subjects().get(subject).is_some_and(|s| s.ended.is_some_and(|ended| ended >= op.stage))
     };
     op.subjects.iter().filter(deferred).cloned().collect()
 }

@@ -234,7 +234,7 @@ impl Fold {
     }
 
     pub fn subject(&self, subject: &str) -> &SubjectState {
-        &self.state.subjects().get(&id(subject)).unwrap()
+        self.state.subjects().get(&id(subject)).unwrap()
     }
 
     pub fn batch(&self) -> &BatchState {

@@ -61,6 +61,14 @@ async fn through(session: &mut Session, wave: &WaveId, stage: Stage) {
     assert!(matches!(session.drive(wave, Some(stage)).await.unwrap(), Driven::Ended(_)));
 }
 
+/// A wave that has disabled its people, and the order that undoes that.
+async fn disabled_and_to_be_undone(session: &mut Session, wave: &WaveId) -> (RollbackOrder, WaveId) {
+    through(session, wave, Stage::Disable).await;
+    let order = session.rollback(&request(RollbackScope::Wave(wave.clone()), Stage::Disable)).unwrap();
+    let id = session.order(&order).unwrap();
+    (order, id)
+}
+
 #[test]
 fn a_rollback_leaves_an_entry_that_somebody_else_changed_and_rolls_the_others_back() {
     block_on(async {
@@ -229,9 +237,7 @@ fn a_rollback_that_is_asked_to_stop_begins_nothing_new() {
     block_on(async {
         let (mut session, waves) = approved();
         let leave = &waves["leave"];
-        through(&mut session, leave, Stage::Disable).await;
-        let order = session.rollback(&request(RollbackScope::Wave(leave.clone()), Stage::Disable)).unwrap();
-        let id = session.order(&order).unwrap();
+        let (_, id) = disabled_and_to_be_undone(&mut session, leave).await;
         let before = session.world().dumps();
         let (_, wave) = session.world().wave(&id).unwrap();
         let (_sender, stop) = watch::channel(Stop::Clean);
@@ -247,9 +253,7 @@ fn an_order_whose_approvals_have_lapsed_changes_nothing() {
     block_on(async {
         let (mut session, waves) = approved();
         let leave = &waves["leave"];
-        through(&mut session, leave, Stage::Disable).await;
-        let order = session.rollback(&request(RollbackScope::Wave(leave.clone()), Stage::Disable)).unwrap();
-        let id = session.order(&order).unwrap();
+        let (order, id) = disabled_and_to_be_undone(&mut session, leave).await;
         let before = session.world().dumps();
         let clock = &session.world().clock;
         clock.set(clock.now().checked_add(SignedDuration::from_hours(24 * 800)).unwrap());
