@@ -11,7 +11,9 @@ pub(super) fn opens(world: &World, side: Side, entry: Option<&Entry>) -> bool {
     let Some(entry) = entry.filter(|e| e.has("userPassword")) else { return false };
     let lax = world.estate.suffix(side).child("ou", "policies").child("cn", "lax");
     let locks = entry.text("pwdPolicySubentry").is_none_or(|name| !name.eq_ignore_ascii_case(lax.as_str()));
-    let ended = entry.values("pwdEndTime").iter().filter_map(untether_model::time::generalized).any(|at| at < world.clock.now());
+    // An end has no fractions of a second: the server refuses from the next one on. Until then an account that has its password back, and
+    // its lock not yet (the server takes that away with each new password), would count as a login that we took.
+    let ended = entry.values("pwdEndTime").iter().filter_map(untether_model::time::generalized).any(|at| at <= world.clock.now());
     !(ended || locks && entry.has("pwdAccountLockedTime"))
 }
 

@@ -27,6 +27,10 @@ fn seeds_that_once_failed_hold() {
         (25_604, "who was behind when the whole batch was rolled back went on with it and left a stage out"),
         (21_338, "somebody was disabled by force while a rollback was under way, which then closed the own account"),
         (19_030, "whose own account had been closed meanwhile was disabled by force and had no login left"),
+        (
+            74_220,
+            "within the second of its end, an account that was given its password back before its lock was taken for a login",
+        ),
         (67_630, "a group that an earlier rollback had emptied and could not delete was deleted without an intent"),
         (61_338, "what one rollback left disabled and the next gave back was taken for a change"),
         (7061, "a manager who is protected, given back with the record of whom a rollback restores, was taken for touched"),
