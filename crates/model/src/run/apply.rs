@@ -501,7 +501,9 @@ impl Step<'_> {
             let Some(found) = self.state.subjects.get(subject) else { continue };
             if found.batch == *id && found.parked.is_none() && !found.catching_up {
                 let mut cells = self.state.cells_of(subject);
-                if let Some((op, _)) = cells.find(|(op, c)| c.status == CellStatus::Open && op.batch == *id) {
+                // What a rollback in part has left open of a later stage is looked at when that stage comes.
+                let is_open = |op: &OpId, c: &CellState| c.status == CellStatus::Open && c.stage <= stage && op.batch == *id;
+                if let Some((op, _)) = cells.find(|(op, c)| is_open(op, c)) {
                     let words = format!("cannot end {stage}: operation {op} of {subject} has no outcome");
                     return Err(self.illegal(KIND, id, words));
                 }

@@ -31,6 +31,7 @@ fn seeds_that_once_failed_hold() {
             74_220,
             "within the second of its end, an account that was given its password back before its lock was taken for a login",
         ),
+        (35_047, "what a rollback in part had left open of a later stage kept an earlier one from ending"),
         (67_630, "a group that an earlier rollback had emptied and could not delete was deleted without an intent"),
         (61_338, "what one rollback left disabled and the next gave back was taken for a change"),
         (7061, "a manager who is protected, given back with the record of whom a rollback restores, was taken for touched"),
