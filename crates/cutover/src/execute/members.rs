@@ -108,7 +108,8 @@ impl Executor {
                             return Ok(());
                         }
                         attempt += 1;
-                        started = Some(self.start_members(task, ensure, Some(seen), &reached, attempt).await?);
+                        let own_name = vec![Value::from(seen.dn.as_str())];
+                        started = Some(self.start_members(task, ensure, Some(seen), (&reached, own_name), attempt).await?);
                     }
                     if let Some(kept) = self.delete_emptied(task, ensure, &seen.dn).await? {
                         return self.end(task, started, &reached, kept).await;
@@ -140,7 +141,11 @@ impl Executor {
                     return Ok(());
                 }
                 attempt += 1;
-                started = Some(self.start_members(task, ensure, seen.as_ref(), &cells, attempt).await?);
+                let held = match ensure.direction {
+                    Direction::Present => Vec::new(),
+                    Direction::Absent => cells.iter().map(|cell| cell.value.clone()).collect(),
+                };
+                started = Some(self.start_members(task, ensure, seen.as_ref(), (&cells, held), attempt).await?);
             }
             match self.send_members(task, &server, ensure, (seen.as_ref(), &cells, replace_last)).await {
                 Ok(after) => {
@@ -288,21 +293,20 @@ impl Executor {
         self.record_outcome(task, started, &subjects, result).await
     }
 
+    /// Records the intent for these cells; `held`: what of the values that it is about the entry was seen to hold.
     async fn start_members(
         &self,
         task: &Task<'_>,
         ensure: &Ensure<'_>,
         seen: Option<&Seen>,
-        cells: &[Cell],
+        (cells, held): (&[Cell], Vec<Value>),
         attempt: u32,
     ) -> Result<u64, CutoverError> {
         let key = self.key(task)?;
         let dn = seen.map_or_else(|| task.op.target.dn().clone(), |s| s.dn.clone());
-        let values: Vec<Value> = cells.iter().map(|c| c.value.clone()).collect();
-        // What is listed is absent before and present afterwards, or the other way round.
-        let (before, after) = match ensure.direction {
-            Direction::Present => (Vec::new(), values),
-            Direction::Absent => (values, Vec::new()),
+        let after = match ensure.direction {
+            Direction::Present => cells.iter().map(|cell| cell.value.clone()).collect(),
+            Direction::Absent => Vec::new(),
         };
         let sealed = |values: Vec<Value>, purpose: &str| {
             let attrs = AttrMap::from([(ensure.attr.clone(), values)]);
@@ -318,7 +322,7 @@ impl Executor {
             store: task.op.store,
             stable_id: seen.and_then(|s| s.stable_id.clone()),
             change_marker: None,
-            before: sealed(before, BEFORE)?,
+            before: sealed(held, BEFORE)?,
             desired: sealed(after, DESIRED)?,
             marks: Default::default(),
         })

@@ -245,3 +245,22 @@ impl Fold {
         self.state.cell(op, Some(&id(subject))).unwrap()
     }
 }
+
+/// A wave whose people have come to this stage, which has begun.
+pub fn in_stage(stage: Stage, subjects: &[&str]) -> Fold {
+    let mut fold = Fold::wave(subjects.iter().map(|subject| claim(subject, &MOVES)).collect());
+    for before in MOVES.into_iter().filter(|before| *before < stage) {
+        fold.through(before);
+    }
+    fold.add(&stage_started("p", stage));
+    fold
+}
+
+/// Somebody whom a stage has disabled, and the operation that did.
+pub fn finished(subject: &str) -> (Fold, OpId) {
+    let mut fold = in_stage(Disable, &[subject]);
+    let lock = op("p", 4);
+    fold.carried_out(&lock, Disable, subject, OutcomeKind::Succeeded);
+    fold.add(&stage_ended("p", Disable));
+    (fold, lock)
+}

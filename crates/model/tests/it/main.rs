@@ -4,5 +4,7 @@
 
 mod fold;
 mod hostile;
+mod operations;
+mod rollbacks;
 mod standing;
 mod transitions;

@@ -11,7 +11,7 @@ use untether_directory::twin::{Fault, Identity, WriteAttempt};
 use untether_model::change::{Change, Modification};
 use untether_model::operation::Stage;
 use untether_model::plan::RollbackScope;
-use untether_model::run::{CellState, CellStatus, OrderStatus, OutcomeKind, ParkReason, Record};
+use untether_model::run::{CellState, CellStatus, GateKind, GateScope, OrderStatus, OutcomeKind, ParkReason, Record};
 use untether_model::{Dn, OpId, Round, Side, SubjectId, WaveId};
 use untether_planner::{RollbackOrder, RollbackRequest};
 use untether_testkit::twins::{Driven, Estate, Session, World};
@@ -307,5 +307,59 @@ fn a_conflict_is_overwritten_when_two_people_say_so() {
             Forced::Unapproved { have, needed } => assert_eq!((have.len(), needed), (1, 2)),
             other => panic!("{other:?}"),
         }
+    });
+}
+
+/// Somebody of the wave that moves people, switched over and in conflict at their disabling, with the operation and both entries.
+async fn in_conflict_at_disable() -> (Session, SubjectId, OpId, [Dn; 2]) {
+    let (mut session, waves) = approved();
+    let (mig1, dns) = who(&session, "mig1");
+    through(&mut session, &waves["move"], Stage::Switch).await;
+    moves_the_end(&session, &dns[0]).await;
+    through(&mut session, &waves["move"], Stage::Disable).await;
+    let found = cells(&session, &mig1, Stage::Disable);
+    let (op, _) = found.into_iter().find(|(_, cell)| cell.status == CellStatus::Ended(OutcomeKind::Conflict)).unwrap();
+    (session, mig1, op, dns)
+}
+
+#[test]
+fn nobody_loses_the_last_login_by_force_unless_somebody_answers_for_it() {
+    block_on(async {
+        let (mut session, mig1, op, [shared, own]) = in_conflict_at_disable().await;
+        let locked = vec![Modification::replace("pwdAccountLockedTime".into(), vec!["000001010000Z".into()])];
+        apply(&session, Side::Independent, Change::Modify { dn: own, mods: locked }).await;
+        match session.force(&op, Some(&mig1)).await.unwrap() {
+            Driven::Ended(Forced::Refused(words)) => assert!(words.contains("gate own-account does not let"), "{words}"),
+            other => panic!("{other:?}"),
+        }
+        assert!(!session.world().entry(Side::Shared, &shared).unwrap().has("pwdAccountLockedTime"));
+        session.accept(GateKind::OwnAccount, GateScope::Subject(mig1.clone())).unwrap();
+        match session.force(&op, Some(&mig1)).await.unwrap() {
+            Driven::Ended(Forced::Done { settled, .. }) => assert_eq!(settled, [mig1]),
+            other => panic!("{other:?}"),
+        }
+        assert!(session.world().entry(Side::Shared, &shared).unwrap().has("pwdAccountLockedTime"));
+    });
+}
+
+#[test]
+fn nobody_is_worked_on_by_force_while_a_rollback_of_theirs_is_under_way() {
+    block_on(async {
+        let (mut session, mig1, op, [shared, _]) = in_conflict_at_disable().await;
+        let scope = RollbackScope::Subject(mig1.clone());
+        let order = session.rollback(&request(scope, Stage::Enroll)).unwrap();
+        let id = session.order(&order).unwrap();
+        let world = session.world().clone();
+        // It dies when its first intent is durable.
+        world.breaker.arm(Some(3));
+        assert!(matches!(session.roll_back(&id).await.unwrap(), Driven::Killed));
+        world.breaker.arm(None);
+        let mut session = Session::open(&world).unwrap();
+        assert_eq!(session.state.orders()[&order.id].status, OrderStatus::Running);
+        match session.force(&op, Some(&mig1)).await.unwrap() {
+            Driven::Ended(Forced::Refused(words)) => assert!(words.contains("is being rolled back by order"), "{words}"),
+            other => panic!("{other:?}"),
+        }
+        assert!(!session.world().entry(Side::Shared, &shared).unwrap().has("pwdAccountLockedTime"));
     });
 }
