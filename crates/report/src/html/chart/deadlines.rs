@@ -12,6 +12,8 @@ const LEFT: u64 = 150;
 const RIGHT: u64 = 34;
 const ROW: u64 = 46;
 const TOP: u64 = 22;
+/// Half the width of the longest text of a day.
+const HALF_A_DAY: u64 = 60;
 
 /// A line an entity: today, the forecast where there is one, the deadline.
 pub(in crate::html) fn deadlines(book: Book<'_>) -> Markup {
@@ -83,15 +85,22 @@ fn row(book: Book<'_>, entity: &EntityProgress, (times, y): (&Times, u64)) -> Ma
             } @else {
                 circle cx=(x) cy=(y) r="5" fill="#fff" stroke="#0b6b3a" stroke-width="2.5" {}
             }
-            text class=(if late { "r" } else { "s" }) x=(x) y=(y + 18) text-anchor="middle" { (day(lang, day_of)) @if is_unknown { " ?" } }
+            @let (x, anchor) = beside_names(x);
+            text class=(if late { "r" } else { "s" }) x=(x) y=(y + 18) text-anchor=(anchor) { (day(lang, day_of)) @if is_unknown { " ?" } }
         } @else if is_unknown {
             text class="o" x=(now + 8) y=(y + 5) { "?" }
         }
         @if let Some((x, deadline)) = due {
             path d={ "M" (x) " " (y - 7) "l7 7-7 7-7-7z" } fill="#12406b" {}
-            text class="s" x=(x) y=(y - 11) text-anchor="middle" { (day(lang, deadline)) }
+            @let (x, anchor) = beside_names(x);
+            text class="s" x=(x) y=(y - 11) text-anchor=(anchor) { (day(lang, deadline)) }
         }
     }
+}
+
+/// Where the text of a day stands: in the middle of its mark, or to the right of the names where it would run into them.
+fn beside_names(x: u64) -> (u64, &'static str) {
+    if x < LEFT + HALF_A_DAY { (LEFT + 4, "start") } else { (x, "middle") }
 }
 
 fn description(book: Book<'_>, rows: &[&EntityProgress]) -> String {
