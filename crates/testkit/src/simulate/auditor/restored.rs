@@ -46,6 +46,8 @@ struct Wrote {
     listed: Option<(AttrName, Value)>,
     attrs: BTreeSet<AttrName>,
     before: Option<Entry>,
+    /// Whether it takes the whole entry away.
+    deletes: bool,
 }
 
 /// Everything that was begun, by subject and entry, in order.
@@ -84,6 +86,7 @@ impl Restored {
                 listed,
                 attrs: attrs.clone(),
                 before: before.clone(),
+                deletes: matches!(op.action, Action::Delete),
             };
             self.0.entry((subject.clone(), op.store, dn.key().clone())).or_default().push(wrote);
         }
@@ -100,12 +103,20 @@ impl Restored {
         excused: impl Fn(Side, &DnKey) -> bool,
     ) -> Found {
         let mut found = Found::default();
+        // Whoever has left meanwhile took along the values of the entry.
+        let gone = |side: Side, wrote: &Wrote| wrote.deletes && world.entry(side, &wrote.dn).is_none();
+        let others = self.0.iter().filter(|((of, ..), _)| of != subject);
+        let left: BTreeSet<(Side, DnKey)> = others
+            .filter(|((_, side, _), wrote)| wrote.iter().any(|w| gone(*side, w)))
+            .map(|((_, side, key), _)| (*side, key.clone()))
+            .collect();
         for ((_, side, key), wrote) in self.0.iter_mut().filter(|((of, ..), _)| of == subject) {
             let all = std::mem::take(wrote);
             let kept = all.iter().any(|w| w.stage >= to && keeps(&w.op));
             let (mut back, stay): (Vec<Wrote>, Vec<Wrote>) = all.into_iter().partition(|w| w.stage >= to && !keeps(&w.op));
             *wrote = stay;
-            if back.is_empty() || kept || conflict || excused(*side, key) {
+            let with_its_entry = || back.iter().all(|w| w.listed.is_some()) && left.contains(&(*side, key.clone()));
+            if back.is_empty() || kept || conflict || excused(*side, key) || with_its_entry() {
                 continue;
             }
             found.compared += 1;
