@@ -20,6 +20,9 @@ use crate::support::World;
 const KILLS: u64 = 20;
 /// Power cuts where nobody says how many (`UNTETHER_POWER_CUT_TRIALS`).
 const POWER_CUTS: u64 = 3;
+/// Kills of one state and its stores; then new ones begin. `state check` after each kill reads the whole ledger, so that a state that
+/// lived on would make the time grow with the square of the kills.
+const A_STATE: u64 = 50;
 /// Kills in one command before it may end.
 const A_COMMAND: u64 = 4;
 /// A kill strikes within so many lines of progress.
@@ -50,6 +53,7 @@ impl Numbers {
 
 struct Killer {
     numbers: Numbers,
+    /// Strikes that the present state has still to bear.
     left: u64,
     struck: BTreeMap<(Victim, &'static str), u64>,
     /// Where the state's disk loses power: nothing else strikes then.
@@ -61,6 +65,28 @@ struct Killer {
 }
 
 impl Killer {
+    fn seeded(seed: u64, disk: Option<LoopDisk>) -> Self {
+        Self { numbers: Numbers(seed), left: 0, struck: BTreeMap::new(), disk, unsynced_lost: 0, told: 0 }
+    }
+
+    /// Runs waves of a new state and rolls them back, uninterrupted first, then struck so often.
+    fn soak(&mut self, world: World, strikes: u64) {
+        let mut cycles = Cycles::new(world);
+        self.left = strikes;
+        while self.left > 0 {
+            cycles.disturbed(&mut |world, phase, words| self.strike(world, phase, words));
+        }
+    }
+
+    /// Tells what struck.
+    fn tell(&self, told: &str) {
+        let mut out = std::io::stderr();
+        for ((victim, phase), count) in &self.struck {
+            writeln!(out, "{count:>6}  of {victim:?} in a {phase}").unwrap();
+        }
+        writeln!(out, "{told}").unwrap();
+    }
+
     /// Kills as long as the command does not end before.
     fn strike(&mut self, world: &mut World, phase: &'static str, words: &[&str]) {
         for _ in 0..A_COMMAND {
@@ -161,25 +187,16 @@ fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().unwrap())
 }
 
-/// Runs waves and rolls them back, uninterrupted first, then struck so often; tells what struck.
-fn soak(world: World, (strikes, seed): (u64, u64), disk: Option<LoopDisk>) -> Killer {
-    let mut cycles = Cycles::new(world);
-    let mut killer = Killer { numbers: Numbers(seed), left: strikes, struck: BTreeMap::new(), disk, unsynced_lost: 0, told: 0 };
-    while killer.left > 0 {
-        cycles.disturbed(&mut |world, phase, words| killer.strike(world, phase, words));
-    }
-    let mut out = std::io::stderr();
-    for ((victim, phase), count) in &killer.struck {
-        writeln!(out, "{count:>6}  of {victim:?} in a {phase}").unwrap();
-    }
-    killer
-}
-
 #[test]
 fn killed_at_any_time_it_ends_as_one_application_and_goes_back_as_it_was() {
     let (kills, seed) = (number("UNTETHER_SOAK_KILLS", KILLS), number("UNTETHER_SOAK_SEED", 1));
-    let killer = soak(World::new(80), (kills, seed), None);
-    writeln!(std::io::stderr(), "{kills:>6}  kills, seed {seed}").unwrap();
+    let mut killer = Killer::seeded(seed, None);
+    let mut states = 0;
+    for begun in (0..kills).step_by(usize::try_from(A_STATE).unwrap()) {
+        killer.soak(World::new(80), A_STATE.min(kills - begun));
+        states += 1;
+    }
+    killer.tell(&format!("{kills:>6}  kills of {states} states, seed {seed}"));
     if kills >= KILLS {
         for victim in [Victim::Program, Victim::Shared, Victim::Independent] {
             assert!(killer.struck.keys().any(|(struck, _)| *struck == victim), "{victim:?} was never killed");
@@ -198,13 +215,11 @@ fn when_the_power_goes_out_no_record_that_was_told_is_lost() {
             return;
         }
     };
-    let killer = soak(world, (trials, seed), Some(disk));
+    let mut killer = Killer::seeded(seed, Some(disk));
+    killer.soak(world, trials);
     let (told, unsynced) = (killer.told, killer.unsynced_lost);
-    writeln!(
-        std::io::stderr(),
-        "{trials:>6}  power cuts, seed {seed}: {told} told records, none lost; {unsynced} unsynced files, lost"
-    )
-    .unwrap();
+    killer
+        .tell(&format!("{trials:>6}  power cuts, seed {seed}: {told} told records, none lost; {unsynced} unsynced files, lost"));
     assert!(told > trials, "{told} records were told before {trials} cuts");
     assert!(unsynced > 0, "nothing was ever lost: the cuts are none");
 }
