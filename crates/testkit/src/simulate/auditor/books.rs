@@ -75,6 +75,8 @@ pub(super) struct Books {
     pub written: BTreeSet<(Side, DnKey)>,
     /// Conflicts that nobody has decided on.
     pub conflicts: BTreeSet<(OpId, SubjectId)>,
+    /// What ended in a conflict, or was refused by the store, and was not carried out since.
+    pub failed: BTreeSet<(OpId, SubjectId)>,
     /// What is done, and what was undone by which record.
     pub done: BTreeMap<(OpId, SubjectId), Stage>,
     pub undone: BTreeMap<(OpId, SubjectId), u64>,
@@ -317,6 +319,10 @@ impl Books {
                     self.count(cell.kind.as_str());
                     let Some(subject) = &cell.subject else { continue };
                     let key = (outcome.op.clone(), subject.clone());
+                    match cell.kind {
+                        OutcomeKind::Conflict | OutcomeKind::Refused => self.failed.insert(key.clone()),
+                        _ => self.failed.remove(&key),
+                    };
                     if cell.kind == OutcomeKind::Conflict {
                         self.conflicts.insert(key);
                     } else if cell.kind.is_done() {
@@ -435,7 +441,8 @@ impl Books {
                 self.undone.insert(key, seq);
             }
             self.conflicts.retain(|(op, of)| of != subject || stays(op));
-            let conflict = self.subjects.get(subject).is_some_and(|held| held.conflict);
+            let conflict = self.subjects.get(subject).is_some_and(|held| held.conflict)
+                || self.failed.iter().any(|(op, of)| op.wave().plan == *order && of == subject);
             let left = self.orders.get(order).is_some_and(|order| {
                 let anyway = matches!(order.kind, OrderKind::Rollback { enable_inactive: true, .. });
                 !anyway && order.ended.contains(subject)
