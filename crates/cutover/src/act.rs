@@ -177,17 +177,17 @@ pub fn modify(schema: &Schema, seen: &Seen, aims: &[Aim]) -> Change {
 
 /// The condition under which that modification is applied: the stable id and each touched attribute as it was seen. An attribute
 /// without equality rule cannot be asserted (result 122), so there the change marker stands in.
-pub fn condition(schema: &Schema, seen: &Seen, attrs: &[AttrName]) -> Condition {
-    let mut condition = Condition { stable_id: seen.stable_id.clone(), attrs: Vec::new(), change_marker: None };
-    for attr in attrs {
-        let values = seen.values(attr);
-        if schema.equality(attr) == Equality::None && !values.is_empty() {
-            condition.change_marker.clone_from(&seen.change_marker);
-        } else {
-            condition.attrs.push((attr.clone(), values.to_vec()));
-        }
+///
+/// `versioned`: the change marker beside them. A write that was given up and lands late then finds another version, even where a
+/// rollback has meanwhile made every touched attribute as it was.
+pub fn condition(schema: &Schema, seen: &Seen, attrs: &[AttrName], versioned: bool) -> Condition {
+    let asserted = |attr: &&AttrName| schema.equality(attr) != Equality::None || seen.values(attr).is_empty();
+    let marked = versioned || !attrs.iter().all(|attr| asserted(&attr));
+    Condition {
+        stable_id: seen.stable_id.clone(),
+        attrs: attrs.iter().filter(asserted).map(|attr| (attr.clone(), seen.values(attr).to_vec())).collect(),
+        change_marker: seen.change_marker.clone().filter(|_| marked),
     }
-    condition
 }
 
 /// Marks of each touched attribute before and after; of what moves with a credential only before.
@@ -400,7 +400,7 @@ mod tests {
         let Change::Modify { mods, .. } = modify(&schema, &unused, &aims) else { panic!("a modify") };
         assert_eq!(mods, vec![Modification::add("pwdAccountLockedTime".into(), vec!["000001010000Z".into()])]);
         let touched: Vec<AttrName> = aims.iter().map(|a| a.attr.clone()).collect();
-        let asserted = condition(&schema, &unused, &touched).attrs;
+        let asserted = condition(&schema, &unused, &touched, false).attrs;
         assert!(asserted.contains(&(AttrName::new("userPassword"), vec!["{SSHA}first".into()])));
         // Its owner was faster: what is there now is desired by nobody, however it came to be.
         let used = seen(&[("userPassword", &["{SSHA}chosen"])]);
@@ -422,8 +422,16 @@ mod tests {
         let schema = Schema::standard();
         let with_photo = seen(&[("entryUUID", &["u"]), ("entryCSN", &["c1"]), ("jpegPhoto", &["1"])]);
         let attrs = ["jpegPhoto".into(), "mail".into()];
-        let condition = condition(&schema, &with_photo, &attrs);
-        assert_eq!(condition.change_marker.as_deref(), Some("c1"));
-        assert_eq!(condition.attrs, vec![(AttrName::new("mail"), vec![])]);
+        let of_photo = condition(&schema, &with_photo, &attrs, false);
+        assert_eq!(of_photo.change_marker.as_deref(), Some("c1"));
+        assert_eq!(of_photo.attrs, vec![(AttrName::new("mail"), vec![])]);
+    }
+
+    #[test]
+    fn a_versioned_condition_does_not_hold_for_the_same_values_of_another_version() {
+        let entry = seen(&[("entryUUID", &["u"]), ("entryCSN", &["c1"]), ("mail", &["a@x"])]);
+        let of = |versioned| condition(&Schema::standard(), &entry, &["mail".into()], versioned);
+        assert_eq!(of(true).change_marker.as_deref(), Some("c1"));
+        assert_eq!(of(false), Condition { change_marker: None, ..of(true) });
     }
 }

@@ -15,6 +15,10 @@ use crate::image::{BEFORE, DELETED, DESIRED, Image};
 use crate::ports::Refusal;
 use crate::secret;
 
+/// Tries under a condition on the entry's version. An entry to which others write all the time (each login and each failed one makes a
+/// new version) must be closed nevertheless: the tries after these are under the touched attributes alone.
+const VERSIONED_TRIES: u32 = super::TRIES / 2;
+
 /// What is to be true of the entry, made concrete.
 enum Goal {
     /// It exists with these attributes.
@@ -302,7 +306,7 @@ impl Executor {
             }
             (Goal::Has(aims), Some(seen)) => {
                 let touched: Vec<AttrName> = aims.iter().map(|a| a.attr.clone()).collect();
-                let condition = Some(act::condition(schema, seen, &touched));
+                let condition = Some(act::condition(schema, seen, &touched, tries <= VERSIONED_TRIES));
                 let post_read = if read_entry { Self::projection(touched) } else { Vec::new() };
                 (act::modify(schema, seen, aims), WriteOptions { condition, post_read, relax, ..WriteOptions::default() })
             }
