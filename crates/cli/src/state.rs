@@ -21,10 +21,10 @@ use crate::wiring::handover::AgeHandover;
 use crate::wiring::journal::{LiveJournal, SummaryPlace};
 use crate::wiring::keys::StateKeyring;
 use crate::wiring::opening::{self, Opening, Run};
-use crate::wiring::planning::blob;
 use crate::wiring::records::{each_record, records_of, unreadable};
 use crate::wiring::roster::LiveRoster;
 use crate::wiring::stores::LiveStore;
+use crate::wiring::waves::blob;
 
 /// Version of the parts in the database.
 pub const PARTS_VERSION: u32 = 4;

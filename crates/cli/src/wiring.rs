@@ -17,3 +17,4 @@ pub mod roster;
 pub mod ssh;
 pub mod stores;
 pub mod succession;
+pub mod waves;

@@ -331,32 +331,66 @@ pub struct Wave {
     makers: BTreeMap<(Side, DnKey), usize>,
 }
 
-/// Why lines are no wave.
+/// Why lines are no wave: the head does not come first, or comes twice, or is missing.
+#[derive(Debug, thiserror::Error)]
+#[error("the file of wave {0} does not begin with its head")]
+pub struct NoHead(WaveId);
+
+/// Why a wave cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum BadWave<E> {
     /// A line could not be read.
     #[error(transparent)]
     Line(E),
-    /// The head does not come first, or comes twice, or is missing.
-    #[error("the file of wave {0} does not begin with its head")]
-    NoHead(WaveId),
+    /// The lines are no wave.
+    #[error(transparent)]
+    NoHead(#[from] NoHead),
+}
+
+/// A wave that is being put together from the lines of its file.
+#[derive(Debug)]
+pub struct WaveDraft {
+    id: WaveId,
+    wave: Option<Wave>,
+}
+
+impl WaveDraft {
+    /// Nothing yet of this wave.
+    pub fn new(id: WaveId) -> Self {
+        Self { id, wave: None }
+    }
+
+    /// The next line.
+    ///
+    /// # Errors
+    /// It may not stand there.
+    pub fn add(&mut self, line: WaveLine) -> Result<(), NoHead> {
+        match (line, &mut self.wave) {
+            (WaveLine::Wave(header), slot @ None) => *slot = Some(Wave::new(self.id.clone(), *header)),
+            (WaveLine::Batch(batch), Some(wave)) => wave.batches.push(batch),
+            (WaveLine::Operation(op), Some(wave)) => wave.push(*op),
+            _ => return Err(NoHead(self.id.clone())),
+        }
+        Ok(())
+    }
+
+    /// The wave of all lines.
+    ///
+    /// # Errors
+    /// There was none.
+    pub fn finish(self) -> Result<Wave, NoHead> {
+        self.wave.ok_or(NoHead(self.id))
+    }
 }
 
 impl Wave {
     /// Puts a wave together from the lines of its file.
     pub fn from_lines<E>(id: &WaveId, lines: impl IntoIterator<Item = Result<WaveLine, E>>) -> Result<Self, BadWave<E>> {
-        let mut wave: Option<Self> = None;
+        let mut draft = WaveDraft::new(id.clone());
         for line in lines {
-            match (line.map_err(BadWave::Line)?, &mut wave) {
-                (WaveLine::Wave(header), slot @ None) => {
-                    *slot = Some(Self::new(id.clone(), *header));
-                }
-                (WaveLine::Batch(batch), Some(wave)) => wave.batches.push(batch),
-                (WaveLine::Operation(op), Some(wave)) => wave.push(*op),
-                _ => return Err(BadWave::NoHead(id.clone())),
-            }
+            draft.add(line.map_err(BadWave::Line)?)?;
         }
-        wave.ok_or_else(|| BadWave::NoHead(id.clone()))
+        Ok(draft.finish()?)
     }
 
     fn new(id: WaveId, header: WaveHeader) -> Self {

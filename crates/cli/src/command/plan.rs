@@ -26,7 +26,8 @@ use crate::error::{CliError, Exit, chain};
 use crate::output::Output;
 use crate::state::{Looked, Opened};
 use crate::wiring::capabilities::probe;
-use crate::wiring::planning::{Filters, PlanFiles, SnapshotFiles, last_plan, load_header, read_file, wave_lines, write_file};
+use crate::wiring::planning::{Filters, PlanFiles, SnapshotFiles, last_plan, load_header, read_file, write_file};
+use crate::wiring::waves::wave_lines;
 
 /// `plan` and its subcommands.
 pub async fn run(config: &Config, args: &PlanArgs, output: &Output) -> Result<Exit, CliError> {

@@ -30,11 +30,12 @@ use crate::error::{CliError, Exit, chain};
 use crate::output::Output;
 use crate::state::{Looked, Opened, clock};
 use crate::wiring::capabilities::probe;
-use crate::wiring::planning::{last_plan, load_header, load_wave};
+use crate::wiring::planning::{last_plan, load_header};
 use crate::wiring::rehearsal::asker::Asker;
 use crate::wiring::rehearsal::twins::Placeholders;
 use crate::wiring::roster::LiveRoster;
 use crate::wiring::stores::client;
+use crate::wiring::waves::load_wave;
 
 /// What is rehearsed, and how.
 pub struct Piece {

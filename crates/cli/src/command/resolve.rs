@@ -14,8 +14,9 @@ use crate::config::Config;
 use crate::error::{CliError, Exit, chain};
 use crate::output::Output;
 use crate::state::Opened;
-use crate::wiring::planning::{load_header, load_wave};
+use crate::wiring::planning::load_header;
 use crate::wiring::recorded::{NewOrder, RecordedWaves, planned_stores, record_order_files};
+use crate::wiring::waves::load_wave;
 
 /// `resolve`.
 pub async fn run(config: &Config, args: &ResolveArgs, output: &Output) -> Result<Exit, CliError> {

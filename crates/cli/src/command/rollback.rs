@@ -18,9 +18,10 @@ use crate::config::Config;
 use crate::error::{CliError, Exit, chain};
 use crate::output::Output;
 use crate::state::{How, Opened};
-use crate::wiring::planning::{load_header, load_wave};
+use crate::wiring::planning::load_header;
 use crate::wiring::recorded::{NewOrder, RecordedIntents, RecordedWaves, planned_stores, record_order_files};
 use crate::wiring::roster::LiveRoster;
+use crate::wiring::waves::load_wave;
 
 /// `rollback`.
 pub async fn run(config: &Config, args: &RollbackArgs, output: &Output) -> Result<Exit, CliError> {

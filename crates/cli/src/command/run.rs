@@ -16,7 +16,8 @@ use crate::error::{CliError, Exit};
 use crate::output::Output;
 use crate::state::{Looked, Opened};
 use crate::wiring::opening::Run;
-use crate::wiring::planning::{load_header, load_wave, wave_of_plan};
+use crate::wiring::planning::{load_header, wave_of_plan};
+use crate::wiring::waves::load_wave;
 
 /// `run`.
 pub async fn run(config: &Config, args: &RunArgs, output: &Output) -> Result<Exit, CliError> {

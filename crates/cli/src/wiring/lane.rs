@@ -5,6 +5,8 @@
 
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 
+use crate::error::CliError;
+
 /// Items that are handed over at once.
 const CHUNK: usize = 512;
 /// Bytes after which a chunk is handed over, however few items it has.
@@ -34,6 +36,54 @@ pub fn lane<T>() -> (LaneIn<T>, LaneOut<T>) {
         LaneIn { chunk: Vec::with_capacity(CHUNK), bytes: 0, full: full_in, back: back_out },
         LaneOut { full: full_out, back: back_in },
     )
+}
+
+/// Three threads: `read` makes things, `decode` makes of each what is wanted of it (and tells about how many bytes it has), and the
+/// caller's looks at that, in order and many at once.
+///
+/// # Errors
+/// The first of the three that fails; nothing is made any more then.
+pub fn pipeline<A: Send, B: Send, R: Send>(
+    read: impl FnOnce(LaneIn<A>) -> Result<R, CliError> + Send,
+    mut decode: impl FnMut(&A) -> Result<(B, u64), CliError> + Send,
+    mut look: impl FnMut(&mut Vec<B>) -> Result<(), CliError>,
+) -> Result<R, CliError> {
+    std::thread::scope(|scope| {
+        let (made_in, made_out) = lane();
+        let (decoded_in, decoded_out) = lane();
+        let reading = scope.spawn(move || read(made_in));
+        let decoding = scope.spawn(move || decode_all(&made_out, &mut decode, decoded_in));
+        while let Some(mut chunk) = decoded_out.next() {
+            look(&mut chunk)?;
+            decoded_out.give_back(chunk);
+        }
+        drop(decoded_out);
+        joined(decoding.join())?;
+        joined(reading.join())
+    })
+}
+
+fn joined<T>(ended: std::thread::Result<Result<T, CliError>>) -> Result<T, CliError> {
+    ended.unwrap_or_else(|_| Err(CliError::failed("a thread that reads the state ended early")))
+}
+
+/// Decodes what was made, until nobody takes anything any more.
+fn decode_all<A, B>(
+    made: &LaneOut<A>,
+    decode: &mut impl FnMut(&A) -> Result<(B, u64), CliError>,
+    mut decoded: LaneIn<B>,
+) -> Result<(), CliError> {
+    while let Some(chunk) = made.next() {
+        for thing in &chunk {
+            let (item, bytes) = decode(thing)?;
+            if !decoded.push(item, bytes) {
+                return Ok(());
+            }
+        }
+        made.give_back(chunk);
+    }
+    decoded.finish();
+    Ok(())
 }
 
 impl<T> LaneIn<T> {

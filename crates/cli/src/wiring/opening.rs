@@ -17,7 +17,8 @@ use crate::error::{CliError, chain};
 use crate::output::Output;
 use crate::state::{How, PARTS_VERSION, summary_witness};
 use crate::wiring::journal::FoldError;
-use crate::wiring::planning::{load_header, load_wave_through, wave_of_plan};
+use crate::wiring::planning::{load_header, wave_of_plan};
+use crate::wiring::waves::load_wave_through;
 
 /// Which wave of which plan is to be run; the last plan where none is named.
 #[derive(Clone, Copy)]

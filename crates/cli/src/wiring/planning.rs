@@ -1,17 +1,15 @@
-//! Plans and snapshots in the state directory: what the planner reads from and writes to, and what a run loads.
+//! Plans and snapshots in the state directory: what the planner reads from and writes to.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read as _, Write as _};
+use std::io::Write as _;
 use std::ops::ControlFlow;
 
-use serde::Deserialize;
 use untether_audit::collect::StoreFailure;
 use untether_audit::stored::StoredAudit;
 use untether_directory::filter::Filter;
 use untether_ledger::{Area, Key, KeyId, KeyStore, SealedReader, SealedWriter, Shelf, StateDir, keys::KeySort};
 use untether_model::digest::Digest;
-use untether_model::operation::Stage;
-use untether_model::plan::{BadWave, PLAN_VERSION, PlanHeader, Wave, WaveLine};
+use untether_model::plan::{PLAN_VERSION, PlanHeader};
 use untether_model::run::{RunState, WaveState, WaveStatus};
 use untether_model::schema::Schema;
 use untether_model::snapshot::{SnapshotEntry, Subject};
@@ -85,93 +83,6 @@ pub fn load_header(dir: &StateDir, keys: &KeyStore, state: &RunState, id: &PlanI
         return Err(CliError::state(words).hint("use the newer version that wrote it"));
     }
     Ok(header)
-}
-
-/// A wave's file, line by line.
-pub fn wave_lines(
-    dir: &StateDir,
-    keys: &KeyStore,
-    digest: &Digest,
-) -> Result<impl Iterator<Item = Result<WaveLine, CliError>> + use<>, CliError> {
-    Ok(raw_lines(dir, keys, digest)?.map(|line| read_line(&line?)))
-}
-
-fn raw_lines(
-    dir: &StateDir,
-    keys: &KeyStore,
-    digest: &Digest,
-) -> Result<impl Iterator<Item = Result<String, CliError>> + use<>, CliError> {
-    let reader = SealedReader::open(dir, keys, &Shelf::of(Area::Plans), digest).map_err(|e| CliError::state(chain(&e)))?;
-    let lines = BufReader::with_capacity(1 << 20, reader).lines();
-    Ok(lines.map(|line| line.map_err(|e| CliError::state(format!("a wave's file cannot be read: {e}")))))
-}
-
-fn read_line<'a, T: Deserialize<'a>>(line: &'a str) -> Result<T, CliError> {
-    serde_json::from_str(line).map_err(|e| CliError::state(format!("a line of a wave's file cannot be read: {e}")))
-}
-
-/// What is looked at of a line to tell whether it is of a later stage.
-#[derive(Deserialize)]
-struct Glance {
-    operation: Option<GlanceOperation>,
-}
-
-#[derive(Deserialize)]
-struct GlanceOperation {
-    stage: Stage,
-}
-
-/// The same without the operations of stages after `last`.
-fn wave_lines_through(
-    dir: &StateDir,
-    keys: &KeyStore,
-    digest: &Digest,
-    last: Option<Stage>,
-) -> Result<impl Iterator<Item = Result<WaveLine, CliError>> + use<>, CliError> {
-    let wanted = move |line: &str| -> Result<bool, CliError> {
-        let Some(last) = last else { return Ok(true) };
-        Ok(read_line::<Glance>(line)?.operation.is_none_or(|operation| operation.stage <= last))
-    };
-    Ok(raw_lines(dir, keys, digest)?.filter_map(move |line| {
-        let read = line.and_then(|line| if wanted(&line)? { read_line(&line).map(Some) } else { Ok(None) });
-        read.transpose()
-    }))
-}
-
-/// A wave, as a run needs it.
-pub fn load_wave(dir: &StateDir, keys: &KeyStore, header: &PlanHeader, id: &WaveId) -> Result<Wave, CliError> {
-    load_wave_through(dir, keys, header, id, None)
-}
-
-/// A wave without the operations of stages after `last`, which are most of what it needs in memory.
-pub fn load_wave_through(
-    dir: &StateDir,
-    keys: &KeyStore,
-    header: &PlanHeader,
-    id: &WaveId,
-    last: Option<Stage>,
-) -> Result<Wave, CliError> {
-    let found = header.waves.iter().find(|w| w.name == id.wave).ok_or_else(|| {
-        let names: Vec<&str> = header.waves.iter().map(|w| w.name.as_str()).collect();
-        let hint = match names.as_slice() {
-            [] => "it has none: `untether plan show --not-planned` says why nobody is planned".to_owned(),
-            names => format!("it has: {}", names.join(", ")),
-        };
-        CliError::usage(format!("plan {} has no wave '{}'", id.plan, id.wave)).hint(hint)
-    })?;
-    Wave::from_lines(id, wave_lines_through(dir, keys, &found.digest, last)?).map_err(|e| match e {
-        BadWave::Line(error) => error,
-        BadWave::NoHead(_) => CliError::state(e.to_string()),
-    })
-}
-
-/// A blob of a wave.
-pub fn blob(dir: &StateDir, keys: &KeyStore, wave_file: &Digest, digest: &Digest) -> Result<Vec<u8>, String> {
-    let id = SealedReader::key_of(dir, &Shelf::of(Area::Plans), wave_file).map_err(|e| chain(&e))?;
-    let mut reader = SealedReader::open(dir, keys, &Shelf::within(Area::Blobs, &id), digest).map_err(|e| chain(&e))?;
-    let mut bytes = Vec::new();
-    reader.read_to_end(&mut bytes).map_err(|e| e.to_string())?;
-    Ok(bytes)
 }
 
 /// A snapshot's files, for the planner.

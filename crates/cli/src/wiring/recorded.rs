@@ -14,7 +14,8 @@ use untether_planner::rollback::{Intents, Operations};
 
 use crate::error::CliError;
 use crate::state::Opened;
-use crate::wiring::planning::{PlanFiles, load_header, load_wave, wave_lines, write_file};
+use crate::wiring::planning::{PlanFiles, load_header, write_file};
+use crate::wiring::waves::{load_wave, wave_lines};
 
 /// The stores of all plans, with their protected identities.
 pub fn planned_stores(opened: &Opened, state: &RunState) -> Result<BTreeMap<Side, PlannedStore>, CliError> {

@@ -24,9 +24,10 @@ use crate::error::{CliError, Exit, chain};
 use crate::output::Output;
 use crate::state::Opened;
 use crate::wiring::handover::unreachable;
-use crate::wiring::planning::{load_header, load_wave};
+use crate::wiring::planning::load_header;
 use crate::wiring::recorded::{NewOrder, RecordedWaves, planned_stores, record_order_files};
 use crate::wiring::roster::LiveRoster;
+use crate::wiring::waves::load_wave;
 use untether_model::neutral::terminal as safe;
 
 /// `handover issue`.

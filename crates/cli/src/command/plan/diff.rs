@@ -21,7 +21,8 @@ use crate::config::Config;
 use crate::error::{CliError, Exit};
 use crate::output::Output;
 use crate::state::Looked;
-use crate::wiring::planning::{load_header, read_file, wave_lines};
+use crate::wiring::planning::{load_header, read_file};
+use crate::wiring::waves::wave_lines;
 
 /// Subjects of one sort that the tree shows; the rest is counted.
 const SHOWN: usize = 5;

@@ -20,12 +20,12 @@ use crate::config::Config;
 use crate::error::CliError;
 use crate::output::Output;
 use crate::state::Looked;
-use crate::wiring::planning::load_wave;
 use crate::wiring::rehearsal::asker::Asked;
 use crate::wiring::rehearsal::fuse::Fuse;
 use crate::wiring::rehearsal::lines::{Pace, TwinStore};
 use crate::wiring::rehearsal::scratch::VirtualTime;
 use crate::wiring::rehearsal::twins::Twins;
+use crate::wiring::waves::load_wave;
 
 /// What a performance needs.
 pub struct Performance<'a> {

@@ -25,9 +25,9 @@ use crate::error::{CliError, chain};
 use crate::output::Output;
 use crate::state::Looked;
 use crate::wiring::journal::LiveJournal;
-use crate::wiring::planning::blob;
 use crate::wiring::rehearsal::fuse::{Fuse, FusedJournal};
 use crate::wiring::rehearsal::scratch::{Nobody, OneKey, Scratch, VirtualTime};
+use crate::wiring::waves::blob;
 
 /// Longest that a rehearsal goes on, on its own clock: soak times and waits included.
 const HORIZON: SignedDuration = SignedDuration::from_hours(24 * 365 * 20);
