@@ -1,18 +1,26 @@
-//! Command `lab`: starts, shows and stops a laboratory of two real OpenLDAP servers; writes exports alone; a proxy that breaks connections.
+//! Command `lab`: starts, shows and stops a laboratory of two real OpenLDAP servers; writes exports alone, and reads some; a proxy that
+//! breaks connections.
 
 use clap::{Args, Parser, Subcommand};
 use std::error::Error;
-use std::io::{BufRead, Write};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
+use untether_directory::ldif::{LdifReader, Record};
+use untether_directory::offline::LdifStore;
+use untether_model::Side;
 use untether_testkit::generate;
 use untether_testkit::lab::{
     CONFIGURATION_FILE, DESCRIPTION_FILE, DataSource, Description, Laboratory, StoreDescription, StoreStatus, ToolConfiguration,
     UpOptions, UpOutcome, apply_asked_rights, configure_exports, play,
 };
-use untether_testkit::proxy::{Fault, Proxy};
+use untether_testkit::proxy::{Fault, Pace, Proxy};
+
+/// Bytes that are read from an export at once, as an audit does.
+const READ_AT_ONCE: usize = 1 << 18;
 
 /// Two real OpenLDAP servers on loopback, with generated data
 #[derive(Parser)]
@@ -56,8 +64,17 @@ enum Command {
         place: Place,
     },
     /// Stand between a client and a server, and delay or break their connections. Reads commands from standard input, one a line:
-    /// a fault as --fault takes it, `lift`, `delay MILLISECONDS`, `status`. Runs until it is ended.
+    /// a fault as --fault takes it, `lift`, `delay MILLISECONDS`, `pace WRITES_PER_SECOND/AT_A_TIME`, `status`. Runs until it is ended.
     Proxy(Between),
+    /// Read exports with the reader of an audit, make every entry, and say what they hold
+    Read {
+        /// LDIF files
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// Make no entries: lines, names and values alone, as an audit reads what no search of its own asks for
+        #[arg(long)]
+        values: bool,
+    },
 }
 
 #[derive(Args)]
@@ -76,6 +93,9 @@ struct Between {
     /// the next answer after so many)
     #[arg(long)]
     fault: Option<Fault>,
+    /// How many writes a second the server does at most, and how many at a time, for all connections together (without TLS)
+    #[arg(long, value_name = "WRITES_PER_SECOND/AT_A_TIME")]
+    pace: Option<Pace>,
 }
 
 #[derive(Args)]
@@ -191,7 +211,31 @@ fn run(command: Command, out: &mut impl Write) -> Result<ExitCode, Box<dyn Error
             Ok(if all_run { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
         Command::Proxy(between) => stand_between(&between, out),
+        Command::Read { files, values } => {
+            let entries = if values { read_values(&files)? } else { read_entries(&files)? };
+            writeln!(out, "{entries} entries")?;
+            Ok(ExitCode::SUCCESS)
+        }
     }
+}
+
+/// How many entries there are, each of which was made.
+fn read_entries(files: &[PathBuf]) -> Result<u64, Box<dyn Error>> {
+    let mut entries = 0;
+    for file in files {
+        let input = BufReader::with_capacity(READ_AT_ONCE, File::open(file)?);
+        for record in LdifReader::new(input) {
+            let record = record.map_err(|error| format!("'{}': {error}", file.display()))?;
+            entries += u64::from(matches!(std::hint::black_box(&record), Record::Entry { .. }));
+        }
+    }
+    Ok(entries)
+}
+
+/// How many entries there are, of which everything was read and nothing made.
+fn read_values(files: &[PathBuf]) -> Result<u64, Box<dyn Error>> {
+    let store = LdifStore::open(Side::Shared, files)?;
+    Ok(store.files().iter().map(|file| file.trailer.entries_read).sum())
 }
 
 /// Serves until the process is ended; what is typed changes what is done.
@@ -204,6 +248,9 @@ fn stand_between(between: &Between, out: &mut impl Write) -> Result<ExitCode, Bo
     if let Some(fault) = between.fault {
         proxy.set(fault);
     }
+    if let Some(pace) = between.pace {
+        proxy.pace(pace);
+    }
     writeln!(out, "{} leads to {}", proxy.address(), between.to)?;
     for line in std::io::stdin().lock().lines() {
         let line = line?;
@@ -214,6 +261,10 @@ fn stand_between(between: &Between, out: &mut impl Write) -> Result<ExitCode, Bo
             ["delay", milliseconds] => match milliseconds.parse() {
                 Ok(milliseconds) => proxy.delay(Duration::from_millis(milliseconds)),
                 Err(error) => writeln!(out, "'{milliseconds}' is no number of milliseconds: {error}")?,
+            },
+            ["pace", pace] => match pace.parse() {
+                Ok(pace) => proxy.pace(pace),
+                Err(error) => writeln!(out, "{error}")?,
             },
             _ => match line.parse() {
                 Ok(fault) => proxy.set(fault),

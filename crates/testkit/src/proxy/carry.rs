@@ -11,6 +11,8 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::fault::{Fault, Sender};
 use super::hostile::Answers;
+use super::message::{SEQUENCE, is_write, whole};
+use super::pace::Workers;
 use super::rule::{Closing, Counts, Rule, Struck, Verdict};
 
 /// Bytes that are read at once.
@@ -20,7 +22,12 @@ const READ: usize = 64 << 10;
 const UNDER_WAY: usize = 512;
 
 /// Carries a connection until it ends.
-pub(super) async fn carry(client: TcpStream, server: TcpStream, rule: watch::Receiver<Rule>, struck: &Struck) {
+pub(super) async fn carry(
+    (client, server): (TcpStream, TcpStream),
+    rule: watch::Receiver<Rule>,
+    struck: &Struck,
+    workers: &Workers,
+) {
     // Small messages are to arrive when they are due.
     let _ = client.set_nodelay(true).and_then(|()| server.set_nodelay(true));
     let (mut from_client, mut to_client) = client.into_split();
@@ -30,13 +37,14 @@ pub(super) async fn carry(client: TcpStream, server: TcpStream, rule: watch::Rec
     let (answers, answered) = mpsc::channel(UNDER_WAY);
     let mut there = Passage { queue: requested, sender: Sender::Client, counts: &counts, rule: rule.clone(), mute: false };
     let mut back = Passage { queue: answered, sender: Sender::Server, counts: &counts, rule: rule.clone(), mute: false };
+    let paced = workers.are_there().then_some(workers);
     let closing = tokio::select! {
         biased;
         closing = struck_at_once(rule.clone(), &counts) => closing,
         closing = there.run(&mut to_server) => closing,
         closing = back.run(&mut to_client) => closing,
-        () = take(&mut from_client, &requests, &rule) => Closing::Cut,
-        () = take(&mut from_server, &answers, &rule) => Closing::Cut,
+        () = take(&mut from_client, &requests, &rule, paced) => Closing::Cut,
+        () = take(&mut from_server, &answers, &rule, None) => Closing::Cut,
     };
     match closing {
         Closing::Cut => {
@@ -59,17 +67,54 @@ pub(super) async fn carry(client: TcpStream, server: TcpStream, rule: watch::Rec
     }
 }
 
-/// Reads one end, and queues what came until it is due. An empty piece is the end; after it this never returns.
-async fn take(from: &mut OwnedReadHalf, queue: &mpsc::Sender<(Instant, Vec<u8>)>, rule: &watch::Receiver<Rule>) {
+/// What passes, and when it is due. An empty piece is the end.
+type Pieces = mpsc::Sender<(Instant, Vec<u8>)>;
+
+/// Reads one end, and queues what came until it is due. After the end this never returns.
+async fn take(from: &mut OwnedReadHalf, queue: &Pieces, rule: &watch::Receiver<Rule>, workers: Option<&Workers>) {
     let mut buffer = vec![0; READ];
+    let mut held = Vec::new();
     loop {
         let count = from.read(&mut buffer).await.unwrap_or(0);
-        let due = Instant::now() + rule.borrow().delay;
-        let piece = buffer.get(..count).unwrap_or_default().to_vec();
-        if queue.send((due, piece)).await.is_err() || count == 0 {
+        let piece = buffer.get(..count).unwrap_or_default();
+        let delay = rule.borrow().delay;
+        let queued = match workers {
+            Some(workers) if count > 0 => {
+                held.extend_from_slice(piece);
+                queue_requests(&mut held, queue, delay, workers).await
+            }
+            _ => queue.send((Instant::now() + delay, piece.to_vec())).await.is_ok() && count > 0,
+        };
+        if !queued {
             return std::future::pending().await;
         }
     }
+}
+
+/// Queues the whole requests at the start of what is held, each write once it is done. False at the end, which bytes that are no LDAP
+/// are as well.
+async fn queue_requests(held: &mut Vec<u8>, queue: &Pieces, delay: Duration, workers: &Workers) -> bool {
+    while let Some(length) = whole(held) {
+        let request: Vec<u8> = held.drain(..length).collect();
+        let now = Instant::now();
+        if !is_write(&request) {
+            if queue.send((now + delay, request)).await.is_err() {
+                return false;
+            }
+            continue;
+        }
+        let (queue, done) = (queue.clone(), workers.take(now));
+        tokio::spawn(async move {
+            sleep_until(done).await;
+            // A connection that has ended meanwhile takes nothing more.
+            let _ = queue.send((done + delay, request)).await;
+        });
+    }
+    if held.first().is_some_and(|first| *first != SEQUENCE) {
+        let _ = queue.send((Instant::now(), Vec::new())).await;
+        return false;
+    }
+    true
 }
 
 /// Reads and drops until the other end closes.

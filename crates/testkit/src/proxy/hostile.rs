@@ -1,12 +1,12 @@
-//! What a server must not send, made from what it did send. The few lines of BER (X.690) for that.
+//! What a server must not send, made from what it did send.
 
 use super::fault::Hostile;
+use super::message::{SEQUENCE, head, whole};
 
 /// What [`Hostile::Endless`] announces; less than a client's limit, or it would not wait for the end.
 const ENDLESS: u32 = 48 << 20;
 /// Levels of [`Hostile::Bomb`]; a recursive reader needs tens of megabytes of stack for them.
 const LEVELS: u32 = 60_000;
-const SEQUENCE: u8 = 0x30;
 const LONG: u8 = 0x84;
 
 /// Cuts the answers of a server apart and counts them.
@@ -51,23 +51,6 @@ impl Answers {
         }
         instead
     }
-}
-
-/// How long the head of an element is, and its content; `None` if that has not arrived.
-fn head(bytes: &[u8]) -> Option<(usize, usize)> {
-    let first = *bytes.get(1)?;
-    if first < 0x80 {
-        return Some((2, usize::from(first)));
-    }
-    let octets = usize::from(first & 0x7f);
-    let length = bytes.get(2..2 + octets)?.iter().fold(0, |sum, octet| sum << 8 | usize::from(*octet));
-    Some((2 + octets, length))
-}
-
-/// The length of the whole element at the start, if all of it is there.
-fn whole(bytes: &[u8]) -> Option<usize> {
-    let (head, content) = head(bytes)?;
-    (head + content <= bytes.len()).then_some(head + content)
 }
 
 fn long(tag: u8, length: u32) -> Vec<u8> {

@@ -9,9 +9,11 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
 
 use super::carry::carry;
 use super::fault::Fault;
+use super::pace::{Pace, Workers};
 use super::rule::{Rule, Struck};
 
 /// A proxy on a port of its own, in a thread of its own. When it is dropped, all its connections end.
@@ -20,6 +22,7 @@ pub struct Proxy {
     address: SocketAddr,
     rule: watch::Sender<Rule>,
     struck: Arc<Struck>,
+    workers: Arc<Workers>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -45,17 +48,18 @@ impl Proxy {
         let (rule, ruled) = watch::channel(Rule::default());
         let (stop, stopped) = oneshot::channel();
         let struck = Arc::new(Struck::default());
-        let counted = Arc::clone(&struck);
+        let workers = Arc::new(Workers::default());
+        let (counted, working) = (Arc::clone(&struck), Arc::clone(&workers));
         let serve = move || {
             runtime.block_on(async {
                 tokio::select! {
                     _ = stopped => {}
-                    () = serve(listener, server, ruled, counted) => {}
+                    () = serve((listener, server), ruled, counted, working) => {}
                 }
             });
         };
         let thread = std::thread::Builder::new().name("proxy".to_owned()).spawn(serve)?;
-        Ok(Self { address, rule, struck, stop: Some(stop), thread: Some(thread) })
+        Ok(Self { address, rule, struck, workers, stop: Some(stop), thread: Some(thread) })
     }
 
     /// Starts in front of the server that a URL such as `ldaps://127.0.0.1:1636` names, and gives the URL of the way through the
@@ -103,6 +107,13 @@ impl Proxy {
         self.rule.send_modify(|rule| rule.delay = delay);
     }
 
+    /// From now on the server does so many writes, those of all connections together, and everything else at once: a write waits
+    /// for a worker and for as long as that takes, and what comes after it on its connection may overtake it. Only without TLS, and for
+    /// connections that are opened after the first pace was set.
+    pub fn pace(&self, pace: Pace) {
+        self.workers.set(pace, Instant::now());
+    }
+
     /// How many connections faults have struck, since the proxy was started.
     pub fn struck(&self) -> u64 {
         self.struck.count()
@@ -132,16 +143,21 @@ impl Drop for Proxy {
 }
 
 /// Accepts connections for ever. They end with the runtime.
-async fn serve(listener: std::net::TcpListener, server: SocketAddr, rule: watch::Receiver<Rule>, struck: Arc<Struck>) {
+async fn serve(
+    (listener, server): (std::net::TcpListener, SocketAddr),
+    rule: watch::Receiver<Rule>,
+    struck: Arc<Struck>,
+    workers: Arc<Workers>,
+) {
     let Ok(listener) = TcpListener::from_std(listener) else { return };
     loop {
         let Ok((client, _)) = listener.accept().await else { continue };
         struck.connected();
-        let (rule, struck) = (rule.clone(), Arc::clone(&struck));
+        let (rule, struck, workers) = (rule.clone(), Arc::clone(&struck), Arc::clone(&workers));
         tokio::spawn(async move {
             // A server that is not there closes the client's connection.
             if let Ok(server) = TcpStream::connect(server).await {
-                carry(client, server, rule, &struck).await;
+                carry((client, server), rule, &struck, &workers).await;
             }
         });
     }

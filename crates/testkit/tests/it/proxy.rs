@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
-use untether_testkit::proxy::{After, Fault, Proxy, Sender};
+use untether_testkit::proxy::{After, Fault, Pace, Proxy, Sender};
 
 /// Long enough that nothing more comes.
 const QUIET: Duration = Duration::from_millis(200);
@@ -155,6 +155,52 @@ fn a_trickle_is_complete_in_the_end() {
     proxy.set(Fault::Trickle(500));
     exchange(&mut stream, b"as slow as it is, it comes");
     assert_eq!(proxy.struck(), 1);
+}
+
+/// A request to modify (0x66) or to search (0x63), as far as the proxy looks into it.
+const fn request(id: u8, operation: u8) -> [u8; 7] {
+    [0x30, 5, 2, 1, id, operation, 0]
+}
+
+#[test]
+fn a_paced_server_lets_writes_wait_and_reads_pass_them() {
+    let (proxy, _ended) = echo();
+    // Each write takes an hour.
+    proxy.pace(Pace::new(1, 3600));
+    let mut stream = TcpStream::connect(proxy.address()).unwrap();
+    let sent = [request(1, 0x66), request(2, 0x63), request(3, 0x68)].concat();
+    for piece in sent.chunks(4) {
+        stream.write_all(piece).unwrap();
+    }
+    let mut back = [0; 7];
+    stream.read_exact(&mut back).unwrap();
+    assert_eq!(back, request(2, 0x63));
+    assert!(is_quiet(&mut stream));
+    // A quicker one does what comes from then on.
+    proxy.pace(Pace::new(1000, 4));
+    exchange(&mut stream, &request(4, 0x66));
+    assert!(is_quiet(&mut stream));
+}
+
+#[test]
+fn everything_that_a_paced_server_was_sent_is_done_in_the_end() {
+    let (proxy, _ended) = echo();
+    proxy.pace(Pace::new(1000, 2));
+    let mut streams: Vec<TcpStream> = (0..3).map(|_| TcpStream::connect(proxy.address()).unwrap()).collect();
+    for stream in &mut streams {
+        stream.write_all(&(0..40).map(|id| request(id, 0x66)).collect::<Vec<_>>().concat()).unwrap();
+    }
+    for stream in &mut streams {
+        let mut back = [0; 40 * 7];
+        stream.read_exact(&mut back).unwrap();
+        let mut ids: Vec<u8> = back.chunks(7).map(|request| request[4]).collect();
+        ids.sort_unstable();
+        assert!(ids.into_iter().eq(0..40));
+    }
+    // What is no LDAP ends the connection.
+    let mut other = TcpStream::connect(proxy.address()).unwrap();
+    other.write_all(b"\x16\x03\x01 TLS").unwrap();
+    assert_eq!(other.read(&mut [0; 10]).unwrap(), 0);
 }
 
 #[test]
