@@ -3,7 +3,7 @@
 A job is a script in this directory. It takes the arguments below, prints one JSON object a repetition on standard output, and says
 on standard error what it does. `measured` and `reference` each hold `seconds` (wall), `cpu_seconds` (user and system, of the measured
 processes alone) and `peak_rss_bytes`, both measured in the same repetition. `figure` is what the row is about, as `kind` says: `times`
-as long as the reference, `share` of the reference's rate, or `seconds`; `bound` is its target.
+as long as the reference, `share` of the reference's rate, `seconds`, or `rate` in MB a CPU second; `bound` is its target.
 """
 
 import argparse
@@ -187,12 +187,25 @@ class Lab(Place):
             total += int(fields[11]) + int(fields[12])
         return total / TICKS
 
-    def modifier(self, store, file):
-        """An `ldapmodify` over TLS with the writing identity."""
+    def modifier(self, store, file, url=None):
+        """An `ldapmodify` with the writing identity, over TLS where no other way is given."""
         described = self.described[store]
         writer = described["identities"]["writer"]
         bind = ("-x", "-D", writer["dn"], "-y", self.secret(writer["password_file"]))
-        return ["ldapmodify", "-H", described["ldaps_url"], *bind, "-f", str(file)]
+        return ["ldapmodify", "-H", url or described["ldaps_url"], *bind, "-f", str(file)]
+
+    def proxied(self, store, *how, plain=False):
+        """Puts a proxy between the tool and a store. Gives its process, which takes commands on standard input, and the way through it."""
+        described = self.described[store]
+        scheme, _, address = described["ldap_url" if plain else "ldaps_url"].partition("://")
+        command = [str(self.programs / "lab"), "proxy", "--to", address, *map(str, how)]
+        proxy = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        atexit.register(proxy.kill)
+        through = f"{scheme}://" + re.search(r"127\.0\.0\.1:\d+", proxy.stdout.readline()).group()
+        path = self.dir / "untether.toml"
+        was, allowed = f'url = "{described["ldaps_url"]}"', "\nallow_plain_loopback = true" if plain else ""
+        path.write_text(path.read_text().replace(was, f'url = "{through}"{allowed}'))
+        return proxy, through
 
     def secret(self, path):
         # `-y` takes the file as it is, its line feed included.

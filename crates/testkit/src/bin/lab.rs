@@ -223,9 +223,10 @@ fn run(command: Command, out: &mut impl Write) -> Result<ExitCode, Box<dyn Error
 fn read_entries(files: &[PathBuf]) -> Result<u64, Box<dyn Error>> {
     let mut entries = 0;
     for file in files {
-        let input = BufReader::with_capacity(READ_AT_ONCE, File::open(file)?);
-        for record in LdifReader::new(input) {
-            let record = record.map_err(|error| format!("'{}': {error}", file.display()))?;
+        let refused = |error: &dyn Error| format!("'{}': {error}", file.display());
+        let input = File::open(file).map_err(|error| refused(&error))?;
+        for record in LdifReader::new(BufReader::with_capacity(READ_AT_ONCE, input)) {
+            let record = record.map_err(|error| refused(&error))?;
             entries += u64::from(matches!(std::hint::black_box(&record), Record::Entry { .. }));
         }
     }
