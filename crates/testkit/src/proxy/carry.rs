@@ -94,7 +94,13 @@ async fn take(from: &mut OwnedReadHalf, queue: &Pieces, rule: &watch::Receiver<R
 /// Queues the whole requests at the start of what is held, each write once it is done. False at the end, which bytes that are no LDAP
 /// are as well.
 async fn queue_requests(held: &mut Vec<u8>, queue: &Pieces, delay: Duration, workers: &Workers) -> bool {
-    while let Some(length) = whole(held) {
+    while let Some(first) = held.first() {
+        if *first != SEQUENCE {
+            // Nobody takes it where the connection has ended already.
+            let _ = queue.send((Instant::now(), Vec::new())).await;
+            return false;
+        }
+        let Some(length) = whole(held) else { break };
         let request: Vec<u8> = held.drain(..length).collect();
         let now = Instant::now();
         if !is_write(&request) {
@@ -109,10 +115,6 @@ async fn queue_requests(held: &mut Vec<u8>, queue: &Pieces, delay: Duration, wor
             // A connection that has ended meanwhile takes nothing more.
             let _ = queue.send((done + delay, request)).await;
         });
-    }
-    if held.first().is_some_and(|first| *first != SEQUENCE) {
-        let _ = queue.send((Instant::now(), Vec::new())).await;
-        return false;
     }
     true
 }

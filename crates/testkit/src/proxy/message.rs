@@ -20,7 +20,8 @@ pub(super) fn head(bytes: &[u8]) -> Option<(usize, usize)> {
 /// The length of the whole element at the start, if all of it is there.
 pub(super) fn whole(bytes: &[u8]) -> Option<usize> {
     let (head, content) = head(bytes)?;
-    (head + content <= bytes.len()).then_some(head + content)
+    let length = head.saturating_add(content);
+    (length <= bytes.len()).then_some(length)
 }
 
 /// Whether a whole message asks for a write.

@@ -199,7 +199,7 @@ fn everything_that_a_paced_server_was_sent_is_done_in_the_end() {
     }
     // What is no LDAP ends the connection.
     let mut other = TcpStream::connect(proxy.address()).unwrap();
-    other.write_all(b"\x16\x03\x01 TLS").unwrap();
+    other.write_all(&[0x16, 3, 1, 0, 2, 1, 0]).unwrap();
     assert_eq!(other.read(&mut [0; 10]).unwrap(), 0);
 }
 
