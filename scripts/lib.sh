@@ -79,13 +79,14 @@ need_lab_packages() {
     need_packages slapd ldap-utils slapd-contrib libsasl2-modules tzdata
 }
 
-# Puts cargo into PATH and makes sure of a C compiler, which a dependency is built with.
+# Puts cargo into PATH and makes sure of a C compiler and of make, which dependencies are built with.
 need_cargo() {
     if ! command -v cargo >/dev/null && [ -x "${CARGO_HOME:-$HOME/.cargo}/bin/cargo" ]; then
         PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
     fi
     command -v cargo >/dev/null || fail "cargo is missing: install Rust from https://rustup.rs"
     command -v cc >/dev/null || need_packages gcc libc6-dev
+    command -v make >/dev/null || need_packages make
 }
 
 # build_program PACKAGE BINARY: builds it and prints its path. Cargo runs in the root, where it

@@ -14,11 +14,16 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
+use tikv_jemallocator::Jemalloc;
 use tokio::runtime::Builder;
 
 use crate::args::{Cli, Command};
 use crate::error::CliError;
 use crate::output::Output;
+
+/// Entries, attributes and operations are small, many, and handed from thread to thread.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
