@@ -2,6 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a helper that fails, fails its test")]
 
 mod decisions;
+mod diff;
+mod drift;
+mod handover;
 mod hostile;
 mod lint;
 mod plan;

@@ -20,11 +20,11 @@ use crate::plan::{record, start};
 use crate::world::*;
 
 #[derive(Default)]
-struct Ledger {
-    intents: BTreeMap<u64, Started>,
-    operations: BTreeMap<OpId, Operation>,
-    subjects: BTreeMap<SubjectId, PlannedSubject>,
-    seq: u64,
+pub struct Ledger {
+    pub intents: BTreeMap<u64, Started>,
+    pub operations: BTreeMap<OpId, Operation>,
+    pub subjects: BTreeMap<SubjectId, PlannedSubject>,
+    pub seq: u64,
 }
 
 impl Intents for Ledger {
@@ -43,16 +43,16 @@ impl Operations for Ledger {
     }
 }
 
-struct Run {
-    world: World,
-    ledger: Ledger,
-    stores: BTreeMap<Side, PlannedStore>,
-    wave: WaveId,
+pub struct Run {
+    pub world: World,
+    pub ledger: Ledger,
+    pub stores: BTreeMap<Side, PlannedStore>,
+    pub wave: WaveId,
 }
 
 impl Run {
     /// Runs a wave through a stage; each operation of the outcome kinds that `kind` gives.
-    fn through(mut world: World, wave: &str, last: Stage, kind: impl Fn(&Operation, &SubjectId) -> OutcomeKind) -> Self {
+    pub fn through(mut world: World, wave: &str, last: Stage, kind: impl Fn(&Operation, &SubjectId) -> OutcomeKind) -> Self {
         let (planned, kept) = world.plan();
         let id = start(&mut world, &planned, &kept, wave, 1);
         let mut ledger = Ledger { seq: 10, ..Ledger::default() };
@@ -74,7 +74,7 @@ impl Run {
         Self { world, ledger, stores: planned.header.stores.clone(), wave: id }
     }
 
-    fn back(&self, to: Stage, change: impl FnOnce(&mut RollbackRequest)) -> Result<RollbackOrder, PlanError> {
+    pub fn back(&self, to: Stage, change: impl FnOnce(&mut RollbackRequest)) -> Result<RollbackOrder, PlanError> {
         self.back_with(to, &BTreeSet::new(), change)
     }
 
@@ -184,11 +184,11 @@ impl Ledger {
     }
 }
 
-fn done(_: &Operation, _: &SubjectId) -> OutcomeKind {
+pub fn done(_: &Operation, _: &SubjectId) -> OutcomeKind {
     OutcomeKind::Succeeded
 }
 
-fn leavers() -> World {
+pub fn leavers() -> World {
     let mut world = World::new();
     world.person("a", Some(Departed));
     world.person("b", Some(Departed));
@@ -327,7 +327,7 @@ fn people_whom_the_roster_calls_ended_stay_disabled_unless_two_approve() {
     assert_eq!(order.approvals_needed, 2);
 }
 
-fn movers() -> World {
+pub fn movers() -> World {
     let mut world = World::new();
     world.person("h", Some(Active));
     world.group("staff", "member", &[shared("h").as_str()]);
