@@ -109,6 +109,9 @@ fn an_account_that_was_joined_to_somebody_who_was_through_is_planned() {
     }
     record(&mut world, 40, &Record::WaveEnded { wave });
     assert_eq!(world.reason("a"), Some("finished"));
+    let mut at_once = world.clone();
+    record(&mut at_once, 41, &matched(MatchVerb::Confirm, &["a"]));
+    assert_eq!(at_once.reason("a"), Some("finished"), "what was joined by then went along");
     at(&mut world, 41, "2026-11-21T00:00:00Z", &matched(MatchVerb::Deny, &["a"]));
     assert_eq!(world.reason("a"), Some("finished"));
     at(&mut world, 42, "2026-11-21T00:00:00Z", &matched(MatchVerb::Confirm, &["a"]));

@@ -62,17 +62,16 @@ fn a_plan_differs_from_itself_in_nothing_and_from_none_in_everything() {
 fn each_ground_is_told_by_its_digest_alone() {
     let (planned, _) = two_leavers().plan();
     let other = Digest::of(b"another");
-    let changes: [(Ground, &dyn Fn(&mut PlanHeader)); 6] = [
-        (Ground::Audit, &|h| h.snapshot = Some(other)),
-        (Ground::Policy, &|h| h.policy = Some(other)),
-        (Ground::Progress, &|h| h.progress = other),
-        (Ground::Decisions, &|h| h.decisions = other),
-        (Ground::Stores, &|h| drop(h.stores.remove(&Side::Independent))),
-        (Ground::Seed, &|h| h.seed += 1),
+    let same = || planned.header.clone();
+    let changed = [
+        (Ground::Audit, PlanHeader { snapshot: Some(other), ..same() }),
+        (Ground::Policy, PlanHeader { policy: Some(other), ..same() }),
+        (Ground::Progress, PlanHeader { progress: other, ..same() }),
+        (Ground::Decisions, PlanHeader { decisions: other, ..same() }),
+        (Ground::Stores, PlanHeader { stores: BTreeMap::new(), ..same() }),
+        (Ground::Seed, PlanHeader { seed: same().seed + 1, ..same() }),
     ];
-    for (ground, change) in changes {
-        let mut header = planned.header.clone();
-        change(&mut header);
+    for (ground, header) in changed {
         let found = diff((&planned.header, Gathered::new()), (&header, Gathered::new()));
         assert_eq!(found.grounds, BTreeSet::from([ground]));
     }
@@ -125,7 +124,8 @@ fn waves_entities_and_subjects_are_told_where_they_differ_and_only_there() {
     after.policy.keep = vec![Keep { entities, filter, reason: "law".into(), until }];
 
     let found = compared(&before, &after);
-    let moves: Vec<_> = found.subjects.iter().map(|s| (s.change, s.subject.clone())).filter(|(m, _)| *m != Move::OtherBatch).collect();
+    let moves: Vec<_> =
+        found.subjects.iter().map(|s| (s.change, s.subject.clone())).filter(|(m, _)| *m != Move::OtherBatch).collect();
     let expected = [
         (Move::NewlyBlocked, "blocked"),
         (Move::Gone, "gone"),
@@ -144,7 +144,8 @@ fn waves_entities_and_subjects_are_told_where_they_differ_and_only_there() {
     let waves: Vec<_> =
         found.waves.iter().map(|w| (w.wave.as_str(), [&w.before, &w.after].map(|f| f.as_ref().map(|f| f.subjects)))).collect();
     assert_eq!(waves, [("leave", [Some(5), Some(4)]), ("move", [None, Some(1)])]);
-    let entities: Vec<_> = found.entities.iter().map(|e| (e.entity.as_str(), e.before.as_ref().map(|f| (f.planned, f.waiting)))).collect();
+    let entities: Vec<_> =
+        found.entities.iter().map(|e| (e.entity.as_str(), e.before.as_ref().map(|f| (f.planned, f.waiting)))).collect();
     assert_eq!(entities, [("own", Some((5, 3)))], "the other entity has nobody in either");
     assert_eq!(found.entities[0].after.as_ref().map(|f| (f.planned, f.waiting)), Some((5, 4)));
     assert!(found.grounds.contains(&Ground::Policy));

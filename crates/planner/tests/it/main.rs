@@ -4,10 +4,17 @@
 mod decisions;
 mod diff;
 mod drift;
+mod forecast;
 mod handover;
 mod hostile;
+mod links;
 mod lint;
+mod mapping;
 mod plan;
 mod policy;
 mod rollback;
+mod scrub;
+mod stages;
+mod survey;
+mod waves;
 mod world;

@@ -22,7 +22,7 @@ fn values(texts: &[&str]) -> Vec<PlannedValue> {
     texts.iter().map(|t| PlannedValue::Inline(Value::from(*t))).collect()
 }
 
-fn stages_of(kept: &Kept, wave: &str, uid: &str) -> Vec<Stage> {
+pub fn stages_of(kept: &Kept, wave: &str, uid: &str) -> Vec<Stage> {
     kept.batches(wave).iter().flat_map(|b| &b.subjects).find(|s| s.id == id(uid)).unwrap().stages.clone()
 }
 
@@ -238,7 +238,12 @@ fn who_is_not_planned_is_reported_with_the_reason() {
         });
         let found = found.unwrap_or_else(|| panic!("{uid} is planned"));
         assert_eq!(found.reason.as_str(), reason, "{uid}");
-        assert!(!found.words.is_empty() && !found.waits_for.is_empty());
+        assert!(!found.words.is_empty());
+        assert_eq!(found.waits_for, found.reason.waits_for());
+        if let "held" | "orphan" = uid {
+            let waits = if uid == "held" { "the end of the hold" } else { "a decision (`untether subject decide`)" };
+            assert_eq!(found.waits_for, waits);
+        }
     }
     assert_eq!(planned.report.planned_subjects(), 0);
     assert_eq!(planned.report.notes[&Remark::EmptyWave], 2);
@@ -263,7 +268,7 @@ pub fn record(world: &mut World, seq: u64, record: &Record) {
     world.progress.commit(change);
 }
 
-fn decide(world: &mut World, seq: u64, uid: &str, track: Track, until: &str) {
+pub fn decide(world: &mut World, seq: u64, uid: &str, track: Track, until: &str) {
     let decision = Decision::Track { subject: id(uid), track, until: until.parse().unwrap(), entity: None };
     record(world, seq, &Record::Decision { decision, signed: sign("track") });
 }

@@ -196,10 +196,14 @@ fn records_that_stay_are_scrubbed_by_one_list() {
     for words in [
         "first, own: scrubbed records keep mail, which the list of [plan] would erase",
         "first, own: scrubbed records keep mail, which the list of [audit] would erase",
+        "second, own: records that stay keep objectClass, which wave first erases",
         "second, own: records that stay lose mail, which wave first keeps",
     ] {
         assert!(notes.iter().any(|note| note == words), "{words}: {notes:?}");
     }
+    world.policy.waves[0].retention = Some(names(&["uid", "cn", "sn", "objectClass", "mail"]));
+    let notes = said(&world.plan().0, Rule::Retention);
+    assert!(!notes.iter().any(|note| note.contains("records that stay keep")), "{notes:?}");
 }
 
 #[test]

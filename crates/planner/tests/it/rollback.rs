@@ -101,10 +101,14 @@ impl Run {
 
     /// Somebody's first operation of a stage, forced.
     fn force(&self, uid: &str, stage: Stage) -> Result<Resolution, PlanError> {
+        self.force_for(uid, stage, None)
+    }
+
+    fn force_for(&self, uid: &str, stage: Stage, subject: Option<&SubjectId>) -> Result<Resolution, PlanError> {
         let (op, _) = self.ledger.operations.iter().find(|(_, o)| o.stage == stage && o.subjects.contains(&id(uid))).unwrap();
         resolution(&ResolutionInputs {
             op,
-            subject: None,
+            subject,
             progress: &self.world.progress,
             operations: &self.ledger,
             stores: &self.stores,
@@ -392,6 +396,23 @@ fn force_is_the_same_operation_expecting_anything_for_the_cells_in_conflict() {
 }
 
 #[test]
+fn force_is_for_the_one_who_is_named_and_has_one_stage() {
+    let conflict = |op: &Operation, _: &SubjectId| match op.action {
+        Action::Ensure { .. } => OutcomeKind::Conflict,
+        _ => OutcomeKind::Succeeded,
+    };
+    let run = Run::through(leavers(), "leave", Stage::Remove, conflict);
+    let forced = |subject: Option<&SubjectId>| {
+        let order = run.force_for("a", Stage::Remove, subject).unwrap();
+        let text = String::from_utf8(order.lines).unwrap();
+        assert!(text.contains("\"stages\":[\"remove\"]") && !text.contains("\"disable\""), "{text}");
+        (order.operation.subjects.clone(), ensured(&order.operation).len())
+    };
+    assert_eq!(forced(None), (vec![id("a"), id("b")], 2));
+    assert_eq!(forced(Some(&id("b"))), (vec![id("b")], 1));
+}
+
+#[test]
 fn force_names_an_entry_of_ours_by_its_id_because_the_order_does_not_create_it() {
     let conflict = |op: &Operation, _: &SubjectId| match op.stage {
         Stage::Enroll => OutcomeKind::Conflict,
@@ -567,8 +588,12 @@ fn what_may_be_ours_since_the_ledger_lost_its_end_is_listed_and_left_as_it_is() 
         other => panic!("{other:?}"),
     };
     assert!(perhaps(&run, Stage::Remove).is_empty(), "nothing of that stage was found");
+    let words = run.back(Stage::Remove, |_| {}).unwrap_err().to_string();
+    assert!(words.ends_with("no effect of that stage or a later one is ours and still stands"), "{words}");
     let only_b = |r: &mut RollbackRequest| r.scope = RollbackScope::Subject(id("b"));
-    let Err(PlanError::NothingToUndo { perhaps: left, .. }) = run.back(Stage::Scrub, only_b) else { panic!("nothing") };
+    let error = run.back(Stage::Scrub, only_b).unwrap_err();
+    assert!(error.to_string().contains("; the ledger has lost its end, and these may be ours: "), "{error}");
+    let PlanError::NothingToUndo { perhaps: left, .. } = error else { panic!("nothing") };
     assert!(left.iter().any(|left| left.contains("uid=b")), "{left:?}");
 }
 

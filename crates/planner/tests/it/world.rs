@@ -72,6 +72,10 @@ pub struct World {
     pub capabilities: CapabilityMap,
     pub protected: BTreeMap<Side, Vec<Dn>>,
     pub progress: RunState,
+    pub schemas: BTreeMap<Side, Schema>,
+    /// Attributes that object classes require, as a store told them.
+    pub classes: BTreeMap<String, Vec<AttrName>>,
+    pub config_read: bool,
     pub seed: u64,
 }
 
@@ -144,14 +148,14 @@ impl Kept {
     }
 }
 
-fn store(suffix: &str) -> StoreRead {
+fn store(suffix: &str, config_read: bool) -> StoreRead {
     StoreRead {
         identity: StoreIdentity { suffix: dn(suffix), stable_id: Some(StableId::new(suffix)) },
         source: StoreSource::Ldap("ldap://x".into()),
         bases: vec![BaseRead { base: dn(suffix), entries: 1, complete: true, shortfall: None }],
         entries: 1,
         file: Digest::of(b"x"),
-        config_read: true,
+        config_read,
         schema: None,
     }
 }
@@ -209,6 +213,9 @@ impl World {
             ]),
             protected: BTreeMap::new(),
             progress: RunState::new(),
+            schemas: BTreeMap::from([(Side::Shared, Schema::standard())]),
+            classes: BTreeMap::new(),
+            config_read: true,
             seed: 7,
         };
         world.independent.push(entry(
@@ -287,6 +294,15 @@ impl World {
         self.entry_of(uid).attrs.insert(AttrName::new(attr), values);
     }
 
+    /// Another account in the shared store beside the first.
+    pub fn second(&mut self, uid: &str, at: &Dn) -> &mut SnapshotEntry {
+        self.shared.push(entry(at.as_str(), EntryRole::Account, &[("objectClass", &["account"]), ("uid", &[uid])]));
+        let subject = self.subjects.iter_mut().find(|s| s.id == id(uid)).unwrap();
+        let (dn, stable_id) = (at.clone(), Some(StableId::new(format!("uuid-{at}"))));
+        subject.accounts.push(Account { dn, stable_id, primary: false, secondary: true, ..subject.accounts[0].clone() });
+        self.shared.last_mut().unwrap()
+    }
+
     /// An account in the independent directory beside the shared one.
     pub fn also_own(&mut self, uid: &str) {
         let made = entry(own(uid).as_str(), EntryRole::Account, &[("uid", &[uid])]);
@@ -325,8 +341,8 @@ impl World {
             version: 1,
             taken_at: NOW.parse().unwrap(),
             as_of: None,
-            shared: store("dc=shared"),
-            independent: store("dc=own"),
+            shared: store("dc=shared", self.config_read),
+            independent: store("dc=own", self.config_read),
             roster: Digest::of(b"r"),
             roster_rows: 1,
             roster_files: vec![],
@@ -338,8 +354,6 @@ impl World {
             executable: true,
             not_executable: vec![],
         };
-        let schemas = BTreeMap::from([(Side::Shared, Schema::standard())]);
-        let classes = BTreeMap::new();
         let inputs = Inputs {
             kind: &OrderKind::Plan,
             snapshot: &snapshot,
@@ -352,8 +366,8 @@ impl World {
             capabilities: &self.capabilities,
             progress: &self.progress,
             protected: &self.protected,
-            schemas: &schemas,
-            classes: &classes,
+            schemas: &self.schemas,
+            classes: &self.classes,
             parent: None,
             now: NOW.parse().unwrap(),
             seed: self.seed,
