@@ -448,6 +448,8 @@ fn is_server_owned(attr: &AttrName) -> bool {
 #[cfg(test)]
 mod tests {
     use untether_model::Dn;
+    use untether_model::operation::{Phase, PlannedValue, Target, UndoClass};
+    use untether_model::time::PERMANENT_LOCK;
 
     use super::*;
 
@@ -473,5 +475,38 @@ mod tests {
         // Without a change marker in the condition the entry may have changed between the look and the deletion.
         assert_eq!(names(&whole(&returned, Some(&Seen::of(entry(&looked))))), ["cn", "mail"]);
         assert_eq!(names(&whole(&returned, None)), ["cn", "mail"]);
+    }
+
+    #[test]
+    fn the_store_is_asked_about_accounts_of_the_shared_store_that_are_disabled() {
+        let closes = Desired::Values(vec![PlannedValue::Inline(Value::from(PERMANENT_LOCK))]);
+        let operation = |attr: &str, desired: &Desired, stage, store| Operation {
+            batch: "b01".into(),
+            n: 1,
+            stage,
+            phase: Phase::ENTRIES,
+            store,
+            actor: Actor::Writer,
+            target: Target::New { dn: Dn::parse("uid=a,dc=x").unwrap() },
+            subjects: Vec::new(),
+            action: Action::Set { touches: vec![Touch { attr: attr.into(), expects: Expects::Any, desired: desired.clone() }] },
+            secret: None,
+            undo: UndoClass::Full,
+            undoes: Vec::new(),
+            protected_group: false,
+            reason: String::new(),
+        };
+        let image = Desired::BeforeImage { started: 1 };
+        let cases = [
+            ("pwdAccountLockedTime", &closes, Stage::Disable, Side::Shared, true),
+            ("pwdAccountLockedTime", &closes, Stage::Disable, Side::Independent, false),
+            ("pwdAccountLockedTime", &closes, Stage::Scrub, Side::Shared, false),
+            ("pwdAccountLockedTime", &Desired::Absent, Stage::Disable, Side::Shared, false),
+            ("pwdAccountLockedTime", &image, Stage::Disable, Side::Shared, false),
+            ("pwdEndTime", &closes, Stage::Disable, Side::Shared, false),
+        ];
+        for (attr, desired, stage, store, asked) in cases {
+            assert_eq!(disables(&operation(attr, desired, stage, store)), asked, "{attr} {desired:?} {stage} {store}");
+        }
     }
 }

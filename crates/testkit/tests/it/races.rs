@@ -11,7 +11,7 @@ use untether_directory::{Write as _, WriteOptions};
 use untether_model::change::{Change, Modification};
 use untether_model::operation::{Action, Stage};
 use untether_model::plan::RollbackScope;
-use untether_model::run::{CellState, CellStatus, OutcomeKind};
+use untether_model::run::{CellState, CellStatus, OutcomeKind, Record};
 use untether_model::{Dn, Entry, Round, Side, SubjectId, WaveId};
 use untether_planner::RollbackRequest;
 use untether_testkit::twins::{Driven, Estate, Session, World};
@@ -160,6 +160,13 @@ fn an_entry_that_keeps_changing_is_a_conflict_in_the_end() {
         assert!(cell.message.contains("kept changing"), "{}", cell.message);
         let tried = tried.load(Ordering::Relaxed);
         assert_eq!(cell.attempts, tried, "each of them was journalled with what was there before it");
+        session.world().shared.set_faults(|_: &WriteAttempt<'_>| Fault::Proceed);
+        let batch = session.state.subjects().get(&ret1).unwrap().batch.clone();
+        let again = Record::Unparked { subject: ret1.clone(), batch, by: "alice".into(), reason: "it is quiet now".into() };
+        session.record(&again).unwrap();
+        assert!(matches!(session.drive(&waves["leave"], Some(Stage::Disable)).await.unwrap(), Driven::Ended(_)));
+        let cell = cell_of(&session, &ret1, locks);
+        assert_eq!((cell.status, cell.attempts), (CellStatus::Ended(OutcomeKind::Succeeded), tried + 1), "{}", cell.message);
     });
 }
 
