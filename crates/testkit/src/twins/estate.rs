@@ -106,6 +106,8 @@ pub struct Estate {
     pub audit: AuditPolicy,
     /// The undoing binds have the right `manage`.
     pub manage: bool,
+    /// The stores return an entry with a write (RFC 4527).
+    pub reads_entries: bool,
     /// Seed of the plan.
     pub seed: u64,
 }
@@ -185,7 +187,7 @@ impl Estate {
             independent_subtrees: vec![],
         };
         audit.entities.insert("own".into(), entity);
-        Ok(Self { people, groups, shared, own, policy, audit, manage: shape.manage, seed })
+        Ok(Self { people, groups, shared, own, policy, audit, manage: shape.manage, reads_entries: true, seed })
     }
 
     /// The entity of everybody.

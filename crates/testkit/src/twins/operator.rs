@@ -97,7 +97,7 @@ fn read_wave(id: &WaveId, lines: &[u8]) -> Result<Wave, Trouble> {
 pub fn capabilities(world: &World) -> CapabilityMap {
     let found = Capabilities {
         assertion: true,
-        read_entry: true,
+        read_entry: world.estate.reads_entries,
         transactions: false,
         no_op: true,
         usability: true,

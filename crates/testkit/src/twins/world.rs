@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::FutureExt as _;
 use jiff::Timestamp;
+use untether_directory::Control;
 use untether_directory::Read as _;
 use untether_directory::twin::{Identity, SettableClock, Twin, TwinConfig};
 use untether_journal::MemoryDatabase;
@@ -114,7 +115,10 @@ impl World {
         let begin: Timestamp = BEGIN.parse().map_err(Trouble::new)?;
         let clock = SettableClock::new(begin);
         let twin = |side: Side| {
-            let twin = Twin::new(TwinConfig::openldap(side, estate.suffix(side).clone()), clock.as_clock());
+            let mut config = TwinConfig::openldap(side, estate.suffix(side).clone());
+            let reads = [Control::PRE_READ, Control::POST_READ];
+            config.controls.retain(|control| estate.reads_entries || !reads.contains(&control.as_str()));
+            let twin = Twin::new(config, clock.as_clock());
             twin.load(estate.entries(side));
             twin
         };

@@ -256,6 +256,42 @@ fn another_entry_that_has_the_name_already_is_a_conflict_and_stays() {
     });
 }
 
+/// Somebody writes to an entry as soon as it is there, before anybody of ours reads it.
+struct BeforeItIsRead {
+    twin: Twin,
+    dn: Dn,
+    theirs: Change,
+    struck: AtomicBool,
+}
+
+impl Faults for BeforeItIsRead {
+    fn on_read(&self, read: &ReadAttempt<'_>) -> Option<ReadFault> {
+        let there = || self.twin.dump().iter().any(|entry| entry.dn == self.dn);
+        if read.identity != Identity::Root && *read.dn == self.dn && there() && !self.struck.swap(true, Ordering::Relaxed) {
+            writes(&self.twin, &self.theirs);
+        }
+        None
+    }
+}
+
+#[test]
+fn what_we_have_made_and_reads_back_as_another_value_is_a_conflict() {
+    block_on(async {
+        // What comes back with the write is what we have made; without that somebody may have been there before our look.
+        for (reads_entries, ends) in [(true, OutcomeKind::Succeeded), (false, OutcomeKind::Conflict)] {
+            let world = World::new(Estate { reads_entries, ..Estate::small().unwrap() }).unwrap();
+            let (mut session, waves) = approved_in(&world);
+            let (who, dn) = (somebody(&session, "mig1").0, own_dn(&session, "mig1"));
+            let (twin, theirs) = (world.independent.clone(), replace(&dn, "sn", "Another"));
+            world.independent.set_faults(BeforeItIsRead { twin, dn, theirs, struck: AtomicBool::new(false) });
+            assert!(matches!(session.drive(&waves["move"], Some(Stage::Provision)).await.unwrap(), Driven::Ended(_)));
+            let cell = cell_of(&session, &who, creates);
+            assert_eq!(cell.status, CellStatus::Ended(ends), "{}", cell.message);
+            assert_eq!(cell.message.contains("sn reads back as another value"), !reads_entries, "{}", cell.message);
+        }
+    });
+}
+
 /// Somebody writes when the store is asked whether it refuses this entry's account, before it answers.
 struct BeforeTheAnswer {
     twin: Twin,

@@ -62,10 +62,9 @@ async fn through(session: &mut Session, wave: &WaveId, stage: Option<Stage>) {
     }
 }
 
-#[test]
-fn a_whole_plan_runs_through_every_stage_and_leaves_what_each_stage_promises() {
+fn whole_plan_in(estate: Estate) {
     block_on(async {
-        let (mut session, waves) = approved();
+        let (mut session, waves) = approved_in(&World::new(estate).unwrap());
         let estate = session.world().estate.clone();
         assert_foretold(&session, &Progress::new(), "before anything");
         let mut done = Progress::new();
@@ -85,6 +84,16 @@ fn a_whole_plan_runs_through_every_stage_and_leaves_what_each_stage_promises() {
             }
         }
     });
+}
+
+#[test]
+fn a_whole_plan_runs_through_every_stage_and_leaves_what_each_stage_promises() {
+    whole_plan_in(Estate::small().unwrap());
+}
+
+#[test]
+fn a_store_that_returns_nothing_with_a_write_is_read_again() {
+    whole_plan_in(Estate { reads_entries: false, ..Estate::small().unwrap() });
 }
 
 /// What a rollback of every batch of a wave to before a stage gives back, compared with both directories as they were.
