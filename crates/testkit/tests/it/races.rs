@@ -292,6 +292,46 @@ fn what_we_have_made_and_reads_back_as_another_value_is_a_conflict() {
     });
 }
 
+/// Somebody takes back each lock of this entry before anybody of ours reads it.
+struct TakesBack {
+    twin: Twin,
+    dn: Dn,
+    ours: Arc<AtomicU32>,
+}
+
+impl Faults for TakesBack {
+    fn on_write(&self, write: &WriteAttempt<'_>) -> Fault {
+        let ours = write.identity != Identity::Root && write.changes.iter().any(|change| *change.dn() == self.dn);
+        self.ours.fetch_add(u32::from(ours), Ordering::Relaxed);
+        Fault::Proceed
+    }
+
+    fn on_read(&self, read: &ReadAttempt<'_>) -> Option<ReadFault> {
+        let locked = || self.twin.dump().iter().any(|entry| entry.dn == self.dn && entry.has("pwdAccountLockedTime"));
+        if read.identity != Identity::Root && locked() {
+            let unlock = vec![Modification::delete("pwdAccountLockedTime".into(), Vec::new())];
+            writes(&self.twin, &Change::Modify { dn: self.dn.clone(), mods: unlock });
+        }
+        None
+    }
+}
+
+#[test]
+fn a_write_that_is_confirmed_and_never_there_is_a_conflict_in_the_end() {
+    block_on(async {
+        let world = World::new(Estate { reads_entries: false, ..Estate::small().unwrap() }).unwrap();
+        let (mut session, waves) = approved_in(&world);
+        let (ret5, dn) = somebody(&session, "ret5");
+        let ours = Arc::new(AtomicU32::new(0));
+        world.shared.set_faults(TakesBack { twin: world.shared.clone(), dn, ours: ours.clone() });
+        assert!(matches!(session.drive(&waves["leave"], Some(Stage::Disable)).await.unwrap(), Driven::Ended(_)));
+        let cell = cell_of(&session, &ret5, locks);
+        assert_eq!(cell.status, CellStatus::Ended(OutcomeKind::Conflict), "{}", cell.message);
+        assert!(cell.message.contains("kept changing"), "{}", cell.message);
+        assert_eq!(ours.load(Ordering::Relaxed), 19, "so often, and no more, is it written");
+    });
+}
+
 /// Somebody writes when the store is asked whether it refuses this entry's account, before it answers.
 struct BeforeTheAnswer {
     twin: Twin,
