@@ -1,6 +1,6 @@
 //! Operations on one entry as a whole: create, set, delete, create again.
 
-use untether_directory::{Condition, WriteOptions};
+use untether_directory::{Condition, Failure, WriteOptions};
 use untether_model::change::Change;
 use untether_model::operation::{Action, Actor, Desired, Expects, Operation, Stage, Touch};
 use untether_model::plan::OrderKind;
@@ -18,6 +18,14 @@ use crate::secret;
 /// Tries under a condition on the entry's version. An entry to which others write all the time (each login and each failed one makes a
 /// new version) must be closed nevertheless: the tries after these are under the touched attributes alone.
 const VERSIONED_TRIES: u32 = super::TRIES / 2;
+
+/// How often an operation was sent so far.
+#[derive(Default)]
+struct Tries {
+    count: u32,
+    /// One of them was given up without an answer: it may land yet.
+    unanswered: bool,
+}
 
 /// What is to be true of the entry, made concrete.
 enum Goal {
@@ -54,9 +62,9 @@ impl Executor {
             None => None,
         };
         let secret = self.make_secret(task, intent.as_ref().map(|(_, desired)| desired))?;
-        let mut tries = 0;
+        let mut tries = Tries::default();
         loop {
-            let first = tries == 0 && started.is_none();
+            let first = tries.count == 0 && started.is_none();
             let seen = match &task.op.action {
                 Action::Create { .. } if first => self.glance(task, &attrs).await?,
                 _ => self.observe(task, &attrs).await?,
@@ -84,7 +92,7 @@ impl Executor {
             if let Some(result) = result {
                 return self.record_outcome(task, started, &task.subjects, result).await;
             }
-            tries += 1;
+            tries.count += 1;
             let before = self.before(task, seen.as_ref(), &goal);
             // One intent covers tries until its before-image no longer holds; then a new one is journalled.
             let covered = intent.as_ref().is_some_and(|(held, _)| held.attrs == before.attrs);
@@ -97,9 +105,9 @@ impl Executor {
                 started = Some(self.start(task, seen.as_ref(), &goal, (&before, &desired), attempts).await?);
                 intent = Some((before, desired));
             }
-            match self.send(task, &server, (seen.as_ref(), &goal), tries).await? {
+            match self.send(task, &server, (seen.as_ref(), &goal), &mut tries).await? {
                 After::Settled(result) => return self.record_outcome(task, started, &task.subjects, result).await,
-                After::Again if tries > 3 * super::TRIES => {
+                After::Again if tries.count > 3 * super::TRIES => {
                     let result = Ending::new(OutcomeKind::Conflict, "the entry kept changing while it was being written");
                     return self.record_outcome(task, started, &task.subjects, result).await;
                 }
@@ -292,7 +300,7 @@ impl Executor {
         task: &Task<'_>,
         server: &Server,
         (seen, goal): (Option<&Seen>, &Goal),
-        tries: u32,
+        tries: &mut Tries,
     ) -> Result<After, CutoverError> {
         let writer = self.writer(task)?;
         let schema = &server.schema;
@@ -306,7 +314,7 @@ impl Executor {
             }
             (Goal::Has(aims), Some(seen)) => {
                 let touched: Vec<AttrName> = aims.iter().map(|a| a.attr.clone()).collect();
-                let condition = Some(act::condition(schema, seen, &touched, tries <= VERSIONED_TRIES));
+                let condition = Some(act::condition(schema, seen, &touched, tries.count <= VERSIONED_TRIES));
                 let post_read = if read_entry { Self::projection(touched) } else { Vec::new() };
                 (act::modify(schema, seen, aims), WriteOptions { condition, post_read, relax, ..WriteOptions::default() })
             }
@@ -326,7 +334,15 @@ impl Executor {
         }
         let written = match self.send_change(task, writer, &change, &options).await {
             Ok(written) => written,
-            Err(error) => return self.after_failure(task, error, tries).await,
+            // What was given up may land yet: a refusal says nothing of that one. The operation stays open, and is observed first
+            // when the run goes on.
+            Err(error) if tries.unanswered && matches!(error.failure, Failure::Refused | Failure::Invalid) => {
+                return Err(CutoverError::Store { op: task.id.clone(), source: error });
+            }
+            Err(error) => {
+                tries.unanswered |= error.failure == Failure::Unknown;
+                return self.after_failure(task, error, tries.count).await;
+            }
         };
         match goal {
             Goal::Gone => {

@@ -36,6 +36,10 @@ fn seeds_that_once_failed_hold() {
         (61_338, "what one rollback left disabled and the next gave back was taken for a change"),
         (7061, "a manager who is protected, given back with the record of whom a rollback restores, was taken for touched"),
         (44_659, "a lock that had been given up landed after the rollback that took it back, where all was as before it"),
+        (
+            104_642,
+            "a lock that was given up landed after the next try had been refused, and a rollback left it as somebody else's",
+        ),
         (77_452, "whoever was parked before a rollback, of which the store refused a part, was expected to be as before"),
         (41_212, "a manager's name that a rollback had given back, and that went with the entry of who left next, was missed"),
         (6898, "a rollback that took nothing back could not be asked for again within the same tick of the clock"),
