@@ -101,7 +101,7 @@ impl From<CutoverError> for CliError {
             CutoverError::Journal(_) | CutoverError::File(_) => Self::failed(chain(&error)),
             CutoverError::Illegal(_) | CutoverError::Sealed { .. } | CutoverError::Key { .. } => Self::state(chain(&error)),
             CutoverError::Roster(_) => Self::usage(chain(&error)),
-            CutoverError::StaleRoster(_) => Self::new(Exit::Resumable, chain(&error)),
+            CutoverError::StaleRoster(_) | CutoverError::Unanswered { .. } => Self::new(Exit::Resumable, chain(&error)),
             CutoverError::Store { .. } | CutoverError::Look(_) => Self::failed(chain(&error)),
             CutoverError::Plan { .. } => Self::new(Exit::Decision, chain(&error)),
         }

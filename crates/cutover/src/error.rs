@@ -24,6 +24,17 @@ pub enum CutoverError {
         /// What the store or the network said.
         source: DirectoryError,
     },
+    /// A try was given up without an answer, and the next one was refused: whether it is done shows when the entry is looked at again.
+    #[error(
+        "the run stopped at operation {op}: a try that was not answered may still take effect, and the next one was refused: {source}. \
+         Nothing is lost: run the same command again, it looks first"
+    )]
+    Unanswered {
+        /// The operation that met it.
+        op: OpId,
+        /// What the store said to the next try.
+        source: DirectoryError,
+    },
     /// A store did not answer a question that belongs to no operation.
     #[error("the run stopped: {0}. Nothing is lost: run the same command again when the store answers")]
     Look(#[from] DirectoryError),

@@ -34,6 +34,15 @@ pub(crate) use resolve::find;
 /// How often an entry is observed and tried again when a condition fails because something else moved, or the server was busy.
 const TRIES: u32 = 6;
 
+/// How often an operation was sent so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Tries {
+    /// How often.
+    pub count: u32,
+    /// One of them was given up without an answer: it may land yet.
+    pub unanswered: bool,
+}
+
 /// One lock an entry that is being worked on.
 type EntryLocks = BTreeMap<(Side, DnKey), Weak<tokio::sync::Mutex<()>>>;
 
@@ -293,23 +302,35 @@ impl Executor {
         answer
     }
 
-    /// What a failed write means. `tries` counts the attempts so far.
-    pub(crate) async fn after_failure(&self, task: &Task<'_>, error: DirectoryError, tries: u32) -> Result<After, CutoverError> {
+    /// What a failed write means, after so many tries.
+    pub(crate) async fn after_failure(
+        &self,
+        task: &Task<'_>,
+        error: DirectoryError,
+        tries: &mut Tries,
+    ) -> Result<After, CutoverError> {
         match error.failure {
+            // The refusal says nothing of the try that may land yet: the operation stays open, and is observed when the run goes on.
+            Failure::Refused | Failure::Invalid if tries.unanswered => {
+                Err(CutoverError::Unanswered { op: task.id.clone(), source: error })
+            }
             Failure::Refused | Failure::Invalid => Ok(After::Settled(Ending::refused(&error))),
-            Failure::ConditionFailed | Failure::NoSuchObject if tries < TRIES => Ok(After::Again),
+            Failure::ConditionFailed | Failure::NoSuchObject if tries.count < TRIES => Ok(After::Again),
             Failure::ConditionFailed | Failure::NoSuchObject => {
                 let words = format!("the entry kept changing while it was being written: {error}");
                 Ok(After::Settled(Ending { code: error.code, ..Ending::new(OutcomeKind::Conflict, words) }))
             }
-            Failure::Busy if tries < TRIES => {
-                let pause = Duration::from_millis(100u64 << tries.min(6));
+            Failure::Busy if tries.count < TRIES => {
+                let pause = Duration::from_millis(100u64 << tries.count.min(6));
                 let until = self.ports.time.now().checked_add(pause).unwrap_or_else(|_| self.ports.time.now());
                 self.ports.time.sleep_until(until).await;
                 Ok(After::Again)
             }
             // The outcome is not known: it is observed on a new connection before anything else.
-            Failure::Unknown if tries < TRIES => Ok(After::Again),
+            Failure::Unknown if tries.count < TRIES => {
+                tries.unanswered = true;
+                Ok(After::Again)
+            }
             Failure::Busy | Failure::Unknown | Failure::Unreachable | Failure::Credentials => {
                 Err(CutoverError::Store { op: task.id.clone(), source: error })
             }

@@ -1,6 +1,6 @@
 //! Operations on one entry as a whole: create, set, delete, create again.
 
-use untether_directory::{Condition, Failure, WriteOptions};
+use untether_directory::{Condition, WriteOptions};
 use untether_model::change::Change;
 use untether_model::operation::{Action, Actor, Desired, Expects, Operation, Stage, Touch};
 use untether_model::plan::OrderKind;
@@ -8,7 +8,7 @@ use untether_model::run::{CellStand, OutcomeKind, RunState, Started};
 use untether_model::schema::Schema;
 use untether_model::{AttrMap, AttrName, Entry, Side, Value, Values};
 
-use super::{After, Ending, Executor, Server, Task};
+use super::{After, Ending, Executor, Server, Task, Tries};
 use crate::act::{self, Aim, Seen};
 use crate::error::CutoverError;
 use crate::image::{BEFORE, DELETED, DESIRED, Image};
@@ -18,14 +18,6 @@ use crate::secret;
 /// Tries under a condition on the entry's version. An entry to which others write all the time (each login and each failed one makes a
 /// new version) must be closed nevertheless: the tries after these are under the touched attributes alone.
 const VERSIONED_TRIES: u32 = super::TRIES / 2;
-
-/// How often an operation was sent so far.
-#[derive(Default)]
-struct Tries {
-    count: u32,
-    /// One of them was given up without an answer: it may land yet.
-    unanswered: bool,
-}
 
 /// What is to be true of the entry, made concrete.
 enum Goal {
@@ -334,15 +326,7 @@ impl Executor {
         }
         let written = match self.send_change(task, writer, &change, &options).await {
             Ok(written) => written,
-            // What was given up may land yet: a refusal says nothing of that one. The operation stays open, and is observed first
-            // when the run goes on.
-            Err(error) if tries.unanswered && matches!(error.failure, Failure::Refused | Failure::Invalid) => {
-                return Err(CutoverError::Store { op: task.id.clone(), source: error });
-            }
-            Err(error) => {
-                tries.unanswered |= error.failure == Failure::Unknown;
-                return self.after_failure(task, error, tries.count).await;
-            }
+            Err(error) => return self.after_failure(task, error, tries).await,
         };
         match goal {
             Goal::Gone => {

@@ -10,7 +10,7 @@ use untether_model::run::{CellStand, OutcomeKind, Started};
 use untether_model::schema::Schema;
 use untether_model::{AttrMap, AttrName, Dn, SubjectId, Value};
 
-use super::{After, Ending, Executor, Server, Task};
+use super::{After, Ending, Executor, Server, Task, Tries};
 use crate::act::{self, Seen};
 use crate::error::CutoverError;
 use crate::image::{BEFORE, DESIRED, Image};
@@ -86,7 +86,7 @@ impl Executor {
         let mut attempt = cells.first().and_then(|c| c.open).map_or(0, |(_, attempts)| attempts);
         let mut cells = cells.to_vec();
         let mut replace_last = false;
-        let mut tries = 0;
+        let mut tries = Tries::default();
         loop {
             let (seen, present) = self.look(task, ensure, &cells, None).await?;
             let server = self.server(task).await?;
@@ -130,8 +130,8 @@ impl Executor {
                 }
                 return self.end(task, started, &cells, Ending::new(OutcomeKind::Conflict, words)).await;
             }
-            tries += 1;
-            if tries > 3 * super::TRIES {
+            tries.count += 1;
+            if tries.count > 3 * super::TRIES {
                 let words = "the values kept changing while they were being written";
                 return self.end(task, started, &cells, Ending::new(OutcomeKind::Conflict, words)).await;
             }
@@ -178,7 +178,7 @@ impl Executor {
                     replace_last = true;
                 }
                 // One bad value must not take a thousand others with it.
-                Err(error) if error.failure == Failure::Refused && cells.len() > 1 => {
+                Err(error) if error.failure == Failure::Refused && cells.len() > 1 && !tries.unanswered => {
                     let (left, right) = cells.split_at(cells.len() / 2);
                     for half in [left, right] {
                         let half: Vec<Cell> =
@@ -187,7 +187,7 @@ impl Executor {
                     }
                     return Ok(());
                 }
-                Err(error) => match self.after_failure(task, error, tries).await? {
+                Err(error) => match self.after_failure(task, error, &mut tries).await? {
                     After::Settled(result) => return self.end(task, started, &cells, result).await,
                     After::Again => {}
                 },
@@ -242,6 +242,7 @@ impl Executor {
     async fn delete_emptied(&self, task: &Task<'_>, ensure: &Ensure<'_>, dn: &Dn) -> Result<Option<Ending>, CutoverError> {
         let writer = self.writer(task)?;
         let own_name = [Value::from(dn.as_str())];
+        let mut tries = Tries { count: 1, unanswered: false };
         for _ in 0..super::TRIES {
             if !self.stands_for_itself(task, ensure, dn).await? {
                 return Ok(None);
@@ -262,7 +263,7 @@ impl Executor {
             let options = WriteOptions { condition, ..WriteOptions::default() };
             match self.send_change(task, writer, &change, &options).await {
                 Ok(_) => return Ok(None),
-                Err(error) => match self.after_failure(task, error, 1).await? {
+                Err(error) => match self.after_failure(task, error, &mut tries).await? {
                     After::Again => {}
                     After::Settled(ending) => {
                         let message = format!("the values are gone, the group emptied by that is not: {}", ending.message);

@@ -245,7 +245,7 @@ impl Simulation {
                 }
                 Ok(())
             }
-            Err(Trouble::Cutover(CutoverError::Store { .. } | CutoverError::Look(_))) => {
+            Err(Trouble::Cutover(CutoverError::Store { .. } | CutoverError::Unanswered { .. } | CutoverError::Look(_))) => {
                 self.report.count("command: run stopped by a store");
                 self.restart("after a store went away")
             }
@@ -337,7 +337,7 @@ impl Simulation {
                 }
                 Ok(())
             }
-            Err(Trouble::Cutover(CutoverError::Store { .. } | CutoverError::Look(_))) => {
+            Err(Trouble::Cutover(CutoverError::Store { .. } | CutoverError::Unanswered { .. } | CutoverError::Look(_))) => {
                 self.restart("after a store went away in a rollback")
             }
             Err(other) => Err(other),
@@ -404,7 +404,7 @@ impl Simulation {
                 self.history.push(format!("  -> {ended:?}"));
                 Ok(())
             }
-            Err(Trouble::Cutover(CutoverError::Store { .. } | CutoverError::Look(_))) => {
+            Err(Trouble::Cutover(CutoverError::Store { .. } | CutoverError::Unanswered { .. } | CutoverError::Look(_))) => {
                 self.restart("after a store went away in a forced resolution")
             }
             Err(other) => Err(other),

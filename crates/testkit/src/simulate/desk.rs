@@ -121,7 +121,7 @@ impl Simulation {
                 }
                 Ok(())
             }
-            Err(Trouble::Cutover(CutoverError::Store { .. } | CutoverError::Look(_))) => {
+            Err(Trouble::Cutover(CutoverError::Store { .. } | CutoverError::Unanswered { .. } | CutoverError::Look(_))) => {
                 self.restart("after a store went away at the desk")
             }
             Err(other) => Err(other),

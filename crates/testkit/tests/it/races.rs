@@ -337,6 +337,54 @@ fn a_write_that_is_confirmed_and_never_there_is_a_conflict_in_the_end() {
     });
 }
 
+#[test]
+fn what_lands_after_the_next_try_was_refused_is_ours_and_goes_back() {
+    block_on(async {
+        for on_group in [false, true] {
+            let (mut session, waves) = approved();
+            let leave = &waves["leave"];
+            let (_, account) = somebody(&session, "ret1");
+            let group = session.world().estate.group_dn(0);
+            let (dn, last) = if on_group { (group, Stage::Remove) } else { (account, Stage::Disable) };
+            let before = session.world().entry(Side::Shared, &dn).unwrap();
+            let (at, written) = (dn.clone(), AtomicU32::new(0));
+            session.world().shared.set_faults(move |attempt: &WriteAttempt<'_>| {
+                if attempt.identity == Identity::Root || !attempt.changes.iter().any(|change| *change.dn() == at) {
+                    return Fault::Proceed;
+                }
+                match written.fetch_add(1, Ordering::Relaxed) {
+                    0 => Fault::ApplyLater,
+                    // Unwilling to perform.
+                    1 => Fault::Refuse(53),
+                    _ => Fault::Proceed,
+                }
+            });
+            let stopped = session.drive(leave, Some(last)).await.unwrap_err().to_string();
+            assert!(stopped.contains("may still take effect"), "{stopped}");
+            assert!(session.world().shared.land_late_writes().iter().all(Result::is_ok));
+            assert!(matches!(session.drive(leave, Some(last)).await.unwrap(), Driven::Ended(_)));
+            let people = ["ret1", "ret2", "ret3", "ret4", "ret5", "keep1"].map(|uid| somebody(&session, uid).0);
+            let statuses: Vec<CellStatus> = people.iter().flat_map(|who| kinds(&session, leave, who, last)).collect();
+            assert!(statuses.contains(&CellStatus::Ended(OutcomeKind::Observed)), "{statuses:?}");
+            let scope = RollbackScope::Wave(leave.clone());
+            let request = RollbackRequest { scope, to: Stage::Disable, delete_provisioned: false, enable_inactive: true };
+            let order = session.rollback(&request).unwrap();
+            let id = session.order(&order).unwrap();
+            let rolled_back = session.roll_back(&id).await.unwrap();
+            assert!(matches!(rolled_back, Driven::Ended(Rollback::Done { .. })), "{rolled_back:?}");
+            let now = session.world().entry(Side::Shared, &dn).unwrap();
+            let values = |entry: &Entry, attr: &str| {
+                let mut values = entry.values(attr).to_vec();
+                values.sort();
+                values
+            };
+            for attr in ["member", "pwdAccountLockedTime", "pwdEndTime"] {
+                assert_eq!(values(&now, attr), values(&before, attr), "{attr} of {dn}");
+            }
+        }
+    });
+}
+
 /// Somebody writes when the store is asked whether it refuses this entry's account, before it answers.
 struct BeforeTheAnswer {
     twin: Twin,
