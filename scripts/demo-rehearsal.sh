@@ -23,18 +23,18 @@ it is a finding of its own: "coverage.skipped".
 T
 try 0 "untether init"
 try 0 "untether audit 2>/dev/null | fold -s -w 78"
-try 0 "untether findings --format csv | cut -d, -f2,3 | sort | uniq -c | sort -rn | head -8"
+try 0 "untether findings --format csv | cut -d, -f2,3 | sort | uniq -c | sort -rn | sed -n 1,8p"
 subject=$(untether findings --rule residual.departed --store shared --entity own --json |
-    sed -n 's/.*"subject":"\([^"]*\)".*/\1/p' | head -1)
+    sed -n 's/.*"subject":"\([^"]*\)".*/\1/p' | sed -n 1p)
 
 chapter "What will be done, and what not? (plan)" <<'T'
 The plan holds every single operation with what it expects to find and how it is undone. A plan from an export can be reviewed,
 approved and rehearsed; it cannot be run, because nobody can say what the server looks like by now.
 T
-try 0 "untether plan | tee plan.txt | cut -c1-78 | head -12"
+try 0 "untether plan | tee plan.txt | cut -c1-78 | sed -n 1,12p"
 plan=$(sed -n 's/^plan \([0-9a-z]*\) .*/\1/p' plan.txt)
-try 0 "untether plan show | cut -c1-78 | sed '3,6d' | head -12"
-try 0 "untether subject show $subject | cut -c1-78 | head -9"
+try 0 "untether plan show | cut -c1-78 | sed -n '1,2p;7,16p'"
+try 0 "untether subject show $subject | cut -c1-78 | sed -n 1,9p"
 
 chapter "A wave that retires leavers (rehearse)" <<'T'
 The wave goes through the same engine, journal, gates and conditions as a run, on twins that behave as OpenLDAP does. It tells what
@@ -66,7 +66,7 @@ chapter "Somebody answers for it (approve)" <<'T'
 The whole plan, and then people may sign: an SSH signature over the plan's digest. Whoever approves is told whether the plan has
 been rehearsed, and with how many refusals.
 T
-try 0 "untether rehearse 2>/dev/null | head -1 | narrow"
+try 0 "untether rehearse 2>/dev/null | sed -n 1p | narrow"
 try 0 "untether plan approve --wave retire --through soak --as approver-a --key people/approver-a --reason 'leavers checked with HR' 2>&1 | narrow"
 explain <<'T'
 Running it is refused all the same, and nothing is changed: this plan was made from exports.
@@ -77,8 +77,8 @@ chapter "What would we tell the management, and the regulator? (rehearse --repor
 The report as it would be after the plan, computed from the rehearsal's own ledger, in English and in Japanese, and marked as what it
 is.
 T
-try 0 "untether rehearse --report en 2>/dev/null >en.txt; sed -n '/A rehearsal/,\$p' en.txt | fold -s -w 78 | head -40"
-try 0 "untether rehearse --report ja 2>/dev/null >ja.txt; sed -n '/予行演習/,\$p' ja.txt | head -36"
+try 0 "untether rehearse --report en 2>/dev/null >en.txt; sed -n '/A rehearsal/,\$p' en.txt | fold -s -w 78 | sed -n 1,40p"
+try 0 "untether rehearse --report ja 2>/dev/null >ja.txt; sed -n '/予行演習/,\$p' ja.txt | sed -n 1,36p"
 try 0 "untether state check | cut -c1-78"
 
 printf '\n%sDone in %d s.%s Nothing runs. Next, for example:\n\n' "$bold" "$((SECONDS - started))" "$plain"
