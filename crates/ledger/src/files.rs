@@ -3,7 +3,7 @@
 //! ```text
 //! magic    8 bytes, "UNTSEAL1"
 //! length   u32, little-endian: bytes of the header
-//! header   JSON: {"key":"<id of the key>","area":"snapshots","codec":"lz4-block","chunk_bytes":1048576}
+//! header   JSON: {"key":"<id of the key>","area":"snapshots","codec":"lz4-block","chunk_bytes":131072}
 //! prefix   19 random bytes
 //! chunks   each: length (u32, little-endian), ciphertext with its 16-byte tag
 //! ```
@@ -33,8 +33,12 @@ const CODEC: &str = "lz4-block";
 const PREFIX_BYTES: usize = 19;
 const TAG_BYTES: usize = 16;
 
-/// Content in a chunk.
-pub const CHUNK_BYTES: usize = 1 << 20;
+/// Content in a chunk that is written: small enough to stay in a core's cache while it is hashed, packed and sealed, and for many files
+/// to be merged at once.
+pub const CHUNK_BYTES: usize = 128 << 10;
+
+/// Content in a chunk that is read, at most; earlier versions wrote as much.
+const MAX_CHUNK_BYTES: usize = 1 << 20;
 
 /// Upper bound of a header that is read.
 const MAX_HEADER_BYTES: u32 = 4096;
@@ -209,6 +213,7 @@ pub struct SealedWriter {
     temporary: PathBuf,
     chunks: Chunks,
     hasher: Hasher,
+    chunk_bytes: usize,
     content: Zeroizing<Vec<u8>>,
     sealed: Vec<u8>,
     plain_bytes: u64,
@@ -243,8 +248,16 @@ impl std::fmt::Debug for SealedWriter {
 impl SealedWriter {
     /// Begins a file on a shelf, sealed with this key.
     pub fn create(state: &StateDir, shelf: &Shelf, id: &KeyId, key: &Key) -> Result<Self, FileError> {
-        let header =
-            Header { key: id.clone(), area: shelf.area.as_str().to_owned(), codec: CODEC.to_owned(), chunk_bytes: CHUNK_BYTES };
+        Self::create_in_chunks(state, shelf, (id, key), CHUNK_BYTES)
+    }
+
+    fn create_in_chunks(
+        state: &StateDir,
+        shelf: &Shelf,
+        (id, key): (&KeyId, &Key),
+        chunk_bytes: usize,
+    ) -> Result<Self, FileError> {
+        let header = Header { key: id.clone(), area: shelf.area.as_str().to_owned(), codec: CODEC.to_owned(), chunk_bytes };
         let header = serde_json::to_vec(&header).map_err(|_| SealError::TooLarge)?;
         let mut random = [0u8; PREFIX_BYTES + 8];
         getrandom::fill(&mut random).map_err(SealError::Random)?;
@@ -270,7 +283,8 @@ impl SealedWriter {
             file_bytes: head.len() as u64,
             chunks: Chunks { cipher: key.cipher(), head, prefix, number: 0 },
             hasher: Hasher::new(),
-            content: Zeroizing::new(Vec::with_capacity(CHUNK_BYTES)),
+            chunk_bytes,
+            content: Zeroizing::new(Vec::with_capacity(chunk_bytes)),
             sealed: Vec::new(),
             plain_bytes: 0,
         })
@@ -328,10 +342,10 @@ impl SealedWriter {
 
 impl Write for SealedWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.content.len() == CHUNK_BYTES {
+        if self.content.len() == self.chunk_bytes {
             self.put_chunk(false)?;
         }
-        let taken = bytes.len().min(CHUNK_BYTES - self.content.len());
+        let taken = bytes.len().min(self.chunk_bytes - self.content.len());
         self.content.extend_from_slice(bytes.get(..taken).unwrap_or_default());
         Ok(taken)
     }
@@ -358,6 +372,7 @@ pub struct SealedReader {
     chunks: Chunks,
     offset: u64,
     length: u64,
+    chunk_bytes: usize,
     content: Zeroizing<Vec<u8>>,
     used: usize,
     sealed: Vec<u8>,
@@ -382,7 +397,7 @@ impl SealedReader {
         if header.area != shelf.area.as_str() {
             return Err(damaged("it was made for another directory"));
         }
-        if header.codec != CODEC || header.chunk_bytes != CHUNK_BYTES {
+        if header.codec != CODEC || !(1..=MAX_CHUNK_BYTES).contains(&header.chunk_bytes) {
             return Err(damaged("it was written in a way that this version does not know"));
         }
         let key = keys.key(&header.key).map_err(|source| FileError::Key { path: path.clone(), source })?;
@@ -392,6 +407,7 @@ impl SealedReader {
         Ok(Self {
             offset: head.len() as u64,
             length: file.length()?,
+            chunk_bytes: header.chunk_bytes,
             file,
             key: header.key,
             chunks: Chunks { cipher: key.cipher(), head, prefix, number: 0 },
@@ -440,7 +456,7 @@ impl SealedReader {
             return Err(self.damaged("it is cut off"));
         }
         let bytes = u32::from_le_bytes(length) as usize;
-        let most = 4 + lz4_flex::block::get_maximum_output_size(CHUNK_BYTES) + TAG_BYTES;
+        let most = 4 + lz4_flex::block::get_maximum_output_size(self.chunk_bytes) + TAG_BYTES;
         if !(4 + TAG_BYTES..=most).contains(&bytes) {
             return Err(self.damaged("a chunk cannot have the length that is written"));
         }
@@ -459,7 +475,7 @@ impl SealedReader {
             return Err(self.damaged("a chunk is too short"));
         };
         let plain = u32::from_le_bytes(*plain) as usize;
-        if plain > CHUNK_BYTES {
+        if plain > self.chunk_bytes {
             return Err(self.damaged("a chunk is too long"));
         }
         self.content.resize(plain, 0);
@@ -515,5 +531,32 @@ impl Read for SealedReader {
         let taken = rest.read(buffer)?;
         self.used += taken;
         Ok(taken)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::KeySort;
+    use crate::storage::{Disk, MemoryStorage};
+
+    #[test]
+    fn files_are_read_whatever_the_size_of_their_chunks() {
+        let state = StateDir::create(Disk::new(MemoryStorage::new()), "/state").unwrap();
+        let keys = KeyStore::create(&state).unwrap();
+        let (id, key) = keys.new_key(KeySort::Snapshot, None).unwrap();
+        let shelf = Shelf::of(Area::Snapshots);
+        let content: Vec<u8> = (0..2 * MAX_CHUNK_BYTES + 7).map(|n| u8::try_from(n % 251).unwrap()).collect();
+        for chunk_bytes in [1 << 12, CHUNK_BYTES, MAX_CHUNK_BYTES] {
+            let mut writer = SealedWriter::create_in_chunks(&state, &shelf, (&id, &key), chunk_bytes).unwrap();
+            writer.write_all(&content).unwrap();
+            let digest = writer.finish().unwrap().digest;
+            let read = SealedReader::open(&state, &keys, &shelf, &digest).unwrap().read_all(usize::MAX).unwrap();
+            assert!(*read == content, "{chunk_bytes}");
+        }
+        let writer = SealedWriter::create_in_chunks(&state, &shelf, (&id, &key), MAX_CHUNK_BYTES + 1).unwrap();
+        let digest = writer.finish().unwrap().digest;
+        let refused = SealedReader::open(&state, &keys, &shelf, &digest).unwrap_err();
+        assert!(refused.to_string().contains("in a way that this version does not know"), "{refused}");
     }
 }

@@ -187,7 +187,7 @@ impl Sink for PlanFiles<'_> {
             file.writer = Some(created.map_err(|e| chain(&e))?);
         }
         match &mut file.writer {
-            Some(writer) => writer.write_all(line).map_err(|e| e.to_string()),
+            Some(writer) => writer.write_all(line).map_err(|e| chain(&e)),
             None => Err("the wave's file is not open".to_owned()),
         }
     }
@@ -197,13 +197,13 @@ impl Sink for PlanFiles<'_> {
         let file = self.wave(wave)?;
         let shelf = Shelf::within(Area::Blobs, &file.key_id);
         let mut writer = SealedWriter::create(dir, &shelf, &file.key_id, &file.key).map_err(|e| chain(&e))?;
-        writer.write_all(bytes).map_err(|e| e.to_string())?;
+        writer.write_all(bytes).map_err(|e| chain(&e))?;
         let published = writer.finish().map_err(|e| chain(&e))?;
         if published.digest == *digest { Ok(()) } else { Err(format!("blob {digest} was written as {}", published.digest)) }
     }
 
     fn report(&mut self, line: &ReportLine) -> Result<(), String> {
-        serde_json::to_writer(&mut self.report, line).map_err(|e| e.to_string())?;
+        serde_json::to_writer(&mut self.report, line).map_err(|e| chain(&e))?;
         self.report.push(b'\n');
         Ok(())
     }
