@@ -4,6 +4,8 @@
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
+use std::ops::Range;
 
 /// Records of a sorted run, read back in order.
 pub type Run<'a, E> = Box<dyn Iterator<Item = Result<Vec<u8>, E>> + 'a>;
@@ -14,7 +16,7 @@ pub trait Scratch {
     type Error: std::error::Error + Send + Sync + 'static;
 
     /// Keeps one run: records in the order in which they are handed over.
-    fn keep(&mut self, records: &mut dyn Iterator<Item = Vec<u8>>) -> Result<(), Self::Error>;
+    fn keep<'r>(&mut self, records: &mut dyn Iterator<Item = &'r [u8]>) -> Result<(), Self::Error>;
 
     /// The kept runs, in the order in which they were kept.
     fn runs<'a>(&'a self) -> Result<Vec<Run<'a, Self::Error>>, Self::Error>;
@@ -29,8 +31,8 @@ pub struct MemoryScratch {
 impl Scratch for MemoryScratch {
     type Error = std::convert::Infallible;
 
-    fn keep(&mut self, records: &mut dyn Iterator<Item = Vec<u8>>) -> Result<(), Self::Error> {
-        self.runs.push(records.collect());
+    fn keep<'r>(&mut self, records: &mut dyn Iterator<Item = &'r [u8]>) -> Result<(), Self::Error> {
+        self.runs.push(records.map(<[u8]>::to_vec).collect());
         Ok(())
     }
 
@@ -39,11 +41,47 @@ impl Scratch for MemoryScratch {
     }
 }
 
+/// Records that lie one behind the other, and where: however many there are, they are a few pieces of memory.
+#[derive(Debug, Default)]
+struct Heaped {
+    bytes: Vec<u8>,
+    places: Vec<Range<usize>>,
+}
+
+impl Heaped {
+    fn push(&mut self, key: &[u8], payload: &[u8]) {
+        let begin = self.bytes.len();
+        let length = u32::try_from(key.len()).unwrap_or(u32::MAX);
+        self.bytes.extend_from_slice(&length.to_be_bytes());
+        self.bytes.extend_from_slice(key);
+        self.bytes.extend_from_slice(payload);
+        self.places.push(begin..self.bytes.len());
+    }
+
+    /// What it takes in memory.
+    fn size(&self) -> usize {
+        self.bytes.len() + self.places.len() * size_of::<Range<usize>>()
+    }
+
+    fn sort(&mut self) {
+        let Self { bytes, places } = self;
+        places.sort_unstable_by(|a, b| order(record(bytes, a), record(bytes, b)));
+    }
+
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.places.clear();
+    }
+}
+
+fn record<'b>(bytes: &'b [u8], place: &Range<usize>) -> &'b [u8] {
+    bytes.get(place.clone()).unwrap_or_default()
+}
+
 /// Takes records with their sort keys in any order; memory is bounded by one run.
 pub struct Sorter<'s, S: Scratch> {
     scratch: &'s mut S,
-    buffer: Vec<Vec<u8>>,
-    buffered_bytes: usize,
+    heaped: Heaped,
     limit_bytes: usize,
 }
 
@@ -77,41 +115,38 @@ fn order(left: &[u8], right: &[u8]) -> Ordering {
 impl<'s, S: Scratch> Sorter<'s, S> {
     /// A sorter that keeps at most about `limit_bytes` of records in memory.
     pub fn new(scratch: &'s mut S, limit_bytes: usize) -> Self {
-        Self { scratch, buffer: Vec::new(), buffered_bytes: 0, limit_bytes }
+        Self { scratch, heaped: Heaped::default(), limit_bytes }
     }
 
     /// Takes one record.
     pub fn push(&mut self, key: &[u8], payload: &[u8]) -> Result<(), S::Error> {
-        let length = u32::try_from(key.len()).unwrap_or(u32::MAX);
-        let mut record = Vec::with_capacity(4 + key.len() + payload.len());
-        record.extend_from_slice(&length.to_be_bytes());
-        record.extend_from_slice(key);
-        record.extend_from_slice(payload);
-        self.buffered_bytes += record.len() + size_of::<Vec<u8>>();
-        self.buffer.push(record);
-        match self.buffered_bytes > self.limit_bytes {
+        self.heaped.push(key, payload);
+        match self.heaped.size() > self.limit_bytes {
             true => self.spill(),
             false => Ok(()),
         }
     }
 
     fn spill(&mut self) -> Result<(), S::Error> {
-        self.buffer.sort_unstable_by(|a, b| order(a, b));
-        self.buffered_bytes = 0;
-        self.scratch.keep(&mut self.buffer.drain(..))
+        self.heaped.sort();
+        let Heaped { bytes, places } = &self.heaped;
+        self.scratch.keep(&mut places.iter().map(|place| record(bytes, place)))?;
+        self.heaped.clear();
+        Ok(())
     }
 
     /// All records in order. What was never spilled is not written to the scratch place.
     pub fn finish(mut self) -> Result<Sorted<'s, S::Error>, S::Error> {
-        self.buffer.sort_unstable_by(|a, b| order(a, b));
+        self.heaped.sort();
         let scratch: &'s S = self.scratch;
         let mut runs = scratch.runs()?;
-        runs.push(Box::new(self.buffer.into_iter().map(Ok)));
-        let mut sorted = Sorted { runs, heads: BinaryHeap::new() };
-        for run in 0..sorted.runs.len() {
-            sorted.advance(run)?;
-        }
-        Ok(sorted)
+        let Heaped { bytes, places } = self.heaped;
+        runs.push(Box::new(places.into_iter().map(move |place| Ok(record(&bytes, &place).to_vec()))));
+        let first = |(run, records): (usize, &mut Run<'s, S::Error>)| {
+            records.next().map(|record| record.map(|record| Head { record, run }))
+        };
+        let heads = runs.iter_mut().enumerate().filter_map(first).collect::<Result<_, _>>()?;
+        Ok(Sorted { runs, heads })
     }
 }
 
@@ -147,24 +182,16 @@ pub struct Sorted<'a, E> {
     heads: BinaryHeap<Head>,
 }
 
-impl<E> Sorted<'_, E> {
-    fn advance(&mut self, run: usize) -> Result<(), E> {
-        if let Some(record) = self.runs.get_mut(run).and_then(Iterator::next).transpose()? {
-            self.heads.push(Head { record, run });
-        }
-        Ok(())
-    }
-}
-
 impl<E> Iterator for Sorted<'_, E> {
     type Item = Result<Record, E>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let Head { record, run } = self.heads.pop()?;
-        if let Err(error) = self.advance(run) {
-            return Some(Err(error));
-        }
-        Some(Ok(Record(record)))
+        let mut head = self.heads.peek_mut()?;
+        Some(match self.runs.get_mut(head.run).and_then(Iterator::next).transpose() {
+            Ok(Some(record)) => Ok(Record(std::mem::replace(&mut head.record, record))),
+            Ok(None) => Ok(Record(PeekMut::pop(head).record)),
+            Err(error) => Err(error),
+        })
     }
 }
 

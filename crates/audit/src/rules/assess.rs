@@ -23,7 +23,7 @@ use crate::spill::{Scratch, Sorter};
 use crate::state::StoreState;
 
 /// Bytes of accounts that are sorted in memory before a run goes to the scratch place.
-const SORT_BYTES: usize = 32 << 20;
+const SORT_BYTES: usize = 16 << 20;
 
 /// Why the rules could not be run.
 #[derive(Debug, thiserror::Error)]

@@ -18,7 +18,7 @@ use crate::rules::Sink;
 use crate::spill::Sorter;
 
 /// Bytes of findings that are held in memory before they are sorted into a file.
-const SORTED_IN_MEMORY: usize = 16 << 20;
+const SORTED_IN_MEMORY: usize = 8 << 20;
 
 /// Takes findings in any order and subjects in theirs.
 pub struct Results<'s, 'a> {

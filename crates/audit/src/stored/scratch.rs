@@ -25,14 +25,14 @@ impl<'a> SealedScratch<'a> {
 impl Scratch for SealedScratch<'_> {
     type Error = StoreFailure;
 
-    fn keep(&mut self, records: &mut dyn Iterator<Item = Vec<u8>>) -> Result<(), StoreFailure> {
+    fn keep<'r>(&mut self, records: &mut dyn Iterator<Item = &'r [u8]>) -> Result<(), StoreFailure> {
         let mut file = self.files.create_temporary()?;
         // The number of the run comes first: two runs of equal content are two files.
         let mut put = |bytes: &[u8]| file.write_all(bytes).map_err(StoreFailure::writing);
         put(&u64::try_from(self.runs.len()).unwrap_or(u64::MAX).to_le_bytes())?;
         for record in records {
             put(&u32::try_from(record.len()).map_err(StoreFailure::writing)?.to_le_bytes())?;
-            put(&record)?;
+            put(record)?;
         }
         self.runs.push(file.finish_unsynced().map_err(StoreFailure::writing)?.digest);
         Ok(())

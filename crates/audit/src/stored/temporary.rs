@@ -57,13 +57,13 @@ fn object(run: usize, block: usize) -> String {
 impl Scratch for TemporaryScratch {
     type Error = ScratchError;
 
-    fn keep(&mut self, records: &mut dyn Iterator<Item = Vec<u8>>) -> Result<(), ScratchError> {
+    fn keep<'r>(&mut self, records: &mut dyn Iterator<Item = &'r [u8]>) -> Result<(), ScratchError> {
         let run = self.runs.len();
         let (mut blocks, mut block) = (Vec::new(), Vec::new());
         for record in records {
             let length = u32::try_from(record.len()).map_err(|_| SealError::TooLarge)?;
             block.extend_from_slice(&length.to_le_bytes());
-            block.extend_from_slice(&record);
+            block.extend_from_slice(record);
             if block.len() >= BLOCK_BYTES {
                 self.put(run, &mut blocks, &mut block)?;
             }
