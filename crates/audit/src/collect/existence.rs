@@ -2,19 +2,22 @@
 
 use untether_model::Dn;
 
-use super::names::Names;
+use super::names::{Existing, Names};
 
 /// The names that were seen, and the bases below which every name was seen.
 #[derive(Clone, Debug, Default)]
 pub struct Existence {
+    /// What is being read.
     names: Names,
+    /// What was read.
+    existing: Existing,
     complete: Vec<Dn>,
 }
 
 impl Existence {
     /// Whether an entry exists; `None` where nobody looked, or not completely.
     pub fn exists(&self, dn: &Dn) -> Option<bool> {
-        if self.names.exists(dn.key()) {
+        if self.existing.contains(dn.key()) || self.names.exists(dn.key()) {
             return Some(true);
         }
         self.complete.iter().any(|base| dn.is_within(base)).then_some(false)
@@ -22,7 +25,7 @@ impl Existence {
 
     /// How many names were seen.
     pub fn len(&self) -> u64 {
-        self.names.existing()
+        self.names.existing() + u64::try_from(self.existing.len()).unwrap_or(u64::MAX)
     }
 
     /// Whether no name was seen.
@@ -38,6 +41,11 @@ impl Existence {
     /// The names, to be added to.
     pub(super) fn names(&mut self) -> &mut Names {
         &mut self.names
+    }
+
+    /// Nothing more is read: what was needed for that goes.
+    pub(super) fn seal(&mut self) {
+        self.existing = Existing::of(&std::mem::take(&mut self.names));
     }
 
     pub(super) fn complete(&mut self, base: Dn) {
@@ -61,10 +69,15 @@ mod tests {
         existence.names().sight(dn("uid=A,ou=people,dc=x").key()).exists();
         existence.names().sight(dn("uid=c,ou=people,dc=x").key());
         existence.complete(dn("ou=people,dc=x"));
-        assert_eq!(existence.exists(&dn("UID=a, OU=People,dc=x")), Some(true));
-        assert_eq!(existence.exists(&dn("uid=b,ou=people,dc=x")), Some(false));
-        assert_eq!(existence.exists(&dn("uid=c,ou=people,dc=x")), Some(false), "named, but nobody said that it exists");
-        assert_eq!(existence.exists(&dn("uid=b,ou=partner,dc=x")), None);
-        assert_eq!(existence.len(), 1);
+        let is_known = |existence: &Existence| {
+            assert_eq!(existence.exists(&dn("UID=a, OU=People,dc=x")), Some(true));
+            assert_eq!(existence.exists(&dn("uid=b,ou=people,dc=x")), Some(false));
+            assert_eq!(existence.exists(&dn("uid=c,ou=people,dc=x")), Some(false), "named, but nobody said that it exists");
+            assert_eq!(existence.exists(&dn("uid=b,ou=partner,dc=x")), None);
+            assert_eq!(existence.len(), 1);
+        };
+        is_known(&existence);
+        existence.seal();
+        is_known(&existence);
     }
 }

@@ -4,8 +4,11 @@
 //! A place holds the first 15 bytes of the name's SHA-256, so nobody can make two names collide, and a byte of marks. It knows no
 //! servers and not what the marks lead to.
 
+use std::hash::{BuildHasher as _, RandomState};
+
 use untether_model::digest::Digest;
 use untether_model::dn::DnKey;
+use untether_model::hashed::first_at;
 
 /// An entry of this name exists.
 const EXISTS: u128 = 1;
@@ -104,6 +107,35 @@ impl Names {
     }
 }
 
+/// The names of entries that exist, in 8 bytes a name: what is left of [`Names`] when reading has come to its end. They are hashed with
+/// a key that nobody knows, so that nobody can make two names collide here either.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Existing {
+    hashes: Vec<u64>,
+    key: RandomState,
+}
+
+impl Existing {
+    pub(super) fn of(names: &Names) -> Self {
+        let key = RandomState::new();
+        let mut hashes = Vec::with_capacity(usize::try_from(names.existing).unwrap_or_default());
+        let existing = names.places.iter().filter(|place| *place & EXISTS != 0);
+        hashes.extend(existing.map(|place| key.hash_one(place & !MARKS)));
+        hashes.sort_unstable();
+        Self { hashes, key }
+    }
+
+    pub(super) fn contains(&self, name: &DnKey) -> bool {
+        let wanted = self.key.hash_one(shortened(name));
+        self.hashes.get(first_at(&self.hashes, wanted, |hash| *hash)) == Some(&wanted)
+    }
+
+    /// How many names.
+    pub(super) fn len(&self) -> usize {
+        self.hashes.len()
+    }
+}
+
 /// The digest's first 15 bytes, with no marks. Never 0: that is an empty place.
 fn shortened(key: &DnKey) -> u128 {
     let digest = Digest::of(key.as_str().as_bytes());
@@ -162,6 +194,9 @@ mod tests {
             assert_eq!(names.exists(&key(number)), map.get(&number).is_some_and(|known| known.0), "{number}");
         }
         assert_eq!(names.existing(), map.values().filter(|known| known.0).count() as u64);
+        let existing = Existing::of(&names);
+        assert_eq!(existing.len() as u64, names.existing());
+        assert!((0..3000).all(|number| existing.contains(&key(number)) == names.exists(&key(number))));
         assert_eq!(names.used, map.len());
     }
 

@@ -158,6 +158,7 @@ pub async fn collect(
     collector.export(&input, now);
     collector.configuration(&input).await?;
     collector.copies(&input).await?;
+    collector.out.existence.seal();
     Ok(collector.out)
 }
 

@@ -200,6 +200,8 @@ pub struct IndexBuilder<'a> {
     /// Roster anchors that decisions name.
     named_people: BTreeMap<String, PersonIx>,
     linking: bool,
+    /// Hashes by which shared accounts that are nobody's may be found in the independent directory, sorted; no others are asked for.
+    sought: Vec<u64>,
 }
 
 impl<'a> IndexBuilder<'a> {
@@ -223,23 +225,18 @@ impl<'a> IndexBuilder<'a> {
             roots: Vec::new(),
         };
         let named_people = if decisions.no_matches() { BTreeMap::new() } else { people.anchors() };
-        let mut builder = Self { index, people, decisions, named_people, linking: false };
+        let mut builder = Self { index, people, decisions, named_people, linking: false, sought: Vec::new() };
         let of_group = |group: &BTreeSet<String>| group.iter().find_map(|anchor| builder.named_people.get(anchor)).map(number);
         builder.index.named = decisions.groups().iter().map(of_group).collect();
         builder
-    }
-
-    fn tables_mut(&mut self, side: Side) -> &mut SideTables {
-        match side {
-            Side::Shared => &mut self.index.shared,
-            Side::Independent => &mut self.index.independent,
-        }
     }
 
     /// Ends the shared store: what comes now is independent.
     pub fn end_shared(&mut self) {
         self.index.shared.links.seal();
         self.linking = true;
+        self.sought = self.index.loose.iter().flat_map(|(_, keys)| keys.number.iter().chain(&keys.mails)).copied().collect();
+        self.sought.sort_unstable();
     }
 
     /// Takes down one account, with the names of its owners and whether such an entry exists.
@@ -306,15 +303,21 @@ impl<'a> IndexBuilder<'a> {
         if side == Side::Shared {
             self.index.shared_rows += 1;
         }
-        let tables = self.tables_mut(side);
+        let sought = &self.sought;
+        let is_sought = |hash: &u64| side == Side::Shared || sought.binary_search(hash).is_ok();
+        let tables = match side {
+            Side::Shared => &mut self.index.shared,
+            Side::Independent => &mut self.index.independent,
+        };
         tables.names.insert(hash_dn(dn), place);
-        if let Some(hash) = link {
+        // Links lead from the independent directory to the shared store.
+        if let Some(hash) = link.filter(|_| side == Side::Shared) {
             tables.links.insert(hash, place);
         }
-        if let Some(hash) = loose.number {
+        if let Some(hash) = loose.number.filter(is_sought) {
             tables.numbers.insert(hash, place);
         }
-        loose.mails.iter().for_each(|hash| tables.mails.insert(*hash, place));
+        loose.mails.iter().filter(|hash| is_sought(hash)).for_each(|hash| tables.mails.insert(*hash, place));
         loose.logins.iter().for_each(|hash| tables.logins.insert(*hash, place));
         self.index.rows.push(row);
         place
