@@ -39,6 +39,11 @@ fn present(text: String) -> Option<String> {
 
 /// An employee number: blanks removed; digits only lose their leading zeros (all zeros stay one zero).
 pub fn number(text: &str) -> Option<String> {
+    // Most are digits alone.
+    if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
+        let stripped = text.trim_start_matches('0');
+        return Some(if stripped.is_empty() { "0" } else { stripped }.to_owned());
+    }
     let compact: String = folded(text).split_whitespace().collect();
     if !compact.is_empty() && compact.bytes().all(|b| b.is_ascii_digit()) {
         let stripped = compact.trim_start_matches('0');
@@ -50,7 +55,19 @@ pub fn number(text: &str) -> Option<String> {
 /// A mail address: the domain by IDNA, the local part without folding dots or plus parts.
 pub fn mail(text: &str) -> Option<String> {
     let whole = fold(text);
-    let Some((local, domain)) = whole.rsplit_once('@') else { return present(whole) };
+    if is_as_idna_leaves_it(&whole) { present(whole) } else { by_idna(&whole) }
+}
+
+/// Most addresses are.
+fn is_as_idna_leaves_it(whole: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'-');
+    whole.rsplit_once('@').is_some_and(|(local, domain)| {
+        !local.ends_with(' ') && !domain.ends_with('.') && !domain.contains("xn--") && domain.bytes().all(is_plain)
+    })
+}
+
+fn by_idna(whole: &str) -> Option<String> {
+    let Some((local, domain)) = whole.rsplit_once('@') else { return present(whole.to_owned()) };
     let (local, domain) = (local.trim_end(), domain.trim_start().trim_end_matches('.'));
     let ascii = idna::domain_to_ascii(domain).unwrap_or_else(|_| domain.to_owned());
     Some(format!("{local}@{ascii}"))
@@ -73,6 +90,8 @@ pub fn link(text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::{prop_assert_eq, proptest};
+
     use super::*;
 
     #[test]
@@ -94,6 +113,13 @@ mod tests {
         assert_eq!(mail("taro@example.com."), mail("taro@example.com"));
         assert_eq!(mail(" "), None);
         assert_eq!(mail("no-domain").as_deref(), Some("no-domain"));
+    }
+
+    proptest! {
+        #[test]
+        fn what_need_not_go_through_idna_comes_out_of_it_unchanged(text in "[a-zA-Z0-9 +.-]{0,9}@[a-z0-9.@ -]{0,24}") {
+            prop_assert_eq!(mail(&text), by_idna(&fold(&text)));
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::index::{Index, mail_key, number_key, person_id_key, previous_key};
-use super::table::{RowView, Rows};
+use super::rows::{RowView, Rows};
 use crate::{EntityId, keys};
 
 /// Sets of rows that only ever grow together, each with the person id that one of its rows carries (its first row).

@@ -2,7 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 
-use super::table::{RowView, Rows};
+use super::rows::{RowView, Rows};
 use crate::hashed::first_at;
 use crate::keys;
 

@@ -8,7 +8,7 @@ use super::columns::Columns;
 use super::dates::{ReadDate, read_date};
 use super::error::RosterError;
 use super::problem::{Problem, ProblemKind, Problems, Weight};
-use super::table::Rows;
+use super::rows::Rows;
 use super::{Roster, RosterColumn, Row, Status};
 use crate::digest::Hasher;
 use crate::policy::{Entity, RosterPolicy};
