@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use untether_ledger::state_dir::Area;
-use untether_ledger::{RecordReader, RecordWriter, SealedReader, Shelf};
+use untether_ledger::{RawRecords, RecordWriter, SealedReader, Shelf};
 use untether_model::digest::Digest;
 use untether_model::finding::{Finding, Place, Severity};
 use untether_model::run::{Compared, SolvedCounts};
@@ -52,6 +52,47 @@ struct Here<'a> {
     gone: bool,
 }
 
+/// The register of the audit before. Of what is still here only the id is looked at: that is nearly all of it.
+struct Before {
+    records: Option<RawRecords<SealedReader>>,
+    /// The next record; empty at the end.
+    next: Vec<u8>,
+}
+
+impl Before {
+    fn open(files: &AuditFiles<'_>, register: Option<&Digest>) -> Result<Self, StoreFailure> {
+        let open = |digest| SealedReader::open(files.state, files.keys, &Shelf::of(Area::Findings), digest);
+        let file = register.map(open).transpose().map_err(StoreFailure::reading)?;
+        let mut before = Self { records: file.map(RawRecords::new), next: Vec::new() };
+        before.advance()?;
+        Ok(before)
+    }
+
+    fn advance(&mut self) -> Result<(), StoreFailure> {
+        self.next.clear();
+        if let Some(records) = &mut self.records {
+            self.next.extend_from_slice(records.next_record().map_err(StoreFailure::reading)?.unwrap_or_default());
+        }
+        Ok(())
+    }
+
+    /// The id of the next one; `None` at the end.
+    fn id(&self) -> Result<Option<&str>, StoreFailure> {
+        if self.next.is_empty() {
+            return Ok(None);
+        }
+        let (id, _) = postcard::take_from_bytes(&self.next).map_err(StoreFailure::reading)?;
+        Ok(Some(id))
+    }
+
+    /// The next one.
+    fn take(&mut self) -> Result<Known, StoreFailure> {
+        let known = postcard::from_bytes(&self.next).map_err(StoreFailure::reading)?;
+        self.advance()?;
+        Ok(known)
+    }
+}
+
 /// Collects what one audit finds.
 pub(super) struct Register<'s, 'a> {
     earlier: Earlier<'s>,
@@ -89,13 +130,7 @@ impl<'s, 'a> Register<'s, 'a> {
             let looked = earlier.complete && !skipped.contains(&(known.rule.clone(), known.store));
             known.gone || looked
         };
-        let before = match earlier.register {
-            Some(digest) => Some(RecordReader::<Known, _>::new(
-                SealedReader::open(files.state, files.keys, &Shelf::of(Area::Findings), digest).map_err(StoreFailure::reading)?,
-            )),
-            None => None,
-        };
-        let mut before = before.into_iter().flatten().map(|known| known.map_err(StoreFailure::reading)).peekable();
+        let mut before = Before::open(files, earlier.register)?;
         let mut file = RecordWriter::new(files.create(Area::Findings)?);
         let mut solved: BTreeMap<(String, Option<EntityId>, Place), u64> = BTreeMap::new();
         let mut put = |file: &mut RecordWriter<Known, _>, known: Known| {
@@ -107,15 +142,17 @@ impl<'s, 'a> Register<'s, 'a> {
         };
         for record in found.finish()? {
             let now = record?;
-            while let Some(known) = before.next_if(|b| b.as_ref().map_or(true, |b| b.id.as_str().as_bytes() < now.key())) {
-                put(&mut file, known?)?;
+            while before.id()?.is_some_and(|id| id.as_bytes() < now.key()) {
+                put(&mut file, before.take()?)?;
             }
             // The same finding, as it is now.
-            before.next_if(|b| b.as_ref().is_ok_and(|b| b.id.as_str().as_bytes() == now.key()));
+            if before.id()?.is_some_and(|id| id.as_bytes() == now.key()) {
+                before.advance()?;
+            }
             file.push_written(now.payload()).map_err(StoreFailure::writing)?;
         }
-        for known in before {
-            put(&mut file, known?)?;
+        while before.id()?.is_some() {
+            put(&mut file, before.take()?)?;
         }
         waived.sort();
         let solved = solved.into_iter().map(|((rule, entity, store), findings)| SolvedCounts {

@@ -10,6 +10,7 @@ use std::sync::Mutex;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use untether_audit::collect::{CollectEvent, CollectProgress, Export, StoreInput};
+use untether_audit::roster::RosterRead;
 use untether_audit::run::{AuditInputs, AuditOutcome};
 use untether_audit::stored::{AuditFiles, StoredAudit};
 use untether_directory::Read;
@@ -73,6 +74,19 @@ impl Source {
     }
 }
 
+/// The roster and both stores. The roster is read, and exports are looked through once, at the same time.
+fn open(config: &Config) -> Result<(RosterRead, [Source; 2]), CliError> {
+    std::thread::scope(|scope| {
+        let reading = std::thread::Builder::new().name("roster".to_owned());
+        let reading =
+            reading.spawn_scoped(scope, || crate::wiring::roster::read(config)).map_err(|e| CliError::failed(chain(&e)))?;
+        let stores = Side::ALL.map(|side| Source::open(config, side));
+        let roster = reading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        let [shared, independent] = stores;
+        Ok((roster, [shared?, independent?]))
+    })
+}
+
 fn written_at(path: &PathBuf) -> Option<Timestamp> {
     let modified = std::fs::metadata(path).and_then(|m| m.modified()).ok()?;
     Timestamp::try_from(modified).ok()
@@ -81,8 +95,7 @@ fn written_at(path: &PathBuf) -> Option<Timestamp> {
 /// `audit`.
 pub async fn run(config: &Config, as_of: Option<Date>, output: &Output) -> Result<Exit, CliError> {
     let opened = Opened::open(config).await?;
-    let mut roster = crate::wiring::roster::read(config)?;
-    let (shared, independent) = (Source::open(config, Side::Shared)?, Source::open(config, Side::Independent)?);
+    let (mut roster, [shared, independent]) = open(config)?;
     let (decisions, odd) = opened.look(|state| in_force(state, &config.audit.entities, opened.now()));
     for (id, why) in odd {
         output.note(format!("decision {id} has no effect: {why}"));
