@@ -202,6 +202,8 @@ pub struct Published {
     pub key: KeyId,
     /// Where it is.
     pub path: PathBuf,
+    /// What its chunks are bound to.
+    prefix: [u8; PREFIX_BYTES],
 }
 
 /// Writes a sealed file. Nothing is to be seen of it until it is finished; dropped before, it leaves nothing behind.
@@ -313,7 +315,14 @@ impl SealedWriter {
         if sync {
             self.state.disk().sync_dir(&self.shelf.dir(&self.state))?;
         }
-        Ok(Published { digest, plain_bytes: self.plain_bytes, file_bytes: self.file_bytes, key: self.key.clone(), path })
+        Ok(Published {
+            digest,
+            plain_bytes: self.plain_bytes,
+            file_bytes: self.file_bytes,
+            key: self.key.clone(),
+            path,
+            prefix: self.chunks.prefix,
+        })
     }
 
     /// Compresses, seals and writes what is gathered.
@@ -376,7 +385,8 @@ pub struct SealedReader {
     content: Zeroizing<Vec<u8>>,
     used: usize,
     sealed: Vec<u8>,
-    hasher: Hasher,
+    /// `None` where the content is known without it.
+    hasher: Option<Hasher>,
     expected: Digest,
     ended: bool,
 }
@@ -414,10 +424,20 @@ impl SealedReader {
             content: Zeroizing::new(Vec::new()),
             used: 0,
             sealed: Vec::new(),
-            hasher: Hasher::new(),
+            hasher: Some(Hasher::new()),
             expected: *digest,
             ended: false,
         })
+    }
+
+    /// Opens a file that whoever asks has just written. Its chunks are authentic under a random prefix that no other file has, so where it
+    /// is still that very file its content is not hashed once more.
+    pub fn open_own(state: &StateDir, keys: &KeyStore, shelf: &Shelf, published: &Published) -> Result<Self, FileError> {
+        let mut reader = Self::open(state, keys, shelf, &published.digest)?;
+        if reader.chunks.prefix == published.prefix {
+            reader.hasher = None;
+        }
+        Ok(reader)
     }
 
     /// The id of the key that seals a file, without opening it.
@@ -483,8 +503,10 @@ impl SealedReader {
             Ok(unpacked) if unpacked == plain => {}
             Ok(_) | Err(_) => return Err(self.damaged("a chunk does not unpack")),
         }
-        self.hasher.update(&self.content);
-        if self.ended && std::mem::take(&mut self.hasher).finish() != self.expected {
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(&self.content);
+        }
+        if self.ended && self.hasher.take().is_some_and(|hasher| hasher.finish() != self.expected) {
             return Err(self.damaged("its content is not what its name says"));
         }
         Ok(true)
@@ -558,5 +580,27 @@ mod tests {
         let digest = writer.finish().unwrap().digest;
         let refused = SealedReader::open(&state, &keys, &shelf, &digest).unwrap_err();
         assert!(refused.to_string().contains("in a way that this version does not know"), "{refused}");
+    }
+
+    #[test]
+    fn another_file_in_the_place_of_ones_own_is_told_by_its_content() {
+        let state = StateDir::create(Disk::new(MemoryStorage::new()), "/state").unwrap();
+        let keys = KeyStore::create(&state).unwrap();
+        let (id, key) = keys.new_key(KeySort::Snapshot, None).unwrap();
+        let shelf = Shelf::of(Area::Snapshots);
+        let publish = |content: &[u8]| {
+            let mut writer = SealedWriter::create(&state, &shelf, &id, &key).unwrap();
+            writer.write_all(content).unwrap();
+            writer.finish().unwrap()
+        };
+        let (own, other) = (publish(b"own"), publish(b"other"));
+        let read = |own| SealedReader::open_own(&state, &keys, &shelf, own).and_then(|reader| reader.read_all(usize::MAX));
+        assert_eq!(**read(&own).unwrap(), *b"own");
+        // The same content once more is another file of the same name.
+        assert_eq!(publish(b"own").path, own.path);
+        assert_eq!(**read(&own).unwrap(), *b"own");
+        state.disk().rename(&other.path, &own.path).unwrap();
+        let refused = read(&own).unwrap_err();
+        assert!(refused.to_string().contains("its content is not what its name says"), "{refused}");
     }
 }

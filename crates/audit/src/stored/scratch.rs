@@ -2,8 +2,7 @@
 
 use std::io::{Read, Write};
 
-use untether_ledger::SealedReader;
-use untether_model::digest::Digest;
+use untether_ledger::{Published, SealedReader};
 
 use super::AuditFiles;
 use crate::collect::StoreFailure;
@@ -12,7 +11,7 @@ use crate::spill::{Run, Scratch};
 /// Sorted runs of one audit.
 pub struct SealedScratch<'a> {
     files: &'a AuditFiles<'a>,
-    runs: Vec<Digest>,
+    runs: Vec<Published>,
 }
 
 impl<'a> SealedScratch<'a> {
@@ -34,13 +33,13 @@ impl Scratch for SealedScratch<'_> {
             put(&u32::try_from(record.len()).map_err(StoreFailure::writing)?.to_le_bytes())?;
             put(record)?;
         }
-        self.runs.push(file.finish_unsynced().map_err(StoreFailure::writing)?.digest);
+        self.runs.push(file.finish_unsynced().map_err(StoreFailure::writing)?);
         Ok(())
     }
 
     fn runs<'r>(&'r self) -> Result<Vec<Run<'r, StoreFailure>>, StoreFailure> {
-        let open = |digest| -> Result<Run<'r, StoreFailure>, StoreFailure> {
-            let mut file = self.files.open_temporary(digest)?;
+        let open = |run| -> Result<Run<'r, StoreFailure>, StoreFailure> {
+            let mut file = self.files.open_temporary(run)?;
             file.read_exact(&mut [0; 8]).map_err(StoreFailure::reading)?;
             Ok(Box::new(Records { file: Some(file) }))
         };

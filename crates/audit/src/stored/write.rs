@@ -5,7 +5,7 @@ use std::io::{Read as _, Write as _};
 use untether_ledger::keys::KeySort;
 use untether_ledger::state_dir::Area;
 use untether_ledger::{
-    Escrow, Key, KeyId, KeyStore, Marks, RecordReader, RecordWriter, SealedReader, SealedWriter, Shelf, StateDir,
+    Escrow, Key, KeyId, KeyStore, Marks, Published, RecordReader, RecordWriter, SealedReader, SealedWriter, Shelf, StateDir,
 };
 use untether_model::digest::Digest;
 use untether_model::snapshot::{CopyRecord, EntryRole, SnapshotEntry};
@@ -46,8 +46,9 @@ impl<'a> AuditFiles<'a> {
         SealedWriter::create(self.state, &Shelf::of(area), &self.id, &self.key).map_err(StoreFailure::writing)
     }
 
-    pub(super) fn open(&self, digest: &Digest) -> Result<SealedReader, StoreFailure> {
-        SealedReader::open(self.state, self.keys, &snapshots(), digest).map_err(StoreFailure::reading)
+    /// Opens a file of this audit.
+    fn open(&self, file: &Published) -> Result<SealedReader, StoreFailure> {
+        SealedReader::open_own(self.state, self.keys, &snapshots(), file).map_err(StoreFailure::reading)
     }
 
     /// A file that lasts as long as the audit. It begins with the audit's own mark: files are named by their content, and one that
@@ -58,14 +59,14 @@ impl<'a> AuditFiles<'a> {
         Ok(file)
     }
 
-    pub(super) fn open_temporary(&self, digest: &Digest) -> Result<SealedReader, StoreFailure> {
-        let mut file = self.open(digest)?;
+    pub(super) fn open_temporary(&self, file: &Published) -> Result<SealedReader, StoreFailure> {
+        let mut file = self.open(file)?;
         file.read_exact(&mut vec![0; self.id.as_str().len()]).map_err(StoreFailure::reading)?;
         Ok(file)
     }
 
-    pub(super) fn remove_temporary(&self, digest: &Digest) {
-        if let Err(error) = snapshots().remove(self.state, digest) {
+    pub(super) fn remove_temporary(&self, file: &Published) {
+        if let Err(error) = snapshots().remove(self.state, &file.digest) {
             tracing::warn!(%error, "a temporary file of the audit could not be removed");
         }
     }
@@ -115,16 +116,16 @@ impl EntryWriter {
     /// Makes the entries durable.
     pub fn finish(self) -> Result<CollectedFile, StoreFailure> {
         let entries = self.all.records();
-        let few = self.few.into_inner().finish_unsynced().map_err(StoreFailure::writing)?.digest;
-        let all = self.all.into_inner().finish().map_err(StoreFailure::writing)?.digest;
+        let few = self.few.into_inner().finish_unsynced().map_err(StoreFailure::writing)?;
+        let all = self.all.into_inner().finish().map_err(StoreFailure::writing)?;
         Ok(CollectedFile { all, few, entries, copies: self.copies })
     }
 }
 
 /// The collected entries of one store.
 pub struct CollectedFile {
-    all: Digest,
-    few: Digest,
+    all: Published,
+    few: Published,
     entries: u64,
     copies: Vec<CopyRecord>,
 }
@@ -132,7 +133,7 @@ pub struct CollectedFile {
 impl CollectedFile {
     /// Digest of the file with all entries.
     pub fn digest(&self) -> Digest {
-        self.all
+        self.all.digest
     }
 
     /// How many entries it holds.

@@ -150,7 +150,7 @@ pub(super) const LOG_DATABASE: &str = "accesslog";
 
 /// Size up to which a database may grow. The map is sparse; the default of 10 MB would end in
 /// code 80 at the first large group.
-const DATABASE_BYTES: u64 = 4 << 30;
+const DATABASE_BYTES: u64 = 16 << 30;
 
 /// Modules beyond those of the overlays (back_monitor is built in): the backend, and the password schemes that generated
 /// accounts use.
