@@ -2,8 +2,11 @@
 //!
 //! Runs over the stream of lines, when a plan is made and again before it runs; trusts nothing that the planner knew.
 
+mod touched;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use untether_model::operation::{Action, Actor, Operation, PlannedValue, Stage, Target, Track, UndoClass};
@@ -12,6 +15,8 @@ use untether_model::policy::{RetentionList, Terms, Thresholds};
 use untether_model::run::GateKind;
 use untether_model::snapshot::SubjectKind;
 use untether_model::{AttrName, Dn, EntityId, Side, SubjectId};
+
+use self::touched::{Touch, Touched};
 
 /// How much a note matters. The order is from least to most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -117,7 +122,8 @@ pub struct Linter {
     forward: bool,
     notes: Vec<LintNote>,
     counts: BTreeMap<(Level, Rule), usize>,
-    subjects: HashMap<SubjectId, String>,
+    /// The batch of each.
+    subjects: HashMap<SubjectId, Arc<str>>,
     services_seen: bool,
     /// Retention lists of the waves so far that leave scrubbed records behind, by entity.
     retained: BTreeMap<EntityId, Vec<(String, Vec<AttrName>)>>,
@@ -126,7 +132,7 @@ pub struct Linter {
 
 struct WaveState {
     header: WaveHeader,
-    batches: BTreeMap<String, BTreeMap<SubjectId, Vec<Stage>>>,
+    batches: BTreeMap<String, BTreeMap<SubjectId, Member>>,
     canaries: usize,
     last: Option<(String, Stage, untether_model::operation::Phase, u32)>,
     numbers: BTreeSet<u32>,
@@ -135,10 +141,45 @@ struct WaveState {
     tracks: BTreeSet<Track>,
     /// Subjects by entity, track and kind.
     who: BTreeMap<EntityId, BTreeMap<(Track, SubjectKind), u64>>,
-    changed: BTreeMap<Side, HashSet<Dn>>,
-    disabled: HashSet<Dn>,
-    removed: HashSet<Dn>,
-    served: HashSet<SubjectId>,
+    touched: Touched,
+    /// Whom operations of other batches serve.
+    served_elsewhere: HashSet<SubjectId>,
+}
+
+/// A subject in its batch.
+struct Member {
+    /// A bit for each stage.
+    stages: u8,
+    served: bool,
+}
+
+impl Member {
+    fn of(stages: &[Stage]) -> Self {
+        Self { stages: stages.iter().fold(0, |bits, stage| bits | 1 << *stage as u8), served: false }
+    }
+
+    fn has(&self, stage: Stage) -> bool {
+        self.stages & 1 << stage as u8 != 0
+    }
+}
+
+/// Where an operation stands; put in words only for a note.
+struct At<'a> {
+    wave: &'a str,
+    batch: &'a str,
+    n: u32,
+}
+
+impl<'a> At<'a> {
+    fn of(wave: &'a WaveHeader, operation: &'a Operation) -> Self {
+        Self { wave: &wave.name, batch: &operation.batch, n: operation.n }
+    }
+}
+
+impl fmt::Display for At<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.wave, self.batch, self.n)
+    }
 }
 
 impl Linter {
@@ -166,11 +207,11 @@ impl Linter {
         linter
     }
 
-    fn note(&mut self, level: Level, rule: Rule, at: String, words: String) {
+    fn note(&mut self, level: Level, rule: Rule, at: impl fmt::Display, words: String) {
         let count = self.counts.entry((level, rule)).or_default();
         *count += 1;
         if *count <= MOST_OF_A_RULE {
-            self.notes.push(LintNote { level, rule, at, words });
+            self.notes.push(LintNote { level, rule, at: at.to_string(), words });
         }
     }
 
@@ -186,39 +227,36 @@ impl Linter {
         }
     }
 
-    fn wave_name(&self) -> String {
-        self.wave.as_ref().map(|w| w.header.name.clone()).unwrap_or_default()
-    }
-
     fn batch(&mut self, batch: &PlannedBatch) {
-        let at = format!("{}/{}", self.wave_name(), batch.name);
         let Some(mut wave) = self.wave.take() else {
+            let at = format!("/{}", batch.name);
             return self.note(Level::Error, Rule::WaveLine, at, "a batch comes before the line of its wave".to_owned());
         };
+        let at: Arc<str> = format!("{}/{}", wave.header.name, batch.name).into();
         if batch.canary {
             wave.canaries += 1;
         }
         if batch.canary != wave.batches.is_empty() {
-            self.note(Level::Error, Rule::Canary, at.clone(), "the canary is the first batch, and only that".to_owned());
+            self.note(Level::Error, Rule::Canary, &at, "the canary is the first batch, and only that".to_owned());
         }
         if batch.subjects.is_empty() {
-            self.note(Level::Error, Rule::EmptyBatch, at.clone(), "it has no subjects".to_owned());
+            self.note(Level::Error, Rule::EmptyBatch, &at, "it has no subjects".to_owned());
         }
         let mut members = BTreeMap::new();
         for subject in &batch.subjects {
             if let Some(before) = self.subjects.insert(subject.id.clone(), at.clone()) {
                 let words = format!("subject {} is in {before} too", subject.id);
-                self.note(Level::Error, Rule::SubjectTwice, at.clone(), words);
+                self.note(Level::Error, Rule::SubjectTwice, &at, words);
             }
             if self.forward && subject.stages.iter().any(|stage| !subject.track.has(*stage)) {
                 let words = format!("subject {} has a stage that track {} has not", subject.id, subject.track);
-                self.note(Level::Error, Rule::ForeignSubject, at.clone(), words);
+                self.note(Level::Error, Rule::ForeignSubject, &at, words);
             }
             match subject.kind {
                 SubjectKind::Service => self.services_seen = true,
                 SubjectKind::Person if self.services_seen && self.forward => {
                     let words = "people go after service accounts; services are meant to go last".to_owned();
-                    self.note(Level::Warning, Rule::ServicesFirst, at.clone(), words);
+                    self.note(Level::Warning, Rule::ServicesFirst, &at, words);
                     self.services_seen = false;
                 }
                 _ => {}
@@ -227,39 +265,40 @@ impl Linter {
             wave.tracks.insert(subject.track);
             let who = wave.who.entry(subject.entity.clone()).or_default();
             *who.entry((subject.track, subject.kind)).or_default() += 1;
-            members.insert(subject.id.clone(), subject.stages.clone());
+            members.insert(subject.id.clone(), Member::of(&subject.stages));
         }
         wave.batches.insert(batch.name.clone(), members);
         self.wave = Some(wave);
     }
 
     fn operation(&mut self, operation: &Operation) {
-        let at = format!("{}/{}/{}", self.wave_name(), operation.batch, operation.n);
         let Some(mut wave) = self.wave.take() else {
+            let at = At { wave: "", batch: &operation.batch, n: operation.n };
             return self.note(Level::Error, Rule::WaveLine, at, "an operation comes before the line of its wave".to_owned());
         };
-        self.place(&mut wave, operation, &at);
-        self.target(&wave, operation, &at);
-        self.cells(&mut wave, operation, &at);
-        self.promise(operation, &at);
-        wave.count(operation);
+        self.place(&mut wave, operation);
+        self.target(&wave, operation);
+        self.cells(&mut wave, operation);
+        self.promise(&wave, operation);
+        wave.touched.add(operation);
         self.wave = Some(wave);
     }
 
-    fn place(&mut self, wave: &mut WaveState, operation: &Operation, at: &str) {
+    fn place(&mut self, wave: &mut WaveState, operation: &Operation) {
+        let at = At::of(&wave.header, operation);
         let same_batch = wave.last.as_ref().is_some_and(|(batch, ..)| *batch == operation.batch);
         if !same_batch {
             wave.numbers.clear();
             wave.created.clear();
         }
         if !wave.numbers.insert(operation.n) {
-            self.note(Level::Error, Rule::DuplicateNumber, at.to_owned(), "its number is taken in its batch".to_owned());
+            self.note(Level::Error, Rule::DuplicateNumber, &at, "its number is taken in its batch".to_owned());
         }
         if let Some((_, stage, phase, n)) = wave.last.as_ref().filter(|_| same_batch) {
             let ordered = (*stage, *phase, *n) <= (operation.stage, operation.phase, operation.n);
             if !ordered {
                 let words = "it is listed after an operation of a later stage, phase or number".to_owned();
-                self.note(Level::Error, Rule::OutOfOrder, at.to_owned(), words);
+                self.note(Level::Error, Rule::OutOfOrder, &at, words);
             }
         }
         let makes = matches!(operation.action, Action::Create { .. } | Action::Recreate { .. });
@@ -271,25 +310,29 @@ impl Linter {
             && !makes
         {
             let words = format!("operation {n} of its batch does not create {dn} before it");
-            self.note(Level::Error, Rule::MissingCreator, at.to_owned(), words);
+            self.note(Level::Error, Rule::MissingCreator, &at, words);
         }
-        wave.last = Some((operation.batch.clone(), operation.stage, operation.phase, operation.n));
+        match &mut wave.last {
+            Some((_, stage, phase, n)) if same_batch => (*stage, *phase, *n) = (operation.stage, operation.phase, operation.n),
+            last => *last = Some((operation.batch.clone(), operation.stage, operation.phase, operation.n)),
+        }
     }
 
-    fn target(&mut self, wave: &WaveState, operation: &Operation, at: &str) {
+    fn target(&mut self, wave: &WaveState, operation: &Operation) {
+        let at = At::of(&wave.header, operation);
         let dn = operation.target.dn();
         if !self.suffixes.get(&operation.store).is_some_and(|suffix| dn.is_within(suffix)) {
             let words = format!("{dn} is outside the {} store", operation.store);
-            self.note(Level::Error, Rule::OutsideStore, at.to_owned(), words);
+            self.note(Level::Error, Rule::OutsideStore, &at, words);
         }
         let protected = self.protected.get(&operation.store).is_some_and(|set| set.contains(dn));
         let membership = matches!(operation.action, Action::Ensure { .. });
         if operation.protected_group {
             let words = format!("a departed member is taken out of the protected group {dn}; approve it on its own");
-            self.note(Level::Warning, Rule::ProtectedGroup, at.to_owned(), words);
+            self.note(Level::Warning, Rule::ProtectedGroup, &at, words);
         }
         if protected && !(membership && operation.protected_group) {
-            self.note(Level::Error, Rule::ProtectedTarget, at.to_owned(), format!("{dn} is a protected identity"));
+            self.note(Level::Error, Rule::ProtectedTarget, &at, format!("{dn} is a protected identity"));
         }
         if let Action::Ensure { values, .. } = &operation.action {
             let named = |v: &&untether_model::Value| {
@@ -299,60 +342,68 @@ impl Linter {
             };
             if !operation.protected_group && values.iter().any(|v| named(&v)) {
                 let words = format!("it changes the memberships of a protected identity in {dn}");
-                self.note(Level::Error, Rule::ProtectedTarget, at.to_owned(), words);
+                self.note(Level::Error, Rule::ProtectedTarget, &at, words);
             }
         }
         if !wave.batches.contains_key(&operation.batch) {
-            self.note(Level::Error, Rule::UnknownBatch, at.to_owned(), format!("batch {} does not exist", operation.batch));
+            self.note(Level::Error, Rule::UnknownBatch, &at, format!("batch {} does not exist", operation.batch));
         }
     }
 
-    fn cells(&mut self, wave: &mut WaveState, operation: &Operation, at: &str) {
+    fn cells(&mut self, wave: &mut WaveState, operation: &Operation) {
+        let at = At::of(&wave.header, operation);
         if operation.subjects.is_empty() && self.forward {
-            self.note(Level::Error, Rule::NoSubjects, at.to_owned(), "it serves no subject".to_owned());
+            self.note(Level::Error, Rule::NoSubjects, &at, "it serves no subject".to_owned());
         }
-        let unique: HashSet<&SubjectId> = operation.subjects.iter().collect();
-        if unique.len() != operation.subjects.len() {
-            self.note(Level::Error, Rule::RepeatedSubject, at.to_owned(), "a subject is listed twice".to_owned());
+        let repeated = |subjects: &[SubjectId]| subjects.iter().collect::<HashSet<_>>().len() != subjects.len();
+        if operation.subjects.len() > 1 && repeated(&operation.subjects) {
+            self.note(Level::Error, Rule::RepeatedSubject, &at, "a subject is listed twice".to_owned());
         }
         match &operation.action {
             Action::Ensure { values, .. } if values.len() != operation.subjects.len() => {
                 let words = format!("{} values for {} subjects", values.len(), operation.subjects.len());
-                self.note(Level::Error, Rule::ValuesMismatch, at.to_owned(), words);
+                self.note(Level::Error, Rule::ValuesMismatch, &at, words);
             }
             Action::Ensure { .. } => {}
             _ if operation.subjects.len() > 1 => {
                 let words = "only memberships and references serve several subjects".to_owned();
-                self.note(Level::Error, Rule::ValuesMismatch, at.to_owned(), words);
+                self.note(Level::Error, Rule::ValuesMismatch, &at, words);
             }
             _ => {}
         }
-        let Some(members) = wave.batches.get(&operation.batch) else { return };
-        let foreign = operation.subjects.iter().find(|id| {
-            let stages = members.get(*id);
-            !stages.is_some_and(|stages| !self.forward || stages.contains(&operation.stage))
-        });
+        let Some(members) = wave.batches.get_mut(&operation.batch) else { return };
+        let mut foreign = None;
+        for id in &operation.subjects {
+            let member = members.get_mut(id);
+            if !member.as_ref().is_some_and(|member| !self.forward || member.has(operation.stage)) {
+                foreign.get_or_insert(id);
+            }
+            match member {
+                Some(member) => member.served = true,
+                None => drop(wave.served_elsewhere.insert(id.clone())),
+            }
+        }
         if let Some(id) = foreign {
             let words = format!("subject {id} is not in its batch, or has no stage {}", operation.stage);
-            self.note(Level::Error, Rule::ForeignSubject, at.to_owned(), words);
+            self.note(Level::Error, Rule::ForeignSubject, at, words);
         }
-        wave.served.extend(operation.subjects.iter().cloned());
     }
 
-    fn promise(&mut self, operation: &Operation, at: &str) {
+    fn promise(&mut self, wave: &WaveState, operation: &Operation) {
+        let at = At::of(&wave.header, operation);
         let proof = matches!(operation.action, Action::Attest { .. } | Action::Deliver { .. });
         if proof && operation.undo == UndoClass::Full {
-            self.note(Level::Error, Rule::UndoClass, at.to_owned(), "what is sent or proved cannot be taken back".to_owned());
+            self.note(Level::Error, Rule::UndoClass, &at, "what is sent or proved cannot be taken back".to_owned());
         }
         if operation.actor == Actor::Undo && matches!(operation.action, Action::Ensure { .. }) {
             let words = "memberships need no more than the writing bind".to_owned();
-            self.note(Level::Warning, Rule::UndoClass, at.to_owned(), words);
+            self.note(Level::Warning, Rule::UndoClass, &at, words);
         }
         let large = |v: &PlannedValue| matches!(v, PlannedValue::Inline(v) if v.as_bytes().len() > 1_024);
         if let Action::Create { attrs } = &operation.action
             && attrs.iter().any(|(_, values)| values.iter().any(large))
         {
-            self.note(Level::Error, Rule::LargeValue, at.to_owned(), "values above 1 KiB are blobs".to_owned());
+            self.note(Level::Error, Rule::LargeValue, &at, "values above 1 KiB are blobs".to_owned());
         }
     }
 
@@ -366,10 +417,11 @@ impl Linter {
         if self.forward {
             self.gates(&wave, &at);
             self.terms(&wave, &at);
-            let idle: Vec<&SubjectId> =
-                wave.batches.values().flat_map(|m| m.keys()).filter(|id| !wave.served.contains(*id)).collect();
-            if let Some(first) = idle.first() {
-                let words = format!("{} subjects have no operation, for instance {first}", idle.len());
+            let members = wave.batches.values().flatten();
+            let mut idle =
+                members.filter(|(id, member)| !member.served && !wave.served_elsewhere.contains(*id)).map(|(id, _)| id);
+            if let Some(first) = idle.next() {
+                let words = format!("{} subjects have no operation, for instance {first}", 1 + idle.count());
                 self.note(Level::Warning, Rule::NoSubjects, at.clone(), words);
             }
             self.thresholds(&wave, &at);
@@ -476,11 +528,10 @@ impl Linter {
             limits;
         for side in Side::ALL {
             let scope = wave.header.in_scope.get(&side).copied().unwrap_or(0);
-            let changed = wave.changed.get(&side).map_or(0, HashSet::len) as u64;
-            let mut checks = vec![("changed", changed, *max_changed, *max_changed_percent)];
+            let mut checks = vec![("changed", wave.touched.count(side, Touch::Changed), *max_changed, *max_changed_percent)];
             if side == Side::Shared {
-                checks.push(("disabled", wave.disabled.len() as u64, *max_disabled, *max_disabled_percent));
-                checks.push(("removed", wave.removed.len() as u64, *max_removed, *max_removed_percent));
+                checks.push(("disabled", wave.touched.count(side, Touch::Disabled), *max_disabled, *max_disabled_percent));
+                checks.push(("removed", wave.touched.count(side, Touch::Removed), *max_removed, *max_removed_percent));
             }
             for (what, count, most, percent) in checks {
                 #[expect(clippy::cast_precision_loss, reason = "counts of entries are far below 2^52")]
@@ -525,32 +576,8 @@ impl WaveState {
             stages: BTreeSet::new(),
             tracks: BTreeSet::new(),
             who: BTreeMap::new(),
-            changed: BTreeMap::new(),
-            disabled: HashSet::new(),
-            removed: HashSet::new(),
-            served: HashSet::new(),
-        }
-    }
-
-    fn count(&mut self, operation: &Operation) {
-        let dn = operation.target.dn();
-        if matches!(operation.action, Action::Attest { .. } | Action::Deliver { .. }) {
-            return;
-        }
-        // What a wave itself creates was not there to be changed.
-        if matches!(operation.target, Target::Existing { .. }) {
-            self.changed.entry(operation.store).or_default().insert(dn.clone());
-        }
-        if operation.store == Side::Shared {
-            match operation.action {
-                Action::Delete => {
-                    self.removed.insert(dn.clone());
-                }
-                _ if operation.stage == Stage::Disable => {
-                    self.disabled.insert(dn.clone());
-                }
-                _ => {}
-            }
+            touched: Touched::default(),
+            served_elsewhere: HashSet::new(),
         }
     }
 }
