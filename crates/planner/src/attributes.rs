@@ -124,7 +124,7 @@ pub(crate) fn required_of(classes: &[String], told: &BTreeMap<String, Vec<AttrNa
     all
 }
 
-/// The values of exactly this attribute; empty where it is absent.
+/// The values of exactly this attribute, whose name is given in lower case; empty where it is absent.
 pub(crate) fn values<'a>(entry: &'a SnapshotEntry, name: &str) -> &'a [Value] {
-    entry.attrs.values_of(&AttrName::new(name))
+    entry.attrs.values_of(name)
 }

@@ -46,8 +46,8 @@ pub trait Matches {
     fn matches(&self, filter: &str, entry: &SnapshotEntry) -> Result<bool, String>;
 }
 
-/// Takes what a plan is made of. Blobs of a wave may arrive before its first line.
-pub trait Sink {
+/// Takes what a plan is made of, maybe in another thread than the one that plans. Blobs of a wave may arrive before its first line.
+pub trait Sink: Send {
     /// One line of a wave file, line feed included. Lines of one wave arrive in order and without lines of another in between.
     fn wave_line(&mut self, wave: &str, line: &[u8]) -> Result<(), String>;
 

@@ -15,7 +15,7 @@ use untether_model::operation::{Stage, UndoClass};
 use untether_model::plan::{OrderKind, PlanHeader, WaveHeader, WaveLine};
 use untether_model::run::{Decision, Observation, Observed, Record, RunState, object_approvers};
 use untether_model::{BatchId, Dn, OpId, PlanId, Side, WaveId};
-use untether_planner::{Inputs, Level, Linter, PlanError, ReportLine, Source, plan};
+use untether_planner::{Inputs, Level, Linter, PlanError, ReportLine, Source, plan_by};
 
 use self::policy::{Policy, selection};
 use crate::args::{PlanArgs, PlanCommand};
@@ -26,7 +26,7 @@ use crate::error::{CliError, Exit, chain};
 use crate::output::Output;
 use crate::state::{Looked, Opened};
 use crate::wiring::capabilities::probe;
-use crate::wiring::planning::{Filters, PlanFiles, SnapshotFiles, last_plan, load_header, read_file, write_file};
+use crate::wiring::planning::{Beside, Filters, PlanFiles, SnapshotFiles, last_plan, load_header, read_file, write_file};
 use crate::wiring::waves::wave_lines;
 
 /// `plan` and its subcommands.
@@ -171,8 +171,8 @@ async fn make(config: &Config, seed: u64, output: &Output) -> Result<Exit, CliEr
         now: snapshot.taken_at,
         seed,
     };
-    let mut sink = PlanFiles::new(&opened.dir, &opened.keys);
-    let planned = plan(&inputs, &mut sink).map_err(|e| match e {
+    let mut sink = PlanFiles::new(&opened.dir, &opened.keys)?;
+    let planned = plan_by(Beside, &inputs, &mut sink).map_err(|e| match e {
         PlanError::Sink { .. } => CliError::failed(chain(&e)),
         _ => CliError::usage(chain(&e)),
     })?;

@@ -63,6 +63,31 @@ pub fn pipeline<A: Send, B: Send, R: Send>(
     })
 }
 
+/// Two threads: the caller's makes things, another one takes them, in order and many at once.
+///
+/// # Errors
+/// What `take` says, which is given nothing more then, or `early` where its thread ends without a word; else what `make` says.
+pub fn relayed<A: Send, R, E: Send>(
+    make: impl FnOnce(&mut LaneIn<A>) -> Result<R, E>,
+    mut take: impl FnMut(&[A]) -> Result<(), E> + Send,
+    early: impl FnOnce() -> E,
+) -> Result<R, E> {
+    std::thread::scope(|scope| {
+        let (mut made, taken) = lane();
+        let taking = scope.spawn(move || {
+            while let Some(chunk) = taken.next() {
+                take(&chunk)?;
+                taken.give_back(chunk);
+            }
+            Ok(())
+        });
+        let result = make(&mut made);
+        made.finish();
+        taking.join().unwrap_or_else(|_| Err(early()))?;
+        result
+    })
+}
+
 fn joined<T>(ended: std::thread::Result<Result<T, CliError>>) -> Result<T, CliError> {
     ended.unwrap_or_else(|_| Err(CliError::failed("a thread that reads the state ended early")))
 }
@@ -160,6 +185,29 @@ mod tests {
         assert_eq!(seen, (0..10_000).collect::<Vec<_>>());
         let threads: Vec<ThreadId> = where_dropped.into_iter().collect();
         assert!(threads.len() == 10_000 && threads.iter().all(|thread| *thread == maker));
+    }
+
+    #[test]
+    fn what_is_wrong_with_taking_is_the_error_and_else_what_is_wrong_with_making() {
+        let numbers =
+            |made: &mut LaneIn<usize>| (0..10 * CHUNK).try_for_each(|n| made.push(n, 1).then_some(()).ok_or("nobody takes it"));
+        let mut sum = 0;
+        let add = |chunk: &[usize]| {
+            sum += chunk.iter().sum::<usize>();
+            Ok(())
+        };
+        assert_eq!(relayed(numbers, add, || "ended early"), Ok(()));
+        assert_eq!(sum, (0..10 * CHUNK).sum::<usize>());
+        for at in [0, CHUNK, 10 * CHUNK - 1] {
+            let take = |chunk: &[usize]| if chunk.contains(&at) { Err("the disk is full") } else { Ok(()) };
+            assert_eq!(relayed(numbers, take, || "ended early"), Err("the disk is full"), "at {at}");
+        }
+        assert_eq!(
+            relayed(|_: &mut LaneIn<usize>| Err::<(), _>("nothing to make"), |_| Ok(()), || "ended early"),
+            Err("nothing to make")
+        );
+        let broken = |_: &[usize]| -> Result<(), &str> { std::panic::resume_unwind(Box::new("the taker is broken")) };
+        assert_eq!(relayed(numbers, broken, || "ended early"), Err("ended early"));
     }
 
     #[test]

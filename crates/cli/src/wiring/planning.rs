@@ -14,9 +14,10 @@ use untether_model::run::{RunState, WaveState, WaveStatus};
 use untether_model::schema::Schema;
 use untether_model::snapshot::{SnapshotEntry, Subject};
 use untether_model::{Entry, PlanId, Side, WaveId};
-use untether_planner::{Each, Matches, Place, PlanError, ReportLine, Sink, Source, Stream};
+use untether_planner::{Each, Hand, Matches, Piece, Place, PlanError, Relay, ReportLine, Sink, Source, Stream};
 
 use crate::error::{CliError, chain};
+use crate::wiring::lane::relayed;
 
 /// Largest header that is read.
 const HEADER_LIMIT: usize = 64 << 20;
@@ -64,10 +65,15 @@ pub fn read_file(dir: &StateDir, keys: &KeyStore, area: Area, digest: &Digest) -
 /// Seals a whole file into an area, under a key of its own.
 pub fn write_file(dir: &StateDir, keys: &KeyStore, area: Area, bytes: &[u8]) -> Result<Digest, CliError> {
     let failed = |e: &dyn std::error::Error| CliError::failed(chain(e));
-    let (id, key) = keys.new_key(KeySort::Snapshot, None)?;
-    let mut writer = SealedWriter::create(dir, &Shelf::of(area), &id, &key).map_err(|e| failed(&e))?;
+    let mut writer = new_file(dir, keys, area)?;
     writer.write_all(bytes).map_err(|e| failed(&e))?;
     Ok(writer.finish().map_err(|e| failed(&e))?.digest)
+}
+
+/// Begins a file of an area, under a key of its own.
+fn new_file(dir: &StateDir, keys: &KeyStore, area: Area) -> Result<SealedWriter, CliError> {
+    let (id, key) = keys.new_key(KeySort::Snapshot, None)?;
+    SealedWriter::create(dir, &Shelf::of(area), &id, &key).map_err(|e| CliError::failed(chain(&e)))
 }
 
 /// The head of a recorded order.
@@ -136,6 +142,30 @@ impl Matches for Filters {
     }
 }
 
+/// Has a plan written in a thread of its own, a little behind whoever plans.
+pub struct Beside;
+
+impl Relay for Beside {
+    fn run<T>(
+        self,
+        plan: impl FnOnce(Hand<'_>) -> Result<T, PlanError>,
+        mut write: impl FnMut(&Piece) -> Result<(), PlanError> + Send,
+    ) -> Result<T, PlanError> {
+        let early =
+            || PlanError::Sink { what: "the waves".to_owned(), cause: "the thread that writes them ended early".to_owned() };
+        relayed(
+            |planned| {
+                plan(&mut |piece| {
+                    let bytes = piece.bytes();
+                    if planned.push(piece, bytes) { Ok(()) } else { Err(early()) }
+                })
+            },
+            |pieces| pieces.iter().try_for_each(&mut write),
+            early,
+        )
+    }
+}
+
 struct WaveFile {
     key_id: KeyId,
     key: Key,
@@ -147,13 +177,17 @@ pub struct PlanFiles<'a> {
     dir: &'a StateDir,
     keys: &'a KeyStore,
     waves: BTreeMap<String, WaveFile>,
-    report: Vec<u8>,
+    report: SealedWriter,
+    line: Vec<u8>,
 }
 
 impl<'a> PlanFiles<'a> {
     /// Writes below this state directory.
-    pub fn new(dir: &'a StateDir, keys: &'a KeyStore) -> Self {
-        Self { dir, keys, waves: BTreeMap::new(), report: Vec::new() }
+    ///
+    /// # Errors
+    /// The file of the planning report cannot be begun.
+    pub fn new(dir: &'a StateDir, keys: &'a KeyStore) -> Result<Self, CliError> {
+        Ok(Self { dir, keys, waves: BTreeMap::new(), report: new_file(dir, keys, Area::Plans)?, line: Vec::new() })
     }
 
     fn wave(&mut self, name: &str) -> Result<&mut WaveFile, String> {
@@ -173,8 +207,8 @@ impl<'a> PlanFiles<'a> {
                 digests.insert(name, published.digest);
             }
         }
-        let report = write_file(self.dir, self.keys, Area::Plans, &self.report)?;
-        Ok((digests, report))
+        let report = self.report.finish().map_err(|e| CliError::failed(chain(&e)))?;
+        Ok((digests, report.digest))
     }
 }
 
@@ -203,8 +237,9 @@ impl Sink for PlanFiles<'_> {
     }
 
     fn report(&mut self, line: &ReportLine) -> Result<(), String> {
-        serde_json::to_writer(&mut self.report, line).map_err(|e| chain(&e))?;
-        self.report.push(b'\n');
-        Ok(())
+        self.line.clear();
+        serde_json::to_writer(&mut self.line, line).map_err(|e| e.to_string())?;
+        self.line.push(b'\n');
+        self.report.write_all(&self.line).map_err(|e| chain(&e))
     }
 }

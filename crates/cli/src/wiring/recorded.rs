@@ -46,7 +46,7 @@ pub struct NewOrder<'a> {
 
 /// Seals the order's files and records it.
 pub async fn record_order_files(opened: &Opened, order: NewOrder<'_>) -> Result<(), CliError> {
-    let mut files = PlanFiles::new(&opened.dir, &opened.keys);
+    let mut files = PlanFiles::new(&opened.dir, &opened.keys)?;
     for line in order.lines.split_inclusive(|b| *b == b'\n') {
         files.wave_line(&order.wave.name, line).map_err(CliError::failed)?;
     }

@@ -65,7 +65,7 @@ struct Names {
 impl Names {
     fn of(inputs: &Inputs<'_>, entry: &SnapshotEntry) -> Self {
         let attributes = &inputs.audit.shared.attributes;
-        let text = |attr: &AttrName| values(entry, attr.as_str()).iter().filter_map(Value::as_str).min();
+        let text = |attr: &AttrName| values(entry, attr.folded()).iter().filter_map(Value::as_str).min();
         Self {
             number: attributes.number.as_ref().and_then(text).and_then(keys::number),
             login: text(&attributes.login).and_then(keys::login),

@@ -105,8 +105,8 @@ fn account_facts(
     let sever = exact(entry.credentials.iter().filter(is_password).filter(another_way).collect());
     let history = !passwords.is_empty() || entry.credentials.iter().any(|m| m.kind == CredentialKind::History);
     let mut facts = AccountFacts {
-        policy: as_it_is(entry, "pwdPolicySubentry", blobs)?,
-        end_time: as_it_is(entry, "pwdEndTime", blobs)?,
+        policy: as_it_is(entry, "pwdpolicysubentry", blobs)?,
+        end_time: as_it_is(entry, "pwdendtime", blobs)?,
         passwords,
         sever,
         severs_clear_text: entry.credentials.iter().filter(is_password).any(|m| m.clear),
@@ -128,7 +128,7 @@ fn scrub(
     blobs: &mut Blobs<'_>,
 ) -> Result<(), PlanError> {
     let schema = inputs.schemas.get(&Side::Shared).filter(|s| !s.is_empty());
-    let classes = values(entry, "objectClass");
+    let classes = values(entry, "objectclass");
     let rdn = entry.dn.rdn();
     let names_it =
         |attr: &AttrName| attr.as_str().find(';').is_none() && rdn.as_ref().is_some_and(|r| r.value(attr.base()).is_some());

@@ -6,11 +6,12 @@ use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use untether_model::EntityId;
 use untether_model::operation::Stage;
-use untether_model::plan::{EntityForecast, WaveForecast};
+use untether_model::plan::{EntityForecast, WaveForecast, WaveRef};
+use untether_model::policy::WavePolicy;
 
 use super::Inputs;
 use super::candidate::{Candidate, today};
-use super::write::{Written, WrittenWave};
+use super::write::Written;
 use crate::report::{Note, PlanningReport, Reason, Remark, ReportLine};
 use crate::source::{PlanError, Sink};
 
@@ -18,13 +19,13 @@ use crate::source::{PlanError, Sink};
 pub(super) fn report(
     inputs: &Inputs<'_>,
     (candidates, elsewhere): (&[Candidate], u64),
-    written: &Written,
+    written: &mut Written,
     sink: &mut dyn Sink,
 ) -> Result<PlanningReport, PlanError> {
     let mut report = PlanningReport {
-        operations: written.operations.clone(),
-        undo: written.undo.clone(),
-        points_of_no_return: written.points_of_no_return.clone(),
+        operations: written.bound.operations.clone(),
+        undo: written.bound.undo.clone(),
+        points_of_no_return: written.bound.points_of_no_return.clone(),
         ..PlanningReport::default()
     };
     let mut send =
@@ -41,7 +42,9 @@ pub(super) fn report(
             None => *report.planned.entry(candidate.track.unwrap_or(untether_model::operation::Track::Hold)).or_default() += 1,
         }
     }
-    for note in notes(inputs, written) {
+    let empty = empty_waves(inputs, written);
+    written.notes.extend(empty);
+    for note in std::mem::take(&mut written.notes) {
         *report.notes.entry(note.remark).or_default() += 1;
         send(&ReportLine::Note(note))?;
     }
@@ -53,7 +56,7 @@ pub(super) fn report(
     for entity in &entities {
         send(&ReportLine::Entity(entity.clone()))?;
     }
-    for point in &written.points_of_no_return {
+    for point in &written.bound.points_of_no_return {
         send(&ReportLine::PointOfNoReturn(point.clone()))?;
     }
     report.waves = waves;
@@ -61,14 +64,14 @@ pub(super) fn report(
     Ok(report)
 }
 
-fn notes(inputs: &Inputs<'_>, written: &Written) -> BTreeSet<Note> {
-    let mut notes = written.notes.clone();
-    let names: BTreeSet<&str> = written.waves.iter().map(|w| w.reference.name.as_str()).collect();
-    for wave in inputs.policy.waves.iter().filter(|w| !names.contains(w.name.as_str())) {
+fn empty_waves(inputs: &Inputs<'_>, written: &Written) -> Vec<Note> {
+    let names: BTreeSet<&str> = written.waves().map(|(_, wave)| wave.name.as_str()).collect();
+    let empty = inputs.policy.waves.iter().filter(|w| !names.contains(w.name.as_str()));
+    let note = |wave: &WavePolicy| {
         let words = format!("wave {} has no subjects", wave.name);
-        notes.insert(Note { remark: Remark::EmptyWave, subject: None, dn: None, words });
-    }
-    notes
+        Note { remark: Remark::EmptyWave, subject: None, dn: None, words }
+    };
+    empty.map(note).collect()
 }
 
 fn seconds(at: Timestamp, add: u64) -> Result<Timestamp, PlanError> {
@@ -83,25 +86,25 @@ fn is_late(end: Timestamp, deadline: Option<Date>, day: impl Fn(Timestamp) -> Da
 fn waves(inputs: &Inputs<'_>, written: &Written) -> Result<Vec<WaveForecast>, PlanError> {
     let mut ends: BTreeMap<&str, Timestamp> = BTreeMap::new();
     let mut out = Vec::new();
-    for wave in &written.waves {
+    for (wave, reference) in written.waves() {
         let Some(policy) = inputs.policy.waves.get(wave.policy) else { continue };
         let start = policy.after.iter().filter_map(|name| ends.get(name.as_str())).max().copied().unwrap_or(inputs.now);
-        let writing_seconds = writing(wave, inputs.policy.forecast_writes_per_second);
+        let writing_seconds = writing(reference, inputs.policy.forecast_writes_per_second);
         let soak_seconds = if wave.stages.contains(&Stage::Soak) { wave.soak.seconds } else { 0 };
         let waits = wave.stages.iter().filter(|s| **s != Stage::Soak).count() as u64;
-        let canary_seconds = match wave.reference.batches {
+        let canary_seconds = match reference.batches {
             0 | 1 => 0,
             _ => wave.canary_wait.seconds.saturating_mul(waits),
         };
         let total = writing_seconds.saturating_add(soak_seconds).saturating_add(canary_seconds);
         let earliest_end = seconds(start, total)?;
-        ends.insert(&wave.reference.name, earliest_end);
+        ends.insert(&reference.name, earliest_end);
         let utc = |at: Timestamp| untether_model::time::local_day(&jiff::tz::TimeZone::UTC, at);
         out.push(WaveForecast {
-            wave: wave.reference.name.clone(),
-            subjects: wave.reference.subjects,
+            wave: reference.name.clone(),
+            subjects: reference.subjects,
             entities: wave.by_entity.clone(),
-            operations: wave.reference.operations,
+            operations: reference.operations,
             writing_seconds,
             canary_seconds,
             soak_seconds,
@@ -113,7 +116,7 @@ fn waves(inputs: &Inputs<'_>, written: &Written) -> Result<Vec<WaveForecast>, Pl
     Ok(out)
 }
 
-fn writing(wave: &WrittenWave, rate: f64) -> u64 {
+fn writing(wave: &WaveRef, rate: f64) -> u64 {
     if rate.is_nan() || rate <= 0.0 {
         return 0;
     }
@@ -123,7 +126,7 @@ fn writing(wave: &WrittenWave, rate: f64) -> u64 {
         clippy::cast_sign_loss,
         reason = "a forecast; the value is not negative, and casts from floating point saturate"
     )]
-    let seconds = (wave.reference.operations as f64 / rate).ceil() as u64;
+    let seconds = (wave.operations as f64 / rate).ceil() as u64;
     seconds
 }
 

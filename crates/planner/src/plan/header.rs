@@ -85,9 +85,9 @@ pub(super) fn finish(
     written: Written,
     report: PlanningReport,
 ) -> Result<Planned, PlanError> {
-    header.waves = written.waves.into_iter().map(|w| w.reference).collect();
+    header.waves = written.waves().map(|(_, reference)| reference.clone()).collect();
     let bytes = serde_json::to_vec(&header).map_err(|cause| PlanError::Json { what: "the plan's head", cause })?;
     let digest = Digest::of(&bytes);
     let policy = policy(inputs)?;
-    Ok(Planned { id: PlanId::of(&digest), digest, header, bytes, policy, report, lint: written.lint })
+    Ok(Planned { id: PlanId::of(&digest), digest, header, bytes, policy, report, lint: written.bound.lint })
 }

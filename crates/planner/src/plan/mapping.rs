@@ -11,21 +11,27 @@ use crate::attributes::required_of;
 
 /// The entry that is to be created, locked and without a password.
 pub(super) struct Draft {
-    pub dn: Dn,
     pub attrs: AttrMap,
+    /// The value that names it.
+    naming: Value,
 }
 
 impl Draft {
+    /// Its name.
+    pub(super) fn dn(&self, mapping: &Mapping) -> Dn {
+        mapping.base.child(mapping.rdn.as_str(), self.naming.clone())
+    }
+
     /// What no two entries may share: login and mail addresses, in comparable form.
     pub(super) fn names(&self) -> Vec<String> {
-        let of = |attr: &'static str| self.attrs.get(&AttrName::new(attr)).into_iter().flatten().filter_map(Value::as_str);
+        let of = |attr: &'static str| self.attrs.values_of(attr).iter().filter_map(Value::as_str);
         let mut names: Vec<String> = of("uid").filter_map(keys::login).map(|v| format!("login {v}")).collect();
         names.extend(of("mail").filter_map(keys::mail).map(|v| format!("mail address {v}")));
         names
     }
 
     pub(super) fn login(&self) -> Option<&str> {
-        self.attrs.get(&AttrName::new("uid"))?.first()?.as_str()
+        self.attrs.values_of("uid").first()?.as_str()
     }
 }
 
@@ -66,8 +72,7 @@ pub(super) fn draft(
             return Err(format!("the object classes of the mapping require {attr}, which the shared entry does not give"));
         }
     }
-    let dn = mapping.base.child(mapping.rdn.as_str(), naming);
-    Ok(Draft { dn, attrs })
+    Ok(Draft { attrs, naming })
 }
 
 /// The value of the naming attribute: the one that names the shared entry where it has several.
@@ -91,7 +96,7 @@ fn fill(template: &str, entry: &SnapshotEntry, entity: &EntityId) -> Result<Stri
             Piece::Text(text) => out.push_str(text),
             Piece::Name("entity") => out.push_str(entity.as_str()),
             Piece::Name(name) => {
-                let value = crate::attributes::values(entry, name).iter().min().and_then(Value::as_str);
+                let value = entry.attrs.values_of(&AttrName::new(name)).iter().min().and_then(Value::as_str);
                 out.push_str(value.ok_or_else(|| format!("it has no {name}, which the template '{template}' needs"))?);
             }
         }

@@ -1,10 +1,13 @@
 //! Forward plans. The order of the steps in [`plan`] is the order in which everything is decided.
 
+mod bind;
 mod book;
 mod candidate;
 mod facts;
 mod forecast;
+mod gather;
 mod header;
+mod index;
 mod links;
 mod mapping;
 mod shared_ops;
@@ -25,6 +28,7 @@ use untether_model::snapshot::SnapshotHeader;
 use untether_model::{AttrName, Dn, PlanId, Side};
 
 use crate::lint::LintNote;
+use crate::piece::{AtOnce, Relay};
 use crate::report::PlanningReport;
 use crate::source::{Matches, PlanError, Sink, Source};
 
@@ -87,13 +91,19 @@ pub struct Planned {
 
 /// Makes a plan. Wave files, blobs and report lines go to the sink; the same inputs and seed give the same bytes.
 pub fn plan(inputs: &Inputs<'_>, sink: &mut dyn Sink) -> Result<Planned, PlanError> {
+    plan_by(AtOnce, inputs, sink)
+}
+
+/// The same plan, whose waves `relay` brings to the sink.
+pub fn plan_by(relay: impl Relay, inputs: &Inputs<'_>, sink: &mut dyn Sink) -> Result<Planned, PlanError> {
     let mut book = book::Book::new(inputs)?;
     let (mut candidates, elsewhere) = candidate::collect(inputs)?;
-    let index = survey::Index::new(&candidates);
-    let survey = survey::survey(inputs, &mut book, &mut candidates, &index)?;
+    let index = index::Index::new(&candidates);
+    let mut survey = survey::survey(inputs, &mut book, &mut candidates, &index)?;
     waves::limit(inputs, &mut candidates);
     let heights = waves::children(&mut candidates, &survey);
-    let links = links::links(inputs, &book, &candidates, &index)?;
+    let mut links = links::links(&book, &candidates, std::mem::take(&mut survey.gathered));
+    let notes = std::mem::take(&mut links.notes);
     without_groups(&mut candidates, &links);
     let batches = waves::batches(&book, &mut candidates, &links, (&heights, inputs.seed));
     let draft = header::draft(inputs)?;
@@ -101,20 +111,22 @@ pub fn plan(inputs: &Inputs<'_>, sink: &mut dyn Sink) -> Result<Planned, PlanErr
         book: &book,
         candidates: &candidates,
         index: &index,
+        references: &book.references(inputs),
         survey: &survey,
         links: &links,
         waves: &batches,
         header: &draft,
     };
-    let written = write::write(inputs, parts, sink)?;
-    let report = forecast::report(inputs, (&candidates, elsewhere), &written, sink)?;
+    let mut written = write::write(inputs, parts, (&mut *sink, relay))?;
+    written.notes.extend(notes);
+    let report = forecast::report(inputs, (&candidates, elsewhere), &mut written, sink)?;
     header::finish(inputs, draft, written, report)
 }
 
 /// A departed member of protected groups who is in none has nothing to be taken out of.
 fn without_groups(candidates: &mut [candidate::Candidate], links: &links::Links) {
     for (number, candidate) in candidates.iter_mut().enumerate().filter(|(_, c)| c.groups_only) {
-        let named = u32::try_from(number).is_ok_and(|n| links.removals.contains_key(&n));
+        let named = u32::try_from(number).is_ok_and(|n| links.removals_of(n).next().is_some());
         if !named {
             candidate.drop_for(crate::report::Reason::Protected, "a protected identity: never touched");
             candidate.wave = None;

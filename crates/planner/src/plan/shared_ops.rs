@@ -7,8 +7,9 @@ use untether_model::policy::{Admission, GroupMap};
 use untether_model::{AttrMap, AttrName, Side, SubjectId, Value};
 
 use super::candidate::Candidate;
-use super::links::{Holder, Links, Reference, Removal};
-use super::stages::{Draft, Frame, dn_value, independent_target};
+use super::gather::Holder;
+use super::links::{Links, Reference, Removal};
+use super::stages::{Draft, Frame, Operations, dn_value, independent_target};
 use super::survey::Survey;
 
 /// What these operations are made from.
@@ -42,7 +43,7 @@ pub(super) fn references_by_server(candidates: &[Candidate], references: &[Refer
 }
 
 /// All of them for one batch.
-pub(super) fn operations(frame: &Frame<'_>, common: &Common<'_>, batch: &[u32]) -> Vec<Operation> {
+pub(super) fn operations(frame: &Frame<'_>, common: &Common<'_>, batch: &[u32]) -> Operations {
     let mut out = Vec::new();
     memberships(frame, common, batch, &mut out);
     references(frame, common, batch, &mut out);
@@ -102,11 +103,11 @@ fn group_template(map: &GroupMap) -> AttrMap {
     attrs
 }
 
-fn memberships(frame: &Frame<'_>, common: &Common<'_>, batch: &[u32], out: &mut Vec<Operation>) {
+fn memberships(frame: &Frame<'_>, common: &Common<'_>, batch: &[u32], out: &mut Operations) {
     let mut by_map: BTreeMap<u16, Vec<u32>> = BTreeMap::new();
     for number in batch {
-        for map in common.links.memberships.get(number).into_iter().flatten() {
-            by_map.entry(*map).or_default().push(*number);
+        for map in common.links.maps_of(*number) {
+            by_map.entry(map).or_default().push(*number);
         }
     }
     // Several groups of the shared store may lead to one of ours: each subject comes once.
@@ -150,7 +151,7 @@ fn memberships(frame: &Frame<'_>, common: &Common<'_>, batch: &[u32], out: &mut 
     }
 }
 
-fn references(frame: &Frame<'_>, common: &Common<'_>, batch: &[u32], out: &mut Vec<Operation>) {
+fn references(frame: &Frame<'_>, common: &Common<'_>, batch: &[u32], out: &mut Operations) {
     let inside: BTreeSet<u32> = batch.iter().copied().collect();
     for number in batch {
         let Some(served) = common.candidates.get(*number as usize) else { continue };
@@ -187,7 +188,7 @@ fn references(frame: &Frame<'_>, common: &Common<'_>, batch: &[u32], out: &mut V
     }
 }
 
-fn admission(frame: &Frame<'_>, common: &Common<'_>, batch: &[u32], out: &mut Vec<Operation>) {
+fn admission(frame: &Frame<'_>, common: &Common<'_>, batch: &[u32], out: &mut Operations) {
     let mut by_group: BTreeMap<&untether_model::Dn, BTreeMap<&SubjectId, Value>> = BTreeMap::new();
     for candidate in batch.iter().filter_map(|n| common.candidates.get(*n as usize)) {
         if candidate.track == Some(Track::Migrate)
@@ -202,7 +203,12 @@ fn admission(frame: &Frame<'_>, common: &Common<'_>, batch: &[u32], out: &mut Ve
     }
 }
 
-fn admit(frame: &Frame<'_>, common: &Common<'_>, dn: &untether_model::Dn, members: BTreeMap<&SubjectId, Value>) -> Operation {
+fn admit(
+    frame: &Frame<'_>,
+    common: &Common<'_>,
+    dn: &untether_model::Dn,
+    members: BTreeMap<&SubjectId, Value>,
+) -> Box<Operation> {
     let (target, attr, exists) = group_target(common, dn);
     let template = GroupMap { shared: dn.clone(), independent: dn.clone(), create: true };
     let ensured = Ensured {
@@ -228,13 +234,13 @@ fn admit(frame: &Frame<'_>, common: &Common<'_>, dn: &untether_model::Dn, member
     )
 }
 
-fn removals(frame: &Frame<'_>, common: &Common<'_>, batch: &[u32], out: &mut Vec<Operation>) {
+fn removals(frame: &Frame<'_>, common: &Common<'_>, batch: &[u32], out: &mut Operations) {
     // The third part tells several accounts of one subject in one group apart: an operation has one value a subject.
     let mut groups: BTreeMap<(u32, &AttrName, u16), BTreeMap<&SubjectId, Value>> = BTreeMap::new();
     for number in batch {
         let Some(candidate) = common.candidates.get(*number as usize) else { continue };
         let mut copies: BTreeMap<(u32, u16), u16> = BTreeMap::new();
-        for removal in common.links.removals.get(number).into_iter().flatten() {
+        for removal in common.links.removals_of(*number) {
             let (Some(holder), Some(attr)) =
                 (common.links.holders.get(removal.holder as usize), common.links.attrs.get(usize::from(removal.attr)))
             else {
@@ -251,9 +257,10 @@ fn removals(frame: &Frame<'_>, common: &Common<'_>, batch: &[u32], out: &mut Vec
     }
     for ((holder, attr, _), values) in groups {
         let Some(holder) = common.links.holders.get(holder as usize) else { continue };
-        let target = match &holder.stable_id {
-            Some(id) => Target::Existing { dn: holder.dn.clone(), stable_id: id.clone() },
-            None => Target::New { dn: holder.dn.clone() },
+        let Some(dn) = holder.dn(common.candidates).cloned() else { continue };
+        let target = match holder.stable_id(common.candidates) {
+            Some(id) => Target::Existing { dn, stable_id: id.clone() },
+            None => Target::New { dn },
         };
         let group = crate::attributes::GROUP_ATTRS.contains(&attr.base());
         // A placeholder in an operation means that the undo takes it out again, so it is stated only where it was not there.
@@ -275,7 +282,7 @@ fn removals(frame: &Frame<'_>, common: &Common<'_>, batch: &[u32], out: &mut Vec
             },
             subjects,
         );
-        operation.protected_group = group && holder.protected;
+        operation.protected_group = group && holder.protected_group;
         out.push(operation);
     }
 }
@@ -290,7 +297,7 @@ fn removed_value(candidate: &Candidate, removal: &Removal) -> Option<Value> {
 
 /// Whether the naming attribute is gone before this record's turn comes, because the entry that holds it is scrubbed earlier.
 fn goes_before(common: &Common<'_>, candidate: &Candidate, (holder, attr): (&Holder, &AttrName)) -> bool {
-    let Some(other) = holder.candidate.and_then(|n| common.candidates.get(n as usize)) else { return false };
+    let Some(other) = holder.account.and_then(|own| common.candidates.get(own.candidate as usize)) else { return false };
     if !other.is_planned() || other.groups_only || !other.has_stage(Stage::Scrub) || other.retains(attr) {
         return false;
     }

@@ -14,6 +14,9 @@ use super::candidate::{Candidate, SharedAccount};
 use super::facts::{AccountFacts, Facts};
 use crate::undo;
 
+/// Operations of a batch. They are moved while they are put in order, and each ends in a box of its line.
+pub(super) type Operations = Vec<Box<Operation>>;
+
 /// One batch's frame for its operations.
 pub(super) struct Frame<'a> {
     pub inputs: &'a Inputs<'a>,
@@ -41,8 +44,8 @@ impl Frame<'_> {
         self.capabilities(Side::Shared).is_some_and(|c| c.manage)
     }
 
-    pub(super) fn operation(&self, draft: Draft, subjects: Vec<untether_model::SubjectId>) -> Operation {
-        Operation {
+    pub(super) fn operation(&self, draft: Draft, subjects: Vec<untether_model::SubjectId>) -> Box<Operation> {
+        Box::new(Operation {
             batch: self.batch.to_owned(),
             n: 0,
             stage: draft.stage,
@@ -57,10 +60,10 @@ impl Frame<'_> {
             undoes: Vec::new(),
             protected_group: false,
             reason: draft.reason,
-        }
+        })
     }
 
-    fn own(&self, candidate: &Candidate, draft: Draft) -> Operation {
+    fn own(&self, candidate: &Candidate, draft: Draft) -> Box<Operation> {
         self.operation(draft, vec![candidate.id.clone()])
     }
 }
@@ -85,8 +88,8 @@ pub(super) fn stages(candidate: &Candidate, has_links: bool) -> Vec<Stage> {
 }
 
 /// All operations of one subject that concern nobody else.
-pub(super) fn operations(frame: &Frame<'_>, candidate: &Candidate, facts: Facts) -> Vec<Operation> {
-    let mut out = Vec::new();
+pub(super) fn operations(frame: &Frame<'_>, candidate: &Candidate, facts: Facts) -> Operations {
+    let mut out = Operations::new();
     if candidate.groups_only {
         return out;
     }
@@ -164,12 +167,7 @@ fn touch(attr: &str, expects: Expects, desired: Desired) -> Touch {
     Touch { attr: AttrName::new(attr), expects, desired }
 }
 
-fn provision(
-    frame: &Frame<'_>,
-    candidate: &Candidate,
-    create: Option<Vec<(AttrName, Vec<PlannedValue>)>>,
-    out: &mut Vec<Operation>,
-) {
+fn provision(frame: &Frame<'_>, candidate: &Candidate, create: Option<Vec<(AttrName, Vec<PlannedValue>)>>, out: &mut Operations) {
     let (Some(new), Some(attrs)) = (&candidate.new, create) else { return };
     out.push(frame.own(
         candidate,
@@ -186,7 +184,7 @@ fn provision(
     ));
 }
 
-fn enroll(frame: &Frame<'_>, candidate: &Candidate, out: &mut Vec<Operation>) {
+fn enroll(frame: &Frame<'_>, candidate: &Candidate, out: &mut Operations) {
     let Some(target) = independent_target(candidate).filter(|_| !is_enrolled(candidate)) else { return };
     let Some(credential) = candidate.terms.as_ref().map(|terms| &terms.credential) else { return };
     // An entry that an earlier wave of ours made may hold an unused one-time credential.
@@ -222,7 +220,7 @@ fn switch_attribute(
     frame: &Frame<'_>,
     candidate: &Candidate,
     created: Option<&[(AttrName, Vec<PlannedValue>)]>,
-    out: &mut Vec<Operation>,
+    out: &mut Operations,
 ) {
     let Some(Admission::Attribute { name, value }) = candidate.admission() else { return };
     let Some(target) = independent_target(candidate) else { return };
@@ -258,7 +256,7 @@ fn disable(
     candidate: &Candidate,
     account: &SharedAccount,
     (target, facts): (&Target, &AccountFacts),
-    out: &mut Vec<Operation>,
+    out: &mut Operations,
 ) {
     if let (Some(policy), true) = (&frame.inputs.policy.locking_policy, account.policy_effective != Some(true)) {
         let desired = Desired::Values(vec![inline(policy.as_str())]);
@@ -312,7 +310,7 @@ fn disable(
     ));
 }
 
-fn scrub(frame: &Frame<'_>, candidate: &Candidate, (target, facts): (&Target, AccountFacts), out: &mut Vec<Operation>) {
+fn scrub(frame: &Frame<'_>, candidate: &Candidate, (target, facts): (&Target, AccountFacts), out: &mut Operations) {
     let capabilities = frame.capabilities(Side::Shared);
     if !facts.scrub.is_empty() {
         out.push(frame.own(

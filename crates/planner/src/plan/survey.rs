@@ -1,6 +1,6 @@
 //! One pass over the entries of each store: selectors, names that are taken, groups that exist, entries below records.
 //!
-//! Keeps only compact facts; the entries themselves are read again when operations are written.
+//! Keeps only compact facts, links among them; the entries themselves are read again when operations are written.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -13,51 +13,12 @@ use untether_model::{Dn, EntityId, Side, StableId, SubjectId, Value, keys};
 use super::Inputs;
 use super::book::Book;
 use super::candidate::{Candidate, NewAccount, Out, today};
+use super::gather::{Gathered, Gatherer};
+use super::index::{AccountRef, Index};
 use super::mapping::draft;
 use crate::attributes::values;
 use crate::report::Reason;
 use crate::source::PlanError;
-
-/// Which account of which candidate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct AccountRef {
-    pub candidate: u32,
-    pub account: u16,
-}
-
-/// Accounts of the shared store, by comparable name.
-pub(super) struct Index {
-    by_key: HashMap<Box<str>, AccountRef>,
-    by_spelling: HashMap<Box<str>, AccountRef>,
-}
-
-impl Index {
-    pub(super) fn new(candidates: &[Candidate]) -> Self {
-        let mut index = Self { by_key: HashMap::new(), by_spelling: HashMap::new() };
-        for (c, candidate) in candidates.iter().enumerate() {
-            for (a, account) in candidate.accounts.iter().enumerate() {
-                let (Ok(candidate), Ok(account_index)) = (u32::try_from(c), u16::try_from(a)) else { continue };
-                let found = AccountRef { candidate, account: account_index };
-                index.by_key.insert(account.dn.key().as_str().into(), found);
-                index.by_spelling.insert(account.dn.as_str().into(), found);
-            }
-        }
-        index
-    }
-
-    pub(super) fn by_key(&self, key: &str) -> Option<AccountRef> {
-        self.by_key.get(key).copied()
-    }
-
-    /// The account that a DN value names. Most values are spelled as the entry is, so the value is taken apart only if not.
-    pub(super) fn by_value(&self, value: &Value) -> Option<AccountRef> {
-        let text = value.as_str()?;
-        if let Some(found) = self.by_spelling.get(text) {
-            return Some(*found);
-        }
-        self.by_key(Dn::parse(text).ok()?.key().as_str())
-    }
-}
 
 /// Something below the record of a candidate.
 #[derive(Clone, Debug)]
@@ -80,6 +41,8 @@ pub(super) struct Survey {
     pub below: BTreeMap<u32, Vec<Below>>,
     /// Groups of the independent directory that the plan is interested in and that exist.
     pub groups: BTreeMap<Dn, GroupFacts>,
+    /// What entries of the shared store say of accounts.
+    pub gathered: Gathered,
     /// The configured locking policy exists and locks.
     pub locking_policy_locks: bool,
 }
@@ -120,6 +83,8 @@ fn shared(
     survey: &mut Survey,
     names: &mut HashMap<String, Vec<u32>>,
 ) -> Result<(), PlanError> {
+    let references = book.references(inputs);
+    let gatherer = Gatherer::new(inputs, index, &references);
     for entry in inputs.source.entries(Side::Shared) {
         let entry = entry.map_err(|cause| PlanError::entries(Side::Shared, cause))?;
         if entry.role == EntryRole::Copy {
@@ -129,34 +94,47 @@ fn shared(
             *survey.in_scope.entry(Side::Shared).or_default() += 1;
         }
         let key = entry.dn.key().as_str();
-        let own = index.by_key(key);
+        let own = index.by_key(candidates, key);
         for (at, _) in key.match_indices('\u{1}') {
             // The entry itself ends with the last separator.
             let Some(prefix) = key.get(..=at).filter(|p| p.len() < key.len()) else { continue };
-            if let Some(above) = index.by_key(prefix) {
+            if let Some(above) = index.by_key(candidates, prefix) {
                 let what = own.map_or_else(|| Below::Other(entry.dn.clone()), Below::Account);
                 survey.below.entry(above.candidate).or_default().push(what);
             }
         }
         survey.locking_policy_locks |=
             inputs.policy.locking_policy.as_ref() == Some(&entry.dn) && PolicyValues::from_attrs(&entry.attrs).lockout;
-        let Some(found) = own else { continue };
-        let Some(candidate) = candidates.get_mut(found.candidate as usize) else { continue };
-        let main = candidate.main() == usize::from(found.account);
-        if let Some(account) = candidate.accounts.get_mut(usize::from(found.account)) {
-            account.seen = true;
-            account.login = values(&entry, "uid").iter().filter_map(Value::as_str).min().map(Into::into);
+        if let Some(own) = own {
+            account((inputs, book), candidates, (&entry, own), names)?;
         }
-        book.meet(inputs, &entry);
-        if candidate.out.is_some() {
-            continue;
-        }
-        points_at_ineffective(inputs, candidate, &entry, found.account);
-        if main && candidate.out.is_none() {
-            select(inputs, candidate, &entry)?;
-            choose((inputs, book), candidate, &entry)?;
-            map(inputs, candidate, &entry, found.candidate, names);
-        }
+        gatherer.entry(&mut survey.gathered, candidates, (&entry, own));
+    }
+    Ok(())
+}
+
+/// What the entry of an account says of its candidate.
+fn account(
+    (inputs, book): (&Inputs<'_>, &mut Book<'_>),
+    candidates: &mut [Candidate],
+    (entry, own): (&SnapshotEntry, AccountRef),
+    names: &mut HashMap<String, Vec<u32>>,
+) -> Result<(), PlanError> {
+    let Some(candidate) = candidates.get_mut(own.candidate as usize) else { return Ok(()) };
+    let main = candidate.main() == usize::from(own.account);
+    if let Some(account) = candidate.accounts.get_mut(usize::from(own.account)) {
+        account.seen = true;
+        account.login = values(entry, "uid").iter().filter_map(Value::as_str).min().map(Into::into);
+    }
+    book.meet(inputs, entry);
+    if candidate.out.is_some() {
+        return Ok(());
+    }
+    points_at_ineffective(inputs, candidate, entry, own.account);
+    if main && candidate.out.is_none() {
+        select(inputs, candidate, entry)?;
+        choose((inputs, book), candidate, entry)?;
+        map(inputs, candidate, entry, own.candidate, names);
     }
     Ok(())
 }
@@ -166,7 +144,7 @@ fn points_at_ineffective(inputs: &Inputs<'_>, candidate: &mut Candidate, entry: 
     let Some(locking) = &inputs.policy.locking_policy else { return };
     let ignores = candidate.accounts.get(usize::from(account)).is_some_and(|a| a.policy_effective == Some(false));
     let there =
-        values(entry, "pwdPolicySubentry").iter().filter_map(Value::as_str).any(|v| Dn::parse(v).ok().as_ref() == Some(locking));
+        values(entry, "pwdpolicysubentry").iter().filter_map(Value::as_str).any(|v| Dn::parse(v).ok().as_ref() == Some(locking));
     if ignores && there && !candidate.groups_only {
         let words = format!("{} is at {locking} already, which does not resolve or does not lock", entry.dn);
         candidate.drop_for(Reason::PolicyNotLocking, words);
@@ -277,11 +255,12 @@ fn map(
     };
     match draft(mapping, entry, entity, entry.stable_id.as_ref(), inputs.classes) {
         Ok(made) => {
-            names.entry(format!("name {}", made.dn.key().as_str())).or_default().push(number);
+            let dn = made.dn(mapping);
+            names.entry(format!("name {}", dn.key().as_str())).or_default().push(number);
             for name in made.names() {
                 names.entry(name).or_default().push(number);
             }
-            candidate.new = Some(NewAccount { login: made.login().map(Into::into), dn: made.dn });
+            candidate.new = Some(NewAccount { login: made.login().map(Into::into), dn });
         }
         Err(words) => candidate.drop_for(Reason::MappingIncomplete, words),
     }
@@ -358,7 +337,7 @@ fn clashes_within(candidates: &mut [Candidate], names: &HashMap<String, Vec<u32>
 
 /// Which attribute of a group lists its members.
 fn group_attr(entry: &SnapshotEntry) -> &'static str {
-    let is = |class: &str| values(entry, "objectClass").iter().filter_map(Value::as_str).any(|c| c.eq_ignore_ascii_case(class));
+    let is = |class: &str| values(entry, "objectclass").iter().filter_map(Value::as_str).any(|c| c.eq_ignore_ascii_case(class));
     if is("groupOfUniqueNames") {
         "uniqueMember"
     } else if is("posixGroup") && !is("groupOfNames") {

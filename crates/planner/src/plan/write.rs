@@ -5,25 +5,27 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::civil::Date;
-use untether_model::digest::{Digest, Hasher};
-use untether_model::operation::{Action, Operation, PlannedValue, Stage, Target, Track, UndoClass};
+use untether_model::digest::Digest;
+use untether_model::operation::{Action, Operation, PlannedValue, Stage, Target, Track};
 use untether_model::plan::{GateWhen, PlanHeader, PlannedBatch, PlannedGate, PlannedSubject, WaveHeader, WaveLine, WaveRef};
 use untether_model::policy::{Span, WavePolicy};
 use untether_model::run::GateKind;
 use untether_model::snapshot::SnapshotEntry;
-use untether_model::{Dn, EntityId, Side, Value};
+use untether_model::{AttrName, Dn, EntityId, Side, Value};
 
 use super::Inputs;
+use super::bind::{Binder, Bound};
 use super::book::Book;
 use super::candidate::Candidate;
 use super::facts::{Facts, INLINE_BYTES, collect};
+use super::index::Index;
 use super::links::Links;
 use super::shared_ops::{self, Common, references_by_server};
-use super::stages::{self, Frame};
-use super::survey::{Index, Survey};
+use super::stages::{self, Frame, Operations};
+use super::survey::Survey;
 use super::waves::WaveBatches;
-use crate::lint::{LintNote, Linter};
-use crate::report::{Note, PointOfNoReturn, Remark};
+use crate::piece::{Hand, Part, Piece, Relay};
+use crate::report::{Note, Remark};
 use crate::source::{PlanError, Sink};
 
 /// What the files are made from.
@@ -31,6 +33,8 @@ pub(super) struct Parts<'a> {
     pub book: &'a Book<'a>,
     pub candidates: &'a [Candidate],
     pub index: &'a Index,
+    /// Attributes by which entries refer to accounts.
+    pub references: &'a [AttrName],
     pub survey: &'a Survey,
     pub links: &'a Links,
     pub waves: &'a [WaveBatches],
@@ -39,7 +43,8 @@ pub(super) struct Parts<'a> {
 
 /// One wave file.
 pub(super) struct WrittenWave {
-    pub reference: WaveRef,
+    /// Its place among the waves of the plan.
+    pub number: usize,
     pub policy: usize,
     pub deadline: Option<Date>,
     pub soak: Span,
@@ -52,21 +57,23 @@ pub(super) struct WrittenWave {
 #[derive(Default)]
 pub(super) struct Written {
     pub waves: Vec<WrittenWave>,
-    pub operations: BTreeMap<Stage, u64>,
-    pub undo: BTreeMap<String, u64>,
-    pub points_of_no_return: Vec<PointOfNoReturn>,
+    pub bound: Bound,
     pub notes: BTreeSet<Note>,
-    pub lint: Vec<LintNote>,
 }
 
-struct Open {
-    reference: WaveRef,
-    hasher: Hasher,
-    blobs: BTreeSet<Digest>,
+impl Written {
+    /// The waves with what was written of them.
+    pub(super) fn waves(&self) -> impl Iterator<Item = (&WrittenWave, &WaveRef)> {
+        self.waves.iter().filter_map(|wave| Some((wave, self.bound.waves.get(wave.number)?)))
+    }
 }
 
-/// Writes all waves.
-pub(super) fn write(inputs: &Inputs<'_>, parts: Parts<'_>, sink: &mut dyn Sink) -> Result<Written, PlanError> {
+/// Writes all waves; what is written goes there by `relay`.
+pub(super) fn write(
+    inputs: &Inputs<'_>,
+    parts: Parts<'_>,
+    (sink, relay): (&mut dyn Sink, impl Relay),
+) -> Result<Written, PlanError> {
     let references = references_by_server(parts.candidates, &parts.links.references);
     let before = ends_before(inputs);
     let common = Common {
@@ -76,19 +83,17 @@ pub(super) fn write(inputs: &Inputs<'_>, parts: Parts<'_>, sink: &mut dyn Sink) 
         references: &references,
         before: &before,
     };
-    let mut writer = Writer {
-        inputs,
-        parts: &parts,
-        common: &common,
-        sink,
-        linter: Linter::new(parts.header),
-        written: Written::default(),
-        open: parts.waves.iter().map(|wave| Open::new(&inputs.policy.waves, wave)).collect(),
+    let waves = parts.waves.iter().map(|wave| reference(&inputs.policy.waves, wave));
+    let mut binder = Binder::new(parts.header, waves, sink);
+    let plan = |hand: Hand<'_>| {
+        let blobs = vec![BTreeSet::new(); parts.waves.len()];
+        let mut writer = Writer { inputs, parts: &parts, common: &common, hand, blobs, written: Written::default() };
+        writer.all()?;
+        Ok(writer.written)
     };
-    writer.all()?;
-    let Writer { mut written, linter, .. } = writer;
-    written.lint = linter.finish();
-    written.notes.extend(parts.links.notes.iter().cloned());
+    let mut written = relay.run(plan, |piece| binder.put(piece))?;
+    written.bound = binder.finish();
+    written.notes.append(&mut written.bound.notes);
     written.notes.extend(missing_groups(&parts));
     written.notes.extend(parts.book.notes());
     Ok(written)
@@ -100,7 +105,7 @@ fn missing_groups(parts: &Parts<'_>) -> Vec<Note> {
     maps.filter(|(_, map)| !map.create && !parts.survey.groups.contains_key(&map.independent))
         .filter_map(|(at, map)| {
             let at = u16::try_from(at).ok()?;
-            let members = parts.links.memberships.values().filter(|maps| maps.contains(&at)).count();
+            let members = parts.links.memberships.iter().filter(|(_, map)| *map == Some(at)).count();
             let words = format!("{members} memberships of {} have no group to go to", map.shared);
             let note = Note { remark: Remark::GroupMissing, subject: None, dn: Some(map.independent.clone()), words };
             (members > 0).then_some(note)
@@ -125,21 +130,16 @@ fn ends_before(inputs: &Inputs<'_>) -> BTreeMap<u32, BTreeSet<u32>> {
     out
 }
 
-impl Open {
-    fn new(policies: &[WavePolicy], wave: &WaveBatches) -> Self {
-        let subjects: usize = wave.batches.iter().map(Vec::len).sum();
-        Self {
-            reference: WaveRef {
-                name: policies.get(wave.policy).map(|p| p.name.clone()).unwrap_or_default(),
-                digest: Digest::of(b""),
-                blobs: Vec::new(),
-                subjects: subjects as u64,
-                operations: 0,
-                batches: wave.batches.len() as u64,
-            },
-            hasher: Hasher::new(),
-            blobs: BTreeSet::new(),
-        }
+/// A wave before anything of it is written.
+fn reference(policies: &[WavePolicy], wave: &WaveBatches) -> WaveRef {
+    let subjects: usize = wave.batches.iter().map(Vec::len).sum();
+    WaveRef {
+        name: policies.get(wave.policy).map(|p| p.name.clone()).unwrap_or_default(),
+        digest: Digest::of(b""),
+        blobs: Vec::new(),
+        subjects: subjects as u64,
+        operations: 0,
+        batches: wave.batches.len() as u64,
     }
 }
 
@@ -147,10 +147,10 @@ struct Writer<'a> {
     inputs: &'a Inputs<'a>,
     parts: &'a Parts<'a>,
     common: &'a Common<'a>,
-    sink: &'a mut dyn Sink,
-    linter: Linter,
+    hand: Hand<'a>,
+    /// Large values that were handed over, wave by wave.
+    blobs: Vec<BTreeSet<Digest>>,
     written: Written,
-    open: Vec<Open>,
 }
 
 impl Writer<'_> {
@@ -171,7 +171,7 @@ impl Writer<'_> {
         let mut batches = order.iter();
         let mut next = 0;
         let mut facts: HashMap<u32, Facts> = HashMap::new();
-        let mut place_of = |dn: &Dn| *places.get(parts.index.by_key(dn.key().as_str())?.candidate as usize)?;
+        let mut place_of = |dn: &Dn| *places.get(parts.index.by_key(parts.candidates, dn.key().as_str())?.candidate as usize)?;
         inputs.source.each_arranged(Side::Shared, &mut place_of, &mut |place, entry| {
             for (wave, batch) in batches.by_ref().take(place.saturating_sub(next) as usize) {
                 self.whole_batch(*wave, *batch, &mut facts)?;
@@ -189,12 +189,12 @@ impl Writer<'_> {
 
     fn fact(&mut self, wave: usize, entry: &SnapshotEntry, facts: &mut HashMap<u32, Facts>) -> Result<(), PlanError> {
         let (inputs, parts) = (self.inputs, self.parts);
-        let Some(found) = parts.index.by_key(entry.dn.key().as_str()) else { return Ok(()) };
+        let Some(found) = parts.index.by_key(parts.candidates, entry.dn.key().as_str()) else { return Ok(()) };
         let Some(candidate) = parts.candidates.get(found.candidate as usize) else { return Ok(()) };
-        let Some(open) = self.open.get_mut(wave) else { return Ok(()) };
-        let sink = &mut *self.sink;
-        let mut blobs = |value: &Value| planned_value(open, sink, value);
-        let context = (inputs, parts.links.reference_attrs.as_slice());
+        let Some(seen) = self.blobs.get_mut(wave) else { return Ok(()) };
+        let hand = &mut *self.hand;
+        let mut blobs = |value: &Value| planned_value((wave, seen), hand, value);
+        let context = (inputs, parts.references);
         collect(context, candidate, found.account, entry, facts.entry(found.candidate).or_default(), &mut blobs)
     }
 
@@ -203,10 +203,10 @@ impl Writer<'_> {
             self.begin(wave)?;
         }
         self.batch(wave, batch, facts)?;
-        if self.parts.waves.get(wave).is_some_and(|w| batch + 1 == w.batches.len()) {
-            self.end(wave);
+        match self.parts.waves.get(wave) {
+            Some(w) if batch + 1 == w.batches.len() => (self.hand)(Piece(Part::End(wave))),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     fn begin(&mut self, wave: usize) -> Result<(), PlanError> {
@@ -214,7 +214,7 @@ impl Writer<'_> {
         let Some(policy) = self.inputs.policy.waves.get(batches.policy) else { return Ok(()) };
         let Some(header) = wave_header(self.inputs, self.parts, policy, batches) else { return Ok(()) };
         let mut shape = WrittenWave {
-            reference: Open::new(&self.inputs.policy.waves, batches).reference,
+            number: wave,
             policy: batches.policy,
             deadline: header.deadline,
             soak: header.soak,
@@ -222,7 +222,7 @@ impl Writer<'_> {
             stages: BTreeSet::new(),
             by_entity: BTreeMap::new(),
         };
-        self.line(wave, &WaveLine::Wave(Box::new(header)))?;
+        self.line(wave, WaveLine::Wave(Box::new(header)))?;
         for (at, members) in batches.batches.iter().enumerate() {
             let mut subjects: Vec<PlannedSubject> = members.iter().filter_map(|n| self.subject(*n)).collect();
             subjects.sort_by(|a, b| a.id.cmp(&b.id));
@@ -231,7 +231,7 @@ impl Writer<'_> {
                 *shape.by_entity.entry(subject.entity.clone()).or_default() += 1;
             }
             let batch = PlannedBatch { name: WaveBatches::name(at), canary: at == 0, subjects };
-            self.line(wave, &WaveLine::Batch(batch))?;
+            self.line(wave, WaveLine::Batch(batch))?;
         }
         self.written.waves.push(shape);
         Ok(())
@@ -240,7 +240,7 @@ impl Writer<'_> {
     fn subject(&self, number: u32) -> Option<PlannedSubject> {
         let candidate = self.parts.candidates.get(number as usize)?;
         let main = candidate.accounts.get(candidate.main());
-        let links = self.parts.links.memberships.contains_key(&number) || self.common.references.contains_key(&number);
+        let links = self.parts.links.has_memberships(number) || self.common.references.contains_key(&number);
         Some(PlannedSubject {
             id: candidate.id.clone(),
             track: candidate.track?,
@@ -266,100 +266,37 @@ impl Writer<'_> {
             operations.extend(stages::operations(&frame, candidate, own));
         }
         number(&mut operations);
-        self.count(wave, &name, &operations);
-        for operation in operations {
-            self.line(wave, &WaveLine::Operation(Box::new(operation)))?;
-        }
-        Ok(())
+        operations.into_iter().try_for_each(|operation| self.line(wave, WaveLine::Operation(operation)))
     }
 
-    fn count(&mut self, wave: usize, batch: &str, operations: &[Operation]) {
-        let wave = self.open.get(wave).map(|o| o.reference.name.clone()).unwrap_or_default();
-        let mut point: Option<PointOfNoReturn> = None;
-        for operation in operations {
-            *self.written.operations.entry(operation.stage).or_default() += 1;
-            let class = match &operation.undo {
-                UndoClass::Full => "full",
-                UndoClass::Partial(_) => "partial",
-                UndoClass::None(_) => "none",
-            };
-            *self.written.undo.entry(class.to_owned()).or_default() += 1;
-            if is_irreversible(operation) {
-                let found = point.get_or_insert_with(|| PointOfNoReturn {
-                    wave: wave.clone(),
-                    batch: batch.to_owned(),
-                    stage: operation.stage,
-                    first: operation.n,
-                    operations: 0,
-                });
-                found.operations += 1;
-            }
-            if operation.protected_group {
-                for subject in &operation.subjects {
-                    let dn = operation.target.dn().clone();
-                    let words = format!("a departed member is taken out of the protected group {dn}");
-                    let note = Note { remark: Remark::ProtectedGroup, subject: Some(subject.clone()), dn: Some(dn), words };
-                    self.written.notes.insert(note);
-                }
-            }
-        }
-        self.written.points_of_no_return.extend(point);
-    }
-
-    fn line(&mut self, wave: usize, line: &WaveLine) -> Result<(), PlanError> {
-        let Some(open) = self.open.get_mut(wave) else { return Ok(()) };
-        let mut bytes = serde_json::to_vec(line).map_err(|cause| PlanError::Json { what: "a line of a wave", cause })?;
-        bytes.push(b'\n');
-        if matches!(line, WaveLine::Operation(_)) {
-            open.reference.operations += 1;
-        }
-        self.linter.line(line);
-        open.hasher.update(&bytes);
-        let name = &open.reference.name;
-        self.sink.wave_line(name, &bytes).map_err(|cause| PlanError::Sink { what: format!("wave {name}"), cause })
-    }
-
-    fn end(&mut self, wave: usize) {
-        let Some(open) = self.open.get_mut(wave) else { return };
-        let mut reference = open.reference.clone();
-        reference.digest = std::mem::take(&mut open.hasher).finish();
-        reference.blobs = std::mem::take(&mut open.blobs).into_iter().collect();
-        if let Some(last) = self.written.waves.last_mut() {
-            last.reference = reference;
-        }
-        self.linter.end_wave();
+    fn line(&mut self, wave: usize, line: WaveLine) -> Result<(), PlanError> {
+        (self.hand)(Piece(Part::Line(wave, line)))
     }
 }
 
 /// In line, or a blob of the wave.
-fn planned_value(open: &mut Open, sink: &mut dyn Sink, value: &Value) -> Result<PlannedValue, PlanError> {
+fn planned_value((wave, seen): (usize, &mut BTreeSet<Digest>), hand: Hand<'_>, value: &Value) -> Result<PlannedValue, PlanError> {
     if value.as_bytes().len() <= INLINE_BYTES {
         return Ok(PlannedValue::Inline(value.clone()));
     }
     let digest = Digest::of(value.as_bytes());
-    if open.blobs.insert(digest) {
-        let name = &open.reference.name;
-        sink.blob(name, &digest, value.as_bytes())
-            .map_err(|cause| PlanError::Sink { what: format!("a blob of wave {name}"), cause })?;
+    if seen.insert(digest) {
+        hand(Piece(Part::Blob(wave, digest, value.as_bytes().to_vec())))?;
     }
     Ok(PlannedValue::Blob(digest))
 }
 
-/// Whether an operation lies behind the point of no return.
-pub(crate) fn is_irreversible(operation: &Operation) -> bool {
-    let destroys = !matches!(operation.action, Action::Deliver { .. } | Action::Attest { .. });
-    operation.stage.is_irreversible() || (destroys && matches!(operation.undo, UndoClass::None(_)))
-}
-
 /// Puts a batch's operations in their order for reading and numbers them; later ones find the number of the one that creates their
 /// target.
-fn number(operations: &mut [Operation]) {
+fn number(operations: &mut Operations) {
+    fn attr(operation: &Operation) -> Option<&AttrName> {
+        match &operation.action {
+            Action::Ensure { attr, .. } => Some(attr),
+            _ => None,
+        }
+    }
     operations.sort_by(|a, b| {
         let key = |o: &Operation| (o.stage, o.phase, o.store);
-        let attr = |o: &Operation| match &o.action {
-            Action::Ensure { attr, .. } => Some(attr.clone()),
-            _ => None,
-        };
         key(a)
             .cmp(&key(b))
             .then_with(|| a.target.dn().cmp(b.target.dn()))
