@@ -16,6 +16,9 @@ use self::hook::Call;
 use crate::config::{Config, Desk, parse_recipient};
 use crate::wiring::stores::reader;
 
+/// People whose names are asked for at a time.
+const TOGETHER: usize = 64;
+
 /// Encrypts hand-over files and starts the hook.
 pub struct AgeHandover {
     dir: StateDir,
@@ -31,16 +34,24 @@ impl AgeHandover {
     /// The names by which people know each other, as far as the independent directory tells them now.
     async fn names(&self, people: &[Handover]) -> Vec<Option<String>> {
         let attr = &self.config.audit.independent.attributes.name;
-        let Ok(reader) = reader(&self.config, Side::Independent) else { return vec![None; people.len()] };
+        let asked = std::slice::from_ref(attr);
+        let accounts: Vec<Dn> = people.iter().map(|person| person.dn.clone()).collect();
         let mut names = Vec::with_capacity(people.len());
-        let mut answers = true;
-        for person in people {
-            // A name is a convenience: a store that does not answer keeps nobody from their credential, nor lets them wait for each.
-            let read = if answers { reader.read(&person.dn, std::slice::from_ref(attr)).await } else { Ok(None) };
-            answers &= read.is_ok();
-            let name = read.ok().flatten().and_then(|entry| entry.texts(attr.as_str()).next().map(str::to_owned));
-            names.push(name);
+        // A name is a convenience: a store that does not answer keeps nobody from their credential, nor lets them wait for each.
+        if let Ok(reader) = reader(&self.config, Side::Independent) {
+            for together in accounts.chunks(TOGETHER) {
+                let Ok(found) = reader.read_all(together, asked).await else { break };
+                for (dn, entry) in together.iter().zip(found) {
+                    // Whom this identity may read and not search for is found by name alone.
+                    let entry = match entry {
+                        None => reader.read(dn, asked).await.ok().flatten(),
+                        found => found,
+                    };
+                    names.push(entry.and_then(|entry| entry.texts(attr.as_str()).next().map(str::to_owned)));
+                }
+            }
         }
+        names.resize(people.len(), None);
         names
     }
 }
