@@ -227,7 +227,7 @@ pub trait Probe: Send + Sync {
     /// Which store this is.
     fn side(&self) -> Side;
 
-    /// One simple bind on a connection of its own, closed afterwards. `secret` must not be empty (that would be an
+    /// One simple bind on a connection that serves nothing but such binds, closed if it let somebody in. `secret` must not be empty (that would be an
     /// unauthenticated bind and is refused).
     async fn bind(&self, dn: &Dn, secret: &[u8]) -> Outcome<ProbeResult>;
 }

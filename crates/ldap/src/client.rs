@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use ldap3::LdapResult;
 use ldap3::controls::{Control, RawControl};
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::OnceCell;
 use untether_directory::{AttrNames, DirectoryError, Failure, Features, Outcome, Scope};
 use untether_model::schema::Schema;
 use untether_model::{AttrName, Dn, Entry, Side};
@@ -18,7 +18,7 @@ use crate::decode;
 use crate::many::Indexed;
 use crate::message::{Malformed, Messages, op};
 use crate::outcome::Subject;
-use crate::pool::{Exclusive, Shared};
+use crate::pool::{Exclusive, OpenedAs, Shared};
 use crate::request::{Filter, SearchRequest};
 use crate::settings::{Endpoint, Protection, Settings};
 use crate::tls;
@@ -40,7 +40,7 @@ pub(crate) struct Inner {
     pub(crate) writes: Shared,
     pub(crate) searches: Arc<Exclusive>,
     pub(crate) transactions: Arc<Exclusive>,
-    pub(crate) probes: Semaphore,
+    pub(crate) probes: Arc<Exclusive>,
     pub(crate) features: OnceCell<Features>,
     pub(crate) schema: OnceCell<Arc<Schema>>,
     pub(crate) indexed: Indexed,
@@ -90,9 +90,9 @@ impl Client {
             connector,
             reads: Shared::new(connections, in_flight, wait),
             writes: Shared::new(connections, in_flight, wait),
-            searches: Exclusive::new(connections, wait),
-            transactions: Exclusive::new(connections, wait),
-            probes: Semaphore::new(connections),
+            searches: Exclusive::new(OpenedAs::Own, connections, wait),
+            transactions: Exclusive::new(OpenedAs::Own, connections, wait),
+            probes: Exclusive::new(OpenedAs::Nobody, connections, wait),
             features: OnceCell::new(),
             schema: OnceCell::new(),
             indexed: Indexed::default(),

@@ -76,7 +76,7 @@ impl Lost {
     }
 
     /// The error of a bind: nothing else was sent on that connection.
-    fn of_bind(self, subject: Subject<'_>) -> DirectoryError {
+    pub(crate) fn of_bind(self, subject: Subject<'_>) -> DirectoryError {
         self.told(subject, Failure::Unreachable, Some("check that the server runs and takes further connections"))
     }
 
@@ -118,7 +118,8 @@ impl Connector {
         let subject = Subject::new(self.side, "bind");
         match &self.bind {
             Bind::Simple { dn, secret } => {
-                let result = self.simple_bind(&connection, dn, secret, Vec::new()).await?;
+                let answer = self.simple_bind(&connection, (subject, dn), secret, Vec::new()).await?;
+                let result = answer.map_err(|lost| lost.of_bind(subject.about(dn)))?;
                 if result.rc != 0 {
                     return Err(subject.about(dn).bind_refusal(&result));
                 }
@@ -135,15 +136,15 @@ impl Connector {
         Ok(connection)
     }
 
-    /// A simple bind on this connection; the result is for the caller to judge.
+    /// A simple bind on this connection; what comes of it is for the caller to judge. An error says that it was not sent.
     pub(crate) async fn simple_bind(
         &self,
         connection: &Connection,
-        dn: &Dn,
+        (subject, dn): (Subject<'_>, &Dn),
         secret: &Secret,
         controls: Vec<RawControl>,
-    ) -> Result<LdapResult, DirectoryError> {
-        let subject = Subject::new(self.side, "bind").about(dn);
+    ) -> Result<Result<LdapResult, Lost>, DirectoryError> {
+        let subject = subject.about(dn);
         let password = std::str::from_utf8(secret.expose())
             .map_err(|_| subject.error(Failure::Invalid, "the secret is not UTF-8, which RFC 4513 requires of passwords"))?;
         if dn.is_root() {
@@ -151,8 +152,7 @@ impl Connector {
         }
         let mut ldap = connection.ldap.clone();
         ldap.with_controls(controls);
-        let answer = connection.within(self.timeouts.connect, ldap.simple_bind(dn.as_str(), password)).await;
-        answer.map_err(|lost| lost.of_bind(subject))
+        Ok(connection.within(self.timeouts.connect, ldap.simple_bind(dn.as_str(), password)).await)
     }
 
     /// Connects without binding.

@@ -188,8 +188,14 @@ impl Client {
         let wanted = Wanted { controls: vec![controls::account_usability()], ..Wanted::attrs(&none) };
         match self.inner.search_names(names, wanted).await? {
             Some(found) => {
-                let says = |found: Option<Found>| found.and_then(|(_, answers)| decode::usability(&answers));
-                Ok(found.into_iter().map(|found| says(found).unwrap_or(Usability::Unknown)).collect())
+                let mut told = Vec::with_capacity(names.len());
+                for (dn, found) in names.iter().zip(found) {
+                    told.push(match found {
+                        Some((_, answers)) => decode::usability(&answers).unwrap_or(Usability::Unknown),
+                        None => self.usability_alone(dn).await?,
+                    });
+                }
+                Ok(told)
             }
             None => each(names.iter().map(|dn| self.usability_alone(dn).boxed()).collect(), self.at_once()).await,
         }

@@ -13,6 +13,7 @@ pub(crate) const REFERRAL: u32 = 10;
 pub(crate) const NO_SUCH_ATTRIBUTE: u32 = 16;
 pub(crate) const VALUE_EXISTS: u32 = 20;
 pub(crate) const NO_SUCH_OBJECT: u32 = 32;
+pub(crate) const INVALID_CREDENTIALS: u32 = 49;
 pub(crate) const INSUFFICIENT_ACCESS: u32 = 50;
 const UNAVAILABLE_CRITICAL_EXTENSION: u32 = 12;
 const ADMIN_LIMIT: u32 = 11;

@@ -129,8 +129,18 @@ impl Drop for Place<'_> {
     }
 }
 
-/// Connections that each serve one search or one transaction at a time.
+/// As whom a connection is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OpenedAs {
+    /// The client's identity.
+    Own,
+    /// Nobody.
+    Nobody,
+}
+
+/// Connections that each serve one search, one transaction or one probe at a time.
 pub(crate) struct Exclusive {
+    opened_as: OpenedAs,
     permits: Arc<Semaphore>,
     idle: Mutex<Vec<Connection>>,
     wait: Duration,
@@ -146,8 +156,8 @@ pub(crate) struct Own {
 }
 
 impl Exclusive {
-    pub(crate) fn new(connections: usize, wait: Duration) -> Arc<Self> {
-        Arc::new(Self { permits: Arc::new(Semaphore::new(connections)), idle: Mutex::new(Vec::new()), wait })
+    pub(crate) fn new(opened_as: OpenedAs, connections: usize, wait: Duration) -> Arc<Self> {
+        Arc::new(Self { opened_as, permits: Arc::new(Semaphore::new(connections)), idle: Mutex::new(Vec::new()), wait })
     }
 
     /// An idle connection or a new one; waits for one to become free within the bound.
@@ -165,9 +175,16 @@ impl Exclusive {
         let used_before = idle.is_some();
         let connection = match idle {
             Some(connection) => connection,
-            None => connector.open().await?,
+            None => self.open(connector).await?,
         };
         Ok(Own { pool: Arc::clone(self), connection: Some(connection), used_before, _permit: permit })
+    }
+
+    async fn open(&self, connector: &Connector) -> Result<Connection, DirectoryError> {
+        match self.opened_as {
+            OpenedAs::Own => connector.open().await,
+            OpenedAs::Nobody => connector.open_unbound().await,
+        }
     }
 }
 
@@ -188,7 +205,7 @@ impl Own {
     pub(crate) async fn renew(&mut self, connector: &Connector) -> Result<(), DirectoryError> {
         self.connection = None;
         self.used_before = false;
-        self.connection = Some(connector.open().await?);
+        self.connection = Some(self.pool.open(connector).await?);
         Ok(())
     }
 }

@@ -1,11 +1,11 @@
-//! The probing capability: one bind with a known credential, on a connection of its own.
+//! The probing capability: binds with a known credential, on connections that serve nothing else.
 
 use async_trait::async_trait;
-use tokio::time::timeout;
 use untether_directory::{Control, Failure, Outcome, Probe, ProbeResult, Secret};
 use untether_model::{Dn, Side};
 
 use crate::client::Client;
+use crate::outcome::INVALID_CREDENTIALS;
 use crate::{controls, decode};
 
 #[async_trait]
@@ -18,13 +18,24 @@ impl Probe for Client {
         let inner = &self.inner;
         let subject = inner.subject("probe by bind").about(dn);
         let secret = Secret::new(secret).map_err(|empty| subject.error(Failure::Invalid, empty.to_string()))?;
-        let permit = timeout(inner.settings.timeouts.operation, inner.probes.acquire()).await;
-        let Ok(Ok(_permit)) = permit else {
-            return Err(subject.error(Failure::Busy, "other probes took too long; nothing was sent"));
+        let mut own = inner.probes.take(&inner.connector, subject).await?;
+        let result = loop {
+            let lost = || subject.error(Failure::Unreachable, "the connection was lost");
+            let connection = own.connection().ok_or_else(lost)?;
+            let controls = vec![controls::password_policy()];
+            match inner.connector.simple_bind(connection, (subject, dn), &secret, controls).await? {
+                Ok(result) => break result,
+                // The server may have closed it since it served the last one.
+                Err(lost) if own.used_before && lost.allows_another_try() => own.renew(&inner.connector).await?,
+                Err(lost) => return Err(lost.of_bind(subject)),
+            }
         };
-        let connection = inner.connector.open_unbound().await?;
-        let result = inner.connector.simple_bind(&connection, dn, &secret, vec![controls::password_policy()]).await?;
-        connection.close().await;
+        // A bind that was refused leaves a connection that is nobody's, and the next bind may go over it (RFC 4513, section 4). One that
+        // let somebody in is closed.
+        match own.connection() {
+            Some(connection) if result.rc != INVALID_CREDENTIALS => drop(connection.close().await),
+            _ => own.give_back(),
+        }
         let locked = controls::answer(&result.ctrls, Control::PASSWORD_POLICY).is_some_and(decode::says_locked);
         Ok(ProbeResult { code: result.rc, message: result.text, locked })
     }

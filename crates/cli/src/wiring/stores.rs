@@ -158,7 +158,7 @@ impl Store for LiveStore {
         let usability = self.prober.usability_all(names).await?;
         let ask = |(dn, said)| match told(said) {
             Some(refusal) => futures::future::ready(Ok(refusal)).boxed(),
-            None => self.refuses(dn),
+            None => self.wrong_password(dn).boxed(),
         };
         let asked: Vec<_> = names.iter().zip(usability).map(ask).collect();
         // As many at a time as there are connections for it.
