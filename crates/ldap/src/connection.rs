@@ -16,14 +16,17 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout};
 use untether_directory::{DirectoryError, Failure, Secret};
+use untether_model::change::Change;
 use untether_model::{Dn, Side};
 use url::Url;
+use zeroize::Zeroizing;
 
 use crate::answers::{FIRST_ID, Order, Taker};
+use crate::ber::check_nesting;
 use crate::guard::{Ended, Guard};
-use crate::message::Malformed;
+use crate::message::{Malformed, Message, op};
 use crate::outcome::Subject;
-use crate::request::SearchRequest;
+use crate::request::{self, SearchRequest};
 use crate::settings::{Bind, Endpoint, Timeouts};
 use crate::wire::Wire;
 
@@ -278,8 +281,36 @@ impl Connection {
     /// Sends a search of few entries; gives the messages that answer it. Without an answer within the bound the connection is closed
     /// before this returns.
     pub(crate) async fn search(&self, bound: Duration, search: &SearchRequest<'_>) -> Result<Vec<u8>, Lost> {
+        let id = self.next_id();
+        self.whole(bound, (id, search.encode(id).into()), op::SEARCH_DONE).await
+    }
+
+    /// Sends a write; gives its result and the id of the message that carried it. Without an answer within the bound the connection is
+    /// closed before this returns.
+    pub(crate) async fn write(
+        &self,
+        bound: Duration,
+        change: &Change,
+        controls: &[RawControl],
+    ) -> Result<(LdapResult, i32), Lost> {
+        let ends = match change {
+            Change::Add { .. } => op::ADDED,
+            Change::Modify { .. } => op::MODIFIED,
+            Change::Delete { .. } => op::DELETED,
+        };
+        let id = self.next_id();
+        let answer = self.whole(bound, (id, request::write(id, change, controls)), ends).await?;
+        let nested = check_nesting(&answer).map_err(|what| Malformed(format!("the server sent a message with {what}").into()));
+        match nested.and_then(|()| Message::read(&answer)).and_then(|message| message.result()) {
+            Ok(result) => Ok((result, id)),
+            Err(malformed) => Err(self.breach(malformed).await),
+        }
+    }
+
+    /// Sends a request and waits for its whole answer, which ends with that operation.
+    async fn whole(&self, bound: Duration, (id, request): (i32, Zeroizing<Vec<u8>>), ends: u8) -> Result<Vec<u8>, Lost> {
         let (tell, told) = oneshot::channel();
-        if !self.order(search, Taker::Whole(tell)) {
+        if self.orders.send(Order { id, request, ends, answer: Taker::Whole(tell) }).is_err() {
             self.close().await;
             return Err(Lost::NotSent);
         }
@@ -300,15 +331,16 @@ impl Connection {
     /// server while a part waits. The channel ends after the search's result, or with the connection.
     pub(crate) fn stream(&self, search: &SearchRequest<'_>) -> Result<mpsc::Receiver<Vec<u8>>, Lost> {
         let (tell, parts) = mpsc::channel(1);
-        if self.order(search, Taker::Parts(tell)) { Ok(parts) } else { Err(Lost::NotSent) }
+        let id = self.next_id();
+        let request = search.encode(id).into();
+        let order = Order { id, request, ends: op::SEARCH_DONE, answer: Taker::Parts(tell) };
+        // An error: the connection is gone.
+        if self.orders.send(order).is_ok() { Ok(parts) } else { Err(Lost::NotSent) }
     }
 
-    /// `false`: the connection is gone.
-    fn order(&self, search: &SearchRequest<'_>, answer: Taker) -> bool {
-        let number = self.next_id.fetch_add(1, Ordering::Relaxed);
-        // Beyond the largest id the count goes on among the negative ones; ours have this bit set.
-        let id = number & i32::MAX | FIRST_ID;
-        self.orders.send(Order { id, request: search.encode(id), answer }).is_ok()
+    /// Beyond the largest id the count goes on among the negative ones; ours have this bit set.
+    fn next_id(&self) -> i32 {
+        self.next_id.fetch_add(1, Ordering::Relaxed) & i32::MAX | FIRST_ID
     }
 
     /// An extended operation within the bound: its result and the value of its answer.

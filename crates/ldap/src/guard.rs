@@ -4,7 +4,7 @@
 //! follows nested elements until the stack ends. So it is handed one end of a socket pair, and only messages that are what the
 //! protocol allows: of a bounded length, with definite lengths that stay within their parent, nested no deeper than an answer needs,
 //! with the id and the kind of an answer to something that was asked. Anything else ends the connection, with the reason. Answers to
-//! searches never pass ldap3: they go to whoever searches as they arrived (see `answers`), and are decoded there.
+//! searches and writes never pass ldap3: they go to whoever asked as they arrived (see `answers`), and are decoded there.
 //!
 //! The guard and ldap3's own loop are one task, so that handing a message on costs no switch of tasks. Memory is bounded: by the
 //! longest message, by the answers that ldap3 has not taken yet, and by one part of an answer that nobody has taken yet. Only one
@@ -21,7 +21,7 @@ use tokio::net::UnixStream;
 use tokio::sync::{AcquireError, Semaphore, SemaphorePermit, mpsc};
 use zeroize::Zeroize as _;
 
-use crate::answers::{Order, Searches};
+use crate::answers::{Order, Requests};
 use crate::ber::check_nesting;
 use crate::message::{Malformed, Message, length, op};
 use crate::wire::Wire;
@@ -32,7 +32,7 @@ const READ: usize = 64 << 10;
 const KEPT: usize = 1 << 20;
 /// Whoever holds it may receive a message longer than [`KEPT`].
 static LARGE: Semaphore = Semaphore::const_new(1);
-/// Nothing more is taken from ldap3 while so many bytes wait for the server.
+/// Nothing more is taken to be sent while so many bytes wait for the server.
 const BACKLOG: usize = 1 << 20;
 /// The name of the notice of disconnection (RFC 4511, section 4.4.1).
 const DISCONNECTION: &[u8] = b"1.3.6.1.4.1.1466.20036";
@@ -71,7 +71,7 @@ pub(crate) struct Guard {
     answers: Queue,
     /// What ldap3 has asked and is not answered yet: the id, and the operation that answers it.
     asked: Vec<(i32, u8)>,
-    searches: Searches,
+    own: Requests,
     orders: mpsc::UnboundedReceiver<Order>,
 }
 
@@ -88,7 +88,7 @@ impl Guard {
             written: Received::default(),
             answers: Queue::default(),
             asked: Vec::new(),
-            searches: Searches::new(limit),
+            own: Requests::new(limit),
             orders,
         }
     }
@@ -112,7 +112,7 @@ impl Guard {
                 self.pipe = None;
             }
             ldap3_ended = ldap3_ended || ldap3.as_mut().poll(cx).is_ready();
-            if ldap3_ended { self.searches.poll_done(cx) } else { Poll::Pending }
+            if ldap3_ended { self.own.poll_done(cx) } else { Poll::Pending }
         })
         .await;
         ended
@@ -134,17 +134,17 @@ impl Guard {
         }
     }
 
-    /// Takes searches that are to be sent.
+    /// Takes requests that are to be sent, as many as there are: they go in one piece.
     fn poll_orders(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Ended>> {
-        match self.orders.poll_recv(cx) {
-            Poll::Ready(Some(order)) => {
-                self.requests.push(&order.request);
-                self.searches.begin(order);
-                Poll::Ready(Ok(()))
-            }
-            // Whoever could order has gone, and with them the connection.
-            Poll::Ready(None) | Poll::Pending => Poll::Pending,
+        let mut moved = false;
+        while self.requests.len() < BACKLOG {
+            // At the end whoever could order has gone, and with them the connection.
+            let Poll::Ready(Some(order)) = self.orders.poll_recv(cx) else { break };
+            self.requests.push(&order.request);
+            self.own.begin(order);
+            moved = true;
         }
+        if moved { Poll::Ready(Ok(())) } else { Poll::Pending }
     }
 
     /// Takes what ldap3 writes, message by message.
@@ -177,9 +177,9 @@ impl Guard {
 
     /// Reads as long as there is something, and hands it on.
     fn poll_received(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Ended>> {
-        let mut moved = self.searches.poll_parts(cx).is_ready();
+        let mut moved = self.own.poll_parts(cx).is_ready();
         let ended = loop {
-            if self.searches.are_full() || self.answers.len() > self.limit {
+            if self.own.are_full() || self.answers.len() > self.limit {
                 break None;
             }
             if self.large.poll(cx, self.received.filled().len() > KEPT).is_pending() {
@@ -195,7 +195,7 @@ impl Guard {
                 break Some(ended);
             }
         };
-        let _ = self.searches.poll_parts(cx);
+        let _ = self.own.poll_parts(cx);
         match ended {
             Some(ended) => Poll::Ready(Err(ended)),
             None if moved => Poll::Ready(Ok(())),
@@ -218,9 +218,9 @@ impl Guard {
             if message.id == 0 {
                 notice(&message, bytes)?;
                 self.received.drop_first(whole);
-            } else if let Some(search) = self.searches.find(message.id) {
-                if search.takes(message.op, whole)? {
-                    self.received.move_first(whole, search.bytes());
+            } else if let Some(request) = self.own.find(message.id) {
+                if request.takes(message.op, whole)? {
+                    self.received.move_first(whole, request.bytes());
                 } else {
                     self.received.drop_first(whole);
                 }

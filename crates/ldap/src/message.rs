@@ -15,6 +15,10 @@ use crate::ber::{BOOLEAN, ENUMERATED, Element, Head, INTEGER, OCTET_STRING, SEQU
 pub(crate) mod op {
     pub(crate) const UNBIND: u8 = 0x42;
     pub(crate) const DELETE: u8 = 0x4a;
+    pub(crate) const MODIFY: u8 = 0x66;
+    pub(crate) const MODIFIED: u8 = 0x67;
+    pub(crate) const ADD: u8 = 0x68;
+    pub(crate) const ADDED: u8 = 0x69;
     pub(crate) const ABANDON: u8 = 0x50;
     pub(crate) const SEARCH: u8 = 0x63;
     pub(crate) const ENTRY: u8 = 0x64;

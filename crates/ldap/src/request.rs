@@ -1,11 +1,15 @@
-//! Requests that are encoded here: searches (RFC 4511, section 4.5.1). All others are ldap3's.
+//! Requests that are encoded here: searches (RFC 4511, section 4.5.1) and writes (sections 4.6 to 4.8). All others are ldap3's.
+
+use std::collections::HashSet;
 
 use ldap3::asn1::{ASNTag as _, write};
 use ldap3::controls::RawControl;
 use untether_directory::{Failure, Outcome, Scope};
-use untether_model::{AttrName, Dn};
+use untether_model::change::{Change, ModKind};
+use untether_model::{AttrName, Dn, Value};
+use zeroize::Zeroizing;
 
-use crate::ber::{BOOLEAN, ENUMERATED, INTEGER, OCTET_STRING, element, put, unsigned};
+use crate::ber::{BOOLEAN, ENUMERATED, INTEGER, OCTET_STRING, SEQUENCE, SET, element, put, unsigned};
 use crate::controls::attribute_list;
 use crate::message::{op, request};
 use crate::outcome::Subject;
@@ -79,4 +83,48 @@ impl SearchRequest<'_> {
         parts.extend(attribute_list(self.attrs));
         request(id, &element(op::SEARCH, &parts), self.controls)
     }
+}
+
+/// The message with this id that asks for a write.
+pub(crate) fn write(id: i32, change: &Change, controls: &[RawControl]) -> Zeroizing<Vec<u8>> {
+    let mut parts = element(OCTET_STRING, change.dn().as_str().as_bytes());
+    let operation = match change {
+        Change::Delete { dn } => element(op::DELETE, dn.as_str().as_bytes()),
+        Change::Add { attrs, .. } => {
+            let mut list = Vec::new();
+            for (attr, values) in attrs {
+                put_attribute(&mut list, attr, values);
+            }
+            put(&mut parts, SEQUENCE, &list);
+            element(op::ADD, &parts)
+        }
+        Change::Modify { mods, .. } => {
+            let mut list = Vec::new();
+            for modification in mods {
+                let kind = match modification.kind {
+                    ModKind::Add => 0,
+                    ModKind::Delete => 1,
+                    ModKind::Replace => 2,
+                };
+                let mut one = element(ENUMERATED, &[kind]);
+                put_attribute(&mut one, &modification.attr, &modification.values);
+                put(&mut list, SEQUENCE, &one);
+            }
+            put(&mut parts, SEQUENCE, &list);
+            element(op::MODIFY, &parts)
+        }
+    };
+    request(id, &operation, controls).into()
+}
+
+/// An attribute with its values, each once.
+fn put_attribute(out: &mut Vec<u8>, attr: &AttrName, values: &[Value]) {
+    let mut set = Vec::new();
+    let mut seen = HashSet::with_capacity(values.len());
+    for value in values.iter().filter(|value| seen.insert(value.as_bytes())) {
+        put(&mut set, OCTET_STRING, value.as_bytes());
+    }
+    let mut parts = element(OCTET_STRING, attr.as_str().as_bytes());
+    put(&mut parts, SET, &set);
+    put(out, SEQUENCE, &parts);
 }

@@ -67,7 +67,7 @@ impl Inner {
             let mut sent = vec![controls::in_transaction(&id)];
             sent.extend(assertion.clone().filter(|_| carried.is_empty()));
             sent.extend(options.relax.then(controls::relax));
-            let (result, message) = self.one_write(connection, change, sent).await.map_err(|lost| lost.of_write(subject))?;
+            let (result, message) = self.one_write(connection, change, &sent).await.map_err(|lost| lost.of_write(subject))?;
             if result.rc != 0 {
                 // Not taken into the transaction. Closing the connection gives the transaction up.
                 connection.close().await;

@@ -1,14 +1,12 @@
 //! The writing capability: single changes, many in flight on a few connections, and transactions.
 
-use std::collections::HashSet;
-
 use async_trait::async_trait;
+use ldap3::LdapResult;
 use ldap3::controls::RawControl;
-use ldap3::{Ldap, LdapError, LdapResult, Mod};
 use untether_directory::{Condition, Control, Failure, Outcome, Write, WriteOptions, Written};
 use untether_model::change::{Change, ModKind, Modification};
 use untether_model::schema::Equality;
-use untether_model::{AttrName, Dn, Side, Value};
+use untether_model::{AttrName, Dn, Side};
 
 use crate::client::{Client, Inner, unreadable};
 use crate::connection::{Connection, GivenUp, Lost};
@@ -97,7 +95,7 @@ impl Inner {
         loop {
             let place = self.writes.place(subject).await?;
             let connection = place.connection(&self.connector).await?;
-            match self.one_write(&connection, change, sent.to_vec()).await {
+            match self.one_write(&connection, change, sent).await {
                 Ok((result, _)) => return Ok(result),
                 Err(Lost::NotSent) if again => again = false,
                 Err(lost) => return Err(lost.of_write(subject)),
@@ -110,40 +108,13 @@ impl Inner {
         &self,
         connection: &Connection,
         change: &Change,
-        sent: Vec<RawControl>,
+        sent: &[RawControl],
     ) -> Result<(LdapResult, i32), Lost> {
-        let mut ldap = connection.ldap();
-        ldap.with_controls(sent);
         let guard = GivenUp::watch(connection);
-        let result = connection.within(self.settings.timeouts.operation, send(&mut ldap, change)).await;
+        let result = connection.write(self.settings.timeouts.operation, change, sent).await;
         guard.answered();
-        result.map(|result| (result, ldap.last_id()))
+        result
     }
-}
-
-async fn send(ldap: &mut Ldap, change: &Change) -> Result<LdapResult, LdapError> {
-    match change {
-        Change::Add { dn, attrs } => {
-            let attrs = attrs.iter().map(|(attr, values)| (attr.as_str().as_bytes().to_vec(), octets(values))).collect();
-            ldap.add(dn.as_str(), attrs).await
-        }
-        Change::Modify { dn, mods } => ldap.modify(dn.as_str(), mods.iter().map(modification).collect()).await,
-        Change::Delete { dn } => ldap.delete(dn.as_str()).await,
-    }
-}
-
-fn modification(modification: &Modification) -> Mod<Vec<u8>> {
-    let attr = modification.attr.as_str().as_bytes().to_vec();
-    let values = octets(&modification.values);
-    match modification.kind {
-        ModKind::Add => Mod::Add(attr, values),
-        ModKind::Delete => Mod::Delete(attr, values),
-        ModKind::Replace => Mod::Replace(attr, values),
-    }
-}
-
-fn octets(values: &[Value]) -> HashSet<Vec<u8>> {
-    values.iter().map(|value| value.as_bytes().to_vec()).collect()
 }
 
 fn operation(change: &Change) -> &'static str {
