@@ -3,6 +3,7 @@
 //! Whatever is killed, whenever, the end state equals one application of each operation: an intent without outcome is observed
 //! before anything else touches the entry.
 
+mod ahead;
 mod entry;
 mod gather;
 mod members;
@@ -22,12 +23,14 @@ use untether_model::run::{CellOutcome, CellStand, CellStatus, Outcome, OutcomeKi
 use untether_model::schema::Schema;
 use untether_model::{AttrName, Dn, Entry, OpId, Side, StableId, SubjectId};
 
+use self::ahead::Ahead;
 use self::gather::{Gathering, Gatherings};
 use crate::error::CutoverError;
-use crate::ports::{Ports, Refusal, Store};
+use crate::ports::{Ports, Refusal, Store, Time};
 use crate::recorder::Recorder;
-use crate::throttle::{Kind, Throttle};
+use crate::throttle::{Kind, Permit, Throttle};
 
+pub(crate) use ahead::AheadOf;
 pub(crate) use entry::disables;
 pub(crate) use resolve::find;
 
@@ -111,6 +114,26 @@ impl Ending {
     }
 }
 
+/// An operation's turn to have something under way in its store.
+pub(crate) struct Turn<'a> {
+    throttle: &'a Throttle,
+    permit: Option<Permit<'a>>,
+    time: &'a dyn Time,
+    began: Duration,
+    kind: Option<Kind>,
+}
+
+impl Turn<'_> {
+    /// What was to be written is answered: the next one may begin.
+    pub(crate) fn end(&mut self) {
+        let Some(permit) = self.permit.take() else { return };
+        if let Some(kind) = self.kind {
+            self.throttle.took(kind, self.time.mono().saturating_sub(self.began));
+        }
+        drop(permit);
+    }
+}
+
 /// What a failed write means for the protocol.
 pub(crate) enum After {
     /// The outcome is settled.
@@ -151,20 +174,35 @@ impl Executor {
 
     /// Carries the operation out for these subjects, until each cell has an outcome. An error stops the run.
     pub async fn run(&self, task: &Task<'_>) -> Result<(), CutoverError> {
-        let throttle = self.throttle(task.op.store);
-        let _permit = throttle.permit().await;
-        let began = self.ports.time.mono();
+        self.run_looked(task, std::future::ready(None)).await
+    }
+
+    /// The same, with what is seen of its entry before it has its turn.
+    pub(crate) async fn run_looked(
+        &self,
+        task: &Task<'_>,
+        ahead: impl Future<Output = Option<Ahead>>,
+    ) -> Result<(), CutoverError> {
         let lock = self.entry_lock(task.op.store, task.op.target.dn());
         let _held = lock.lock().await;
+        let ahead = ahead.await;
+        let throttle = self.throttle(task.op.store);
+        let mut turn = Turn {
+            throttle: &throttle,
+            permit: Some(throttle.permit().await),
+            time: self.ports.time.as_ref(),
+            began: self.ports.time.mono(),
+            kind: kind_of(task.op),
+        };
         let done = match &task.op.action {
-            Action::Ensure { .. } => self.run_members(task).await,
+            Action::Ensure { .. } => self.run_members(task, ahead).await,
             Action::Attest { checks } => self.run_attest(task, checks).await,
             Action::Deliver { hook, repeatable } => self.run_delivery(task, hook, *repeatable).await,
-            Action::Create { .. } | Action::Set { .. } | Action::Delete | Action::Recreate { .. } => self.run_entry(task).await,
+            Action::Create { .. } | Action::Set { .. } | Action::Delete | Action::Recreate { .. } => {
+                self.run_entry(task, ahead, &mut turn).await
+            }
         };
-        if let Some(kind) = kind_of(task.op) {
-            throttle.took(kind, self.ports.time.mono().saturating_sub(began));
-        }
+        turn.end();
         done
     }
 

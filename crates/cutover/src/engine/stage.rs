@@ -16,7 +16,7 @@ use untether_model::{BatchId, SubjectId};
 
 use super::{Engine, RunOptions, Standstill, Stop, Undelivered};
 use crate::error::CutoverError;
-use crate::execute::Task;
+use crate::execute::{AheadOf, Task};
 use crate::gates::{Asked, applies};
 
 /// Kind of the statement with which a change of a protected group's members is approved.
@@ -113,7 +113,8 @@ impl Engine {
     ) -> Result<Option<Standstill>, CutoverError> {
         let (broken, lapsed) = (AtomicBool::new(false), OnceLock::new());
         let (broken, lapsed) = (&broken, &lapsed);
-        let tasks = ops.iter().map(|op| async move {
+        let ahead = &AheadOf::new(&self.executor, ops, |op| self.task(wave, id, op, alone));
+        let tasks = ops.iter().enumerate().map(|(at, op)| async move {
             let stopped = *options.stop.borrow() != Stop::No || broken.load(Ordering::Relaxed) || lapsed.get().is_some();
             if stopped || self.halted(id).is_some() {
                 return Ok(());
@@ -136,7 +137,7 @@ impl Engine {
             {
                 return self.executor.defer(&task, &why).await;
             }
-            let worked = self.executor.run(&task).await;
+            let worked = self.executor.run_looked(&task, ahead.seen(at)).await;
             self.tell_rate(task.op.store);
             worked?;
             self.settle(id, &task).await

@@ -8,7 +8,7 @@ use untether_model::run::{CellStand, OutcomeKind, RunState, Started};
 use untether_model::schema::Schema;
 use untether_model::{AttrMap, AttrName, Entry, Side, Value, Values};
 
-use super::{After, Ending, Executor, Server, Task, Tries};
+use super::{After, Ahead, Ending, Executor, Server, Task, Tries, Turn};
 use crate::act::{self, Aim, Seen};
 use crate::error::CutoverError;
 use crate::image::{BEFORE, DELETED, DESIRED, Image};
@@ -37,8 +37,32 @@ enum Position {
     Elsewhere(String),
 }
 
+/// How sending a change ended.
+enum Sent {
+    /// It reads back as desired.
+    Written(Seen),
+    /// The outcome is settled otherwise.
+    Settled(Ending),
+    /// Observe again, then decide again.
+    Again,
+}
+
+impl From<After> for Sent {
+    fn from(after: After) -> Self {
+        match after {
+            After::Settled(ending) => Self::Settled(ending),
+            After::Again => Self::Again,
+        }
+    }
+}
+
 impl Executor {
-    pub(super) async fn run_entry(&self, task: &Task<'_>) -> Result<(), CutoverError> {
+    pub(super) async fn run_entry(
+        &self,
+        task: &Task<'_>,
+        mut ahead: Option<Ahead>,
+        turn: &mut Turn<'_>,
+    ) -> Result<(), CutoverError> {
         let subject = task.subjects.first();
         let (mut started, mut attempts) = match self.stand(task, subject) {
             CellStand::Done(_) => return Ok(()),
@@ -57,9 +81,12 @@ impl Executor {
         let mut tries = Tries::default();
         loop {
             let first = tries.count == 0 && started.is_none();
-            let seen = match &task.op.action {
-                Action::Create { .. } if first => self.glance(task, &attrs).await?,
-                _ => self.observe(task, &attrs).await?,
+            let (seen, looked_ahead) = match (ahead.take().filter(|_| first), &task.op.action) {
+                // The condition on its version is what lets a write go by a look that is older.
+                (Some(Ahead::There(seen)), Action::Set { .. }) if seen.change_marker.is_some() => (Some(seen), true),
+                (Some(Ahead::Absent), Action::Create { .. }) => (None, true),
+                (_, Action::Create { .. }) if first => (self.glance(task, &attrs).await?, false),
+                _ => (self.observe(task, &attrs).await?, false),
             };
             let goal = self.goal(
                 (task, schema),
@@ -68,6 +95,7 @@ impl Executor {
                 secret.as_ref().map(|(_, hash)| hash),
             )?;
             let result = match self.position(schema, task, seen.as_ref(), &goal, intent.as_ref().map(|(before, _)| before)) {
+                Position::Reached | Position::Elsewhere(_) if looked_ahead => continue,
                 Position::Reached => {
                     let kind = if started.is_some() { OutcomeKind::Observed } else { OutcomeKind::Already };
                     // An id in an outcome says that the operation has made the entry.
@@ -98,12 +126,18 @@ impl Executor {
                 intent = Some((before, desired));
             }
             match self.send(task, &server, (seen.as_ref(), &goal), &mut tries).await? {
-                After::Settled(result) => return self.record_outcome(task, started, &task.subjects, result).await,
-                After::Again if tries.count > 3 * super::TRIES => {
+                Sent::Written(seen) => {
+                    turn.end();
+                    let result = Ending::new(OutcomeKind::Succeeded, "read back as desired");
+                    let result = self.proved(task, Some(&seen), result).await?;
+                    return self.record_outcome(task, started, &task.subjects, result).await;
+                }
+                Sent::Settled(result) => return self.record_outcome(task, started, &task.subjects, result).await,
+                Sent::Again if tries.count > 3 * super::TRIES => {
                     let result = Ending::new(OutcomeKind::Conflict, "the entry kept changing while it was being written");
                     return self.record_outcome(task, started, &task.subjects, result).await;
                 }
-                After::Again => {}
+                Sent::Again => {}
             }
         }
     }
@@ -120,7 +154,7 @@ impl Executor {
         Ok(act::unexpected(&server.schema, &self.ports.marks, &seen, &aims).map(|attr| format!("{attr} is another")))
     }
 
-    fn attrs_to_read(&self, task: &Task<'_>) -> Vec<AttrName> {
+    pub(super) fn attrs_to_read(&self, task: &Task<'_>) -> Vec<AttrName> {
         match &task.op.action {
             Action::Set { touches } => {
                 let touched = touches.iter().map(|t| t.attr.clone());
@@ -293,7 +327,7 @@ impl Executor {
         server: &Server,
         (seen, goal): (Option<&Seen>, &Goal),
         tries: &mut Tries,
-    ) -> Result<After, CutoverError> {
+    ) -> Result<Sent, CutoverError> {
         let writer = self.writer(task)?;
         let schema = &server.schema;
         let relax = task.op.actor == Actor::Undo;
@@ -317,7 +351,7 @@ impl Executor {
                 let options = WriteOptions { condition: Some(condition), pre_read, relax, ..WriteOptions::default() };
                 (Change::Delete { dn: seen.dn.clone() }, options)
             }
-            (Goal::Has(_) | Goal::Gone, None) => return Ok(After::Again),
+            (Goal::Has(_) | Goal::Gone, None) => return Ok(Sent::Again),
         };
         if !server.asserts {
             return Err(
@@ -326,7 +360,7 @@ impl Executor {
         }
         let written = match self.send_change(task, writer, &change, &options).await {
             Ok(written) => written,
-            Err(error) => return self.after_failure(task, error, tries).await,
+            Err(error) => return Ok(self.after_failure(task, error, tries).await?.into()),
         };
         match goal {
             Goal::Gone => {
@@ -339,8 +373,8 @@ impl Executor {
                     None => None,
                 };
                 match self.observe(task, &Self::projection([])).await? {
-                    None => Ok(After::Settled(Ending { image, ..Ending::new(OutcomeKind::Succeeded, "absent") })),
-                    Some(_) => Ok(After::Again),
+                    None => Ok(Sent::Settled(Ending { image, ..Ending::new(OutcomeKind::Succeeded, "absent") })),
+                    Some(_) => Ok(Sent::Again),
                 }
             }
             Goal::Exists(attrs) => {
@@ -356,9 +390,9 @@ impl Executor {
                     Some(seen) => Some(seen),
                     None => self.observe(task, act::EVERYTHING.as_slice()).await?,
                 };
-                let Some(seen) = seen else { return Ok(After::Again) };
+                let Some(seen) = seen else { return Ok(Sent::Again) };
                 let id = seen.stable_id.clone();
-                Ok(After::Settled(match differs(&seen) {
+                Ok(Sent::Settled(match differs(&seen) {
                     None => Ending::new(OutcomeKind::Succeeded, "created").with_id(id),
                     Some(attr) => {
                         Ending::new(OutcomeKind::Conflict, format!("created, but {attr} reads back as another value")).with_id(id)
@@ -370,13 +404,10 @@ impl Executor {
                     Some(entry) => Some(Seen::of(entry)),
                     None => self.observe(task, &Self::projection(aims.iter().map(|a| a.attr.clone()))).await?,
                 };
-                match &seen {
-                    Some(found) if act::is_reached(schema, found, aims) => {
-                        let result = Ending::new(OutcomeKind::Succeeded, "read back as desired");
-                        Ok(After::Settled(self.proved(task, seen.as_ref(), result).await?))
-                    }
-                    _ => Ok(After::Again),
-                }
+                Ok(match seen.filter(|found| act::is_reached(schema, found, aims)) {
+                    Some(seen) => Sent::Written(seen),
+                    None => Sent::Again,
+                })
             }
         }
     }

@@ -1,6 +1,6 @@
-//! Gathers questions that are asked at about the same time into one: whoever is about to ask takes along who comes before that, and
-//! when several are under way, those that come wait and go together in the next. So nobody waits for company, and a store that is asked
-//! much is asked seldom.
+//! Gathers questions that are asked at about the same time into one: whoever is about to ask takes along who comes before that. While one
+//! is under way, those that come wait and go together in the next, at once when they are as many as go together. So nobody waits for
+//! company longer than for an answer, and a store that is asked much is asked seldom.
 //!
 //! There is no task behind it: whoever asks first asks for the others as well, and hands that on when they are on their way.
 
@@ -48,9 +48,10 @@ impl<Q, A> Default for Gathering<Q, A> {
 }
 
 impl<Q, A> Queue<Q, A> {
-    /// Whether whoever comes now is to ask, and not to wait.
+    /// Whether whoever comes now is to ask, and not to wait: nobody asks, or as many wait as go together.
     fn takes_turn(&mut self) -> bool {
-        let free = !self.gathering && self.under_way < UNDER_WAY;
+        let enough = self.under_way == 0 || self.waiting.len() >= TOGETHER - 1;
+        let free = enough && !self.gathering && self.under_way < UNDER_WAY;
         if free {
             self.under_way += 1;
             self.gathering = true;
@@ -213,6 +214,32 @@ mod tests {
         let asked = asked.lock().unwrap();
         assert_eq!(asked.iter().sum::<usize>(), 500);
         assert!(asked.len() <= 500 / TOGETHER + 4 && asked.iter().all(|n| *n <= TOGETHER), "{asked:?}");
+    }
+
+    #[tokio::test]
+    async fn while_one_is_under_way_the_next_wait_until_they_are_many_or_it_is_answered() {
+        let (gathering, asked) = (Gathering::default(), Mutex::new(Vec::new()));
+        let ask = |n: u32| Box::pin(gathering.ask(n, |numbers| doubled(&asked, numbers)));
+        let mut first = ask(0);
+        for _ in 0..2 {
+            assert!(futures::poll!(first.as_mut()).is_pending());
+        }
+        let mut few: Vec<_> = (1..10).map(ask).collect();
+        for asker in &mut few {
+            assert!(futures::poll!(asker.as_mut()).is_pending());
+        }
+        assert_eq!(*asked.lock().unwrap(), [1], "they wait for the answer");
+        let mut many: Vec<_> = (10..100).map(ask).collect();
+        for _ in 0..2 {
+            for asker in &mut many {
+                assert!(futures::poll!(asker.as_mut()).is_pending());
+            }
+        }
+        assert_eq!(*asked.lock().unwrap(), [1, TOGETHER], "as many as go together do not");
+        // Whoever waits may be the one who asks next: all of them go on together.
+        assert_eq!(join_all(std::iter::once(first).chain(few).chain(many)).await.len(), 100);
+        assert_eq!(asked.lock().unwrap().iter().sum::<usize>(), 100);
+        assert_eq!(asked.lock().unwrap().len(), 3);
     }
 
     #[tokio::test]

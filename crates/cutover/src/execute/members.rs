@@ -10,7 +10,7 @@ use untether_model::run::{CellStand, OutcomeKind, Started};
 use untether_model::schema::Schema;
 use untether_model::{AttrMap, AttrName, Dn, SubjectId, Value};
 
-use super::{After, Ending, Executor, Server, Task, Tries};
+use super::{After, Ahead, Ending, Executor, Server, Task, Tries};
 use crate::act::{self, Seen};
 use crate::error::CutoverError;
 use crate::image::{BEFORE, DESIRED, Image};
@@ -39,7 +39,7 @@ struct Ensure<'a> {
 }
 
 impl Executor {
-    pub(super) async fn run_members(&self, task: &Task<'_>) -> Result<(), CutoverError> {
+    pub(super) async fn run_members(&self, task: &Task<'_>, mut ahead: Option<Ahead>) -> Result<(), CutoverError> {
         let Action::Ensure { attr, direction, values, create, placeholder, delete_when_empty } = &task.op.action else {
             return Err(self.plan_error(task, "it lists no values"));
         };
@@ -75,20 +75,31 @@ impl Executor {
                 CHUNK
             });
             let (chunk, after) = rest.split_at(same);
-            Box::pin(self.chunk(task, &ensure, chunk)).await?;
+            Box::pin(self.chunk(task, &ensure, chunk, ahead.take())).await?;
             rest = after;
         }
         Ok(())
     }
 
-    async fn chunk(&self, task: &Task<'_>, ensure: &Ensure<'_>, cells: &[Cell]) -> Result<(), CutoverError> {
+    async fn chunk(
+        &self,
+        task: &Task<'_>,
+        ensure: &Ensure<'_>,
+        cells: &[Cell],
+        mut ahead: Option<Ahead>,
+    ) -> Result<(), CutoverError> {
         let mut started = cells.first().and_then(|c| c.open).map(|(seq, _)| seq);
         let mut attempt = cells.first().and_then(|c| c.open).map_or(0, |(_, attempts)| attempts);
         let mut cells = cells.to_vec();
         let mut replace_last = false;
         let mut tries = Tries::default();
         loop {
-            let (seen, present) = self.look(task, ensure, &cells, None).await?;
+            let looked_ahead = match ahead.take() {
+                Some(Ahead::There(seen)) if started.is_none() => Some(seen),
+                _ => None,
+            };
+            let is_ahead = looked_ahead.is_some();
+            let (seen, present) = self.look(task, ensure, &cells, looked_ahead).await?;
             let server = self.server(task).await?;
             let schema = &server.schema;
             let present = normalized(schema, ensure.attr, &present);
@@ -97,6 +108,9 @@ impl Executor {
                 Direction::Present => is_there(&cell.value),
                 Direction::Absent => !is_there(&cell.value),
             });
+            if is_ahead && !reached.is_empty() {
+                continue;
+            }
             if !reached.is_empty() {
                 if let (Some(seen), true) = (&seen, open.is_empty())
                     && self.stands_for_itself(task, ensure, &seen.dn).await?
@@ -183,7 +197,7 @@ impl Executor {
                     for half in [left, right] {
                         let half: Vec<Cell> =
                             half.iter().map(|c| Cell { open: started.map(|seq| (seq, attempt)), ..c.clone() }).collect();
-                        Box::pin(self.chunk(task, ensure, &half)).await?;
+                        Box::pin(self.chunk(task, ensure, &half, None)).await?;
                     }
                     return Ok(());
                 }
@@ -206,7 +220,7 @@ impl Executor {
         let whole = may_be_read_whole(ensure.attr);
         let seen = match returned {
             Some(seen) => Some(seen),
-            None if whole => self.observe(task, &[act::STABLE_ID.clone(), ensure.attr.clone()]).await?,
+            None if whole => self.observe(task, &whole_value(ensure.attr)).await?,
             None => self.observe(task, std::slice::from_ref(&act::STABLE_ID)).await?,
         };
         let present = match &seen {
@@ -351,10 +365,10 @@ impl Executor {
         };
         // The memberof overlay (slapd 2.5) copies the assertion to its own changes of the members, where it is false: `memberOf`
         // would not follow. There results 20 and 16 alone are the condition, and the group's stable id is compared afterwards.
-        let follows = server.schema.get(&AttrName::new("memberOf")).is_some();
+        let follows = !may_be_read_whole(ensure.attr) && server.schema.get(&AttrName::new("memberOf")).is_some();
         let condition = (!follows).then(|| Condition { stable_id: seen.stable_id.clone(), ..Condition::default() });
         let reads_back = server.reads_entries && may_be_read_whole(ensure.attr);
-        let post_read = if reads_back { vec![act::STABLE_ID.clone(), ensure.attr.clone()] } else { Vec::new() };
+        let post_read = if reads_back { whole_value(ensure.attr).to_vec() } else { Vec::new() };
         let options = WriteOptions { condition, post_read, relax, ..WriteOptions::default() };
         let attr = ensure.attr.clone();
         let change = match ensure.direction {
@@ -380,6 +394,16 @@ impl Executor {
 /// a whole.
 fn may_be_read_whole(attr: &AttrName) -> bool {
     !matches!(attr.base(), "member" | "uniquemember" | "memberuid" | "roleoccupant")
+}
+
+/// What is read of an entry whose attribute may be read whole.
+fn whole_value(attr: &AttrName) -> [AttrName; 2] {
+    [act::STABLE_ID.clone(), attr.clone()]
+}
+
+/// What of the entry that holds values is looked at before an operation's turn; `None`: it is not.
+pub(super) fn looked_at(attr: &AttrName) -> Option<Vec<AttrName>> {
+    may_be_read_whole(attr).then(|| whole_value(attr).to_vec())
 }
 
 /// Values as they compare.

@@ -90,6 +90,38 @@ fn a_value_that_moved_since_our_look_is_a_conflict_and_stays() {
 }
 
 #[test]
+fn what_was_seen_ahead_of_a_turn_decides_nothing_but_that_a_write_is_tried() {
+    block_on(async {
+        // What is desired of the entry is touched, or something else, by which it has another version.
+        let cases = [("pwdEndTime", "20350101000000Z", OutcomeKind::Conflict), ("description", "theirs", OutcomeKind::Succeeded)];
+        for (attr, value, expected) in cases {
+            let (mut session, waves) = approved();
+            let leave = &waves["leave"];
+            let leavers = ["ret1", "ret2"].map(|uid| somebody(&session, uid));
+            // Just before our first write to one of them somebody else writes to the other one, at which we have looked by then.
+            let (twin, two, struck) = (session.world().shared.clone(), leavers.clone(), Arc::new(AtomicU32::new(2)));
+            let other = Arc::clone(&struck);
+            session.world().shared.set_faults(move |attempt: &WriteAttempt<'_>| {
+                let ours = |dn: &Dn| attempt.identity != Identity::Root && attempt.changes.iter().any(|change| change.dn() == dn);
+                if let Some(at) = two.iter().position(|(_, dn)| ours(dn)).filter(|_| other.load(Ordering::Relaxed) == 2) {
+                    let next = 1 - at;
+                    other.store(u32::try_from(next).unwrap(), Ordering::Relaxed);
+                    writes(&twin, &replace(&two[next].1, attr, value));
+                }
+                Fault::Proceed
+            });
+            assert!(matches!(session.drive(leave, Some(Stage::Disable)).await.unwrap(), Driven::Ended(_)));
+            let (who, dn) = &leavers[usize::try_from(struck.load(Ordering::Relaxed)).unwrap()];
+            let cell = cell_of(&session, who, locks);
+            assert_eq!(cell.status, CellStatus::Ended(expected), "{attr}: {}", cell.message);
+            let entry = session.world().entry(Side::Shared, dn).unwrap();
+            assert_eq!(entry.has("pwdAccountLockedTime"), expected == OutcomeKind::Succeeded);
+            assert_eq!(entry.values(attr), [value.into()]);
+        }
+    });
+}
+
+#[test]
 fn an_undoing_that_somebody_was_faster_than_has_undone_nothing() {
     block_on(async {
         let (mut session, waves) = approved();
