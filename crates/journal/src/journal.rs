@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 use std::thread::JoinHandle;
@@ -16,6 +16,7 @@ use crate::applier::{Applier, Parts};
 use crate::database::Mark;
 use crate::entry::Entry;
 use crate::error::JournalError;
+use crate::outbox::Outbox;
 use crate::recovery::{Started, log_skew};
 use crate::writer::{Following, Message, Submission, Writer, run};
 
@@ -51,7 +52,7 @@ pub(crate) struct WriterParts {
 }
 
 enum Backend {
-    Thread(Sender<Message>, JoinHandle<()>),
+    Thread(Arc<Outbox>, JoinHandle<()>),
     Inside(Mutex<Writer>),
 }
 
@@ -78,7 +79,7 @@ impl Journal {
             std::thread::Builder::new().name("journal".to_owned()).spawn(move || run(writer, &inbox, told))
         });
         let thread = spawned.map_err(no_thread)?;
-        Ok(Self::new(started, failure, Backend::Thread(sender, thread)))
+        Ok(Self::new(started, failure, Backend::Thread(Arc::new(Outbox::new(sender)), thread)))
     }
 
     pub(crate) fn inside(parts: WriterParts, started: Started) -> Self {
@@ -147,10 +148,10 @@ impl Journal {
         };
         // Handed over under the lock, so that it arrives in the order of its sequence numbers.
         let waits = match &self.backend {
-            Some(Backend::Thread(sender, _)) => {
-                let (ack, receipt) = oneshot::channel();
-                sender.send(Message::Submission(submission, ack)).map_err(|_| self.stopped())?;
-                Waits::Thread(receipt)
+            Some(Backend::Thread(outbox, _)) => {
+                let (ack, acknowledged) = oneshot::channel();
+                outbox.put(submission, ack);
+                Waits::Thread { acknowledged, handed: Handed::No(Arc::clone(outbox)) }
             }
             Some(Backend::Inside(writer)) => {
                 let done = writer.lock().unwrap_or_else(PoisonError::into_inner).put(vec![submission]);
@@ -158,7 +159,7 @@ impl Journal {
                     // The first error is the cause of all others.
                     drop(self.failure.set(error.clone()));
                 }
-                Waits::Inside { done, yielded: false }
+                Waits::Inside(done)
             }
             None => return Err(self.stopped()),
         };
@@ -166,6 +167,7 @@ impl Journal {
         self.waiting.fetch_add(1, Ordering::Relaxed);
         Ok(Receipt {
             waits,
+            yielded: false,
             locations: appended.locations,
             failure: Arc::clone(&self.failure),
             waiting: Arc::clone(&self.waiting),
@@ -180,9 +182,9 @@ impl Journal {
     /// The parts whose keys begin so, with all that was submitted before.
     pub async fn parts(&self, prefix: &[u8]) -> Result<Parts, JournalError> {
         match &self.backend {
-            Some(Backend::Thread(sender, _)) => {
+            Some(Backend::Thread(outbox, _)) => {
                 let (reply, answer) = oneshot::channel();
-                sender.send(Message::Parts(prefix.to_vec(), reply)).map_err(|_| self.stopped())?;
+                outbox.send(Message::Parts(prefix.to_vec(), reply)).map_err(|_| self.stopped())?;
                 answer.await.map_err(|_| self.stopped())?
             }
             Some(Backend::Inside(writer)) => {
@@ -197,9 +199,9 @@ impl Journal {
     /// Writes the ledger's second witness, with all that was submitted before, and gives it to be shown.
     pub async fn write_head(&self) -> Result<Head, JournalError> {
         match &self.backend {
-            Some(Backend::Thread(sender, _)) => {
+            Some(Backend::Thread(outbox, _)) => {
                 let (reply, answer) = oneshot::channel();
-                sender.send(Message::Witness(reply)).map_err(|_| self.stopped())?;
+                outbox.send(Message::Witness(reply)).map_err(|_| self.stopped())?;
                 answer.await.map_err(|_| self.stopped())?
             }
             Some(Backend::Inside(writer)) => writer.lock().unwrap_or_else(PoisonError::into_inner).witness(),
@@ -216,9 +218,9 @@ impl Journal {
     /// Makes everything durable, and ends the writer.
     pub async fn close(mut self) -> Result<(), JournalError> {
         let done = match &self.backend {
-            Some(Backend::Thread(sender, _)) => {
+            Some(Backend::Thread(outbox, _)) => {
                 let (reply, answer) = oneshot::channel();
-                sender.send(Message::Close(reply)).map_err(|_| self.stopped())?;
+                outbox.send(Message::Close(reply)).map_err(|_| self.stopped())?;
                 answer.await.map_err(|_| self.stopped())?
             }
             Some(Backend::Inside(writer)) => match self.failure.get() {
@@ -232,8 +234,8 @@ impl Journal {
     }
 
     fn end(&mut self) {
-        if let Some(Backend::Thread(sender, thread)) = self.backend.take() {
-            drop(sender);
+        if let Some(Backend::Thread(outbox, thread)) = self.backend.take() {
+            outbox.close();
             // A writer that panicked has told everybody by closing its channels.
             drop(thread.join());
         }
@@ -255,6 +257,7 @@ impl Drop for Journal {
 #[must_use = "a record counts only when it is durable"]
 pub struct Receipt {
     waits: Waits,
+    yielded: bool,
     locations: Vec<Location>,
     failure: Arc<OnceLock<JournalError>>,
     waiting: Arc<AtomicUsize>,
@@ -262,8 +265,24 @@ pub struct Receipt {
 
 #[derive(Debug)]
 enum Waits {
-    Thread(oneshot::Receiver<Result<(), JournalError>>),
-    Inside { done: Result<(), JournalError>, yielded: bool },
+    Thread { acknowledged: oneshot::Receiver<Result<(), JournalError>>, handed: Handed },
+    Inside(Result<(), JournalError>),
+}
+
+/// Whether what was submitted is with the writer.
+#[derive(Debug)]
+enum Handed {
+    /// It waits for others here, for no longer than until it is asked about for the second time.
+    No(Arc<Outbox>),
+    Over,
+}
+
+impl Handed {
+    fn over(&mut self) {
+        if let Self::No(outbox) = std::mem::replace(self, Self::Over) {
+            outbox.flush();
+        }
+    }
 }
 
 impl Receipt {
@@ -277,18 +296,21 @@ impl Future for Receipt {
     type Output = Result<Vec<Location>, JournalError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        // Whoever is ready to submit does so before this one goes on, and is handed over with it.
+        if !std::mem::replace(&mut self.yielded, true) {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let done = match &mut self.waits {
-            Waits::Thread(receiver) => match Pin::new(receiver).poll(context) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Ok(done)) => done,
-                Poll::Ready(Err(_)) => Err(self.failure.get().cloned().unwrap_or(JournalError::Stopped)),
-            },
-            Waits::Inside { yielded, .. } if !*yielded => {
-                *yielded = true;
-                context.waker().wake_by_ref();
-                return Poll::Pending;
+            Waits::Thread { acknowledged, handed } => {
+                handed.over();
+                match Pin::new(acknowledged).poll(context) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(Ok(done)) => done,
+                    Poll::Ready(Err(_)) => Err(self.failure.get().cloned().unwrap_or(JournalError::Stopped)),
+                }
             }
-            Waits::Inside { done, .. } => done.clone(),
+            Waits::Inside(done) => done.clone(),
         };
         Poll::Ready(done.map(|()| std::mem::take(&mut self.locations)))
     }
@@ -296,6 +318,9 @@ impl Future for Receipt {
 
 impl Drop for Receipt {
     fn drop(&mut self) {
+        if let Waits::Thread { handed, .. } = &mut self.waits {
+            handed.over();
+        }
         self.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -9,6 +9,7 @@ mod entry;
 mod error;
 mod journal;
 mod layout;
+mod outbox;
 mod recovery;
 mod writer;
 

@@ -13,7 +13,7 @@ use crate::database::Mark;
 use crate::entry::Stored;
 use crate::error::JournalError;
 
-/// Upper bound of a group.
+/// Upper bound of a group, but for what is handed over at once.
 pub(crate) const GROUP_RECORDS: usize = 256;
 
 /// Upper bound of the time that a group is gathered. It is never gathered for longer than it took to make the last one durable: on a
@@ -42,7 +42,8 @@ pub(crate) struct Submission {
 
 /// What the writer's thread is asked for.
 pub(crate) enum Message {
-    Submission(Submission, Ack),
+    /// Handed over at once, at least one.
+    Submissions(Vec<(Submission, Ack)>),
     /// The parts whose keys begin so.
     Parts(Vec<u8>, oneshot::Sender<Result<Parts, JournalError>>),
     /// The second witness, now.
@@ -196,8 +197,8 @@ fn serve(writer: &mut Writer, inbox: &Receiver<Message>) -> Result<(), JournalEr
             },
         };
         match message {
-            Message::Submission(first, ack) => {
-                let (group, acks, other) = gather(first, ack, inbox, &last);
+            Message::Submissions(first) => {
+                let (group, acks, other) = gather(first, inbox, &last);
                 next = other;
                 let began = Instant::now();
                 let durable = writer.make_durable(group);
@@ -233,11 +234,10 @@ struct Last {
 
 /// Gathers a group: what waits already, and for a short time what can be expected, since as many handed something over last time.
 /// A single caller is never made to wait.
-fn gather(first: Submission, ack: Ack, inbox: &Receiver<Message>, last: &Last) -> (Vec<Submission>, Vec<Ack>, Option<Message>) {
+fn gather(first: Vec<(Submission, Ack)>, inbox: &Receiver<Message>, last: &Last) -> (Vec<Submission>, Vec<Ack>, Option<Message>) {
     let until = Instant::now() + GROUP_TIME.min(last.took);
-    let mut records = first.records;
-    let mut group = vec![first];
-    let mut acks = vec![ack];
+    let mut records: usize = first.iter().map(|(submission, _)| submission.records).sum();
+    let (mut group, mut acks): (Vec<Submission>, Vec<Ack>) = first.into_iter().unzip();
     while records < GROUP_RECORDS {
         let message = match inbox.try_recv() {
             Ok(message) => message,
@@ -254,10 +254,11 @@ fn gather(first: Submission, ack: Ack, inbox: &Receiver<Message>, last: &Last) -
             }
         };
         match message {
-            Message::Submission(submission, ack) => {
-                records += submission.records;
-                group.push(submission);
-                acks.push(ack);
+            Message::Submissions(more) => {
+                records += more.iter().map(|(submission, _)| submission.records).sum::<usize>();
+                let (submissions, their_acks): (Vec<_>, Vec<_>) = more.into_iter().unzip();
+                group.extend(submissions);
+                acks.extend(their_acks);
             }
             other => return (group, acks, Some(other)),
         }
