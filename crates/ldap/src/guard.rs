@@ -339,8 +339,10 @@ impl Received {
             self.start = 0;
         }
         if self.bytes.len() - self.end < READ {
-            let needed = self.end + READ;
-            self.bytes.resize(needed.max(self.bytes.len() + self.bytes.len() / 2), 0);
+            let size = (self.end + READ).max(self.bytes.len() + self.bytes.len() / 2);
+            // Half as much more, and not twice as much: a message may be very long.
+            self.bytes.reserve_exact(size - self.bytes.len());
+            self.bytes.resize(size, 0);
         }
         self.bytes.get_mut(self.end..).unwrap_or_default()
     }

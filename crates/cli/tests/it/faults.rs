@@ -16,7 +16,7 @@ use crate::support::World;
 /// Bytes that the program may allocate, its threads' stacks included.
 const MEMORY: u64 = 256 << 20;
 /// Operations a second while faults strike, so that there are operations left to strike.
-const THROTTLE: &str = "20";
+const THROTTLE: &str = "8";
 
 struct Breaker {
     faults: Vec<Fault>,
@@ -100,7 +100,7 @@ fn the_network_breaks_in_the_middle_of_waves_and_rollbacks() {
         Fault::Cut(after(20, Sender::Client)),
         Fault::Trickle(3_000),
         // New connections come to stand and break later: with each of them the command gets on, and may reach its end.
-        Fault::Reset(after(4_000, Sender::Server)),
+        Fault::Reset(after(3_000, Sender::Server)),
     ];
     let at_once = faults.len() - 2;
     let mut breaker = Breaker::between(&cycles.world, |server| server.ldaps_url().to_owned(), faults);
