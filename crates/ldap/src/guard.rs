@@ -23,7 +23,7 @@ use zeroize::Zeroize as _;
 
 use crate::answers::{Order, Requests};
 use crate::ber::check_nesting;
-use crate::message::{Malformed, Message, length, op};
+use crate::message::{Malformed, Message, announced, length, op};
 use crate::wire::Wire;
 
 /// Bytes that are asked for at once.
@@ -340,9 +340,10 @@ impl Received {
         }
         if self.bytes.len() - self.end < READ {
             let size = (self.end + READ).max(self.bytes.len() + self.bytes.len() / 2);
-            // Half as much more, and not twice as much: a message may be very long.
-            self.bytes.reserve_exact(size - self.bytes.len());
-            self.bytes.resize(size, 0);
+            // A long message is given its place once, for only one is received at a time; it is filled, and takes memory, as it arrives.
+            let whole = announced(self.filled()).filter(|_| self.filled().len() > KEPT).unwrap_or_default();
+            self.bytes.reserve_exact(size.max(self.start + whole + READ) - self.bytes.len());
+            self.bytes.resize(size.min(self.bytes.capacity()), 0);
         }
         self.bytes.get_mut(self.end..).unwrap_or_default()
     }

@@ -68,6 +68,12 @@ pub(crate) fn length(buffer: &[u8], limit: usize) -> Result<Option<usize>, Malfo
     Ok((length <= buffer.len()).then_some(length))
 }
 
+/// How long the message at the start of `buffer` says that it is, where it says so already.
+pub(crate) fn announced(buffer: &[u8]) -> Option<usize> {
+    let head = Head::read(buffer).ok().flatten()?;
+    head.octets.checked_add(head.content)
+}
+
 /// Whole messages that stand one after the other.
 pub(crate) struct Messages<'a> {
     rest: &'a [u8],

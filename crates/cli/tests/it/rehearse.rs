@@ -37,9 +37,9 @@ fn carried_out(world: &World, wave: &str) -> Cells {
 }
 
 /// Where two batches take the same value away, which of them is first depends on when people accept a gate: the other one finds it
-/// `already` gone.
+/// `already` gone, or, where both were about to write, learns of it by looking again (`observed`).
 fn in_place(kind: &str) -> String {
-    if kind == "already" { "succeeded".to_owned() } else { kind.to_owned() }
+    if matches!(kind, "already" | "observed") { "succeeded".to_owned() } else { kind.to_owned() }
 }
 
 fn foretold(rehearsal: &Json, wave: &str) -> Cells {
