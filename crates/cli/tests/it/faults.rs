@@ -122,5 +122,5 @@ fn a_store_lies_in_the_middle_of_waves() {
             breaker.strike(world, phase, words);
         }
     });
-    breaker.assert_struck((Hostile::ALL.len() - 2, 2));
+    breaker.assert_struck((Hostile::ALL.len() - 3, 2));
 }
