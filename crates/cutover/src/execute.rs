@@ -46,8 +46,32 @@ pub(crate) struct Tries {
     pub unanswered: bool,
 }
 
-/// One lock an entry that is being worked on.
-type EntryLocks = BTreeMap<(Side, DnKey), Weak<tokio::sync::Mutex<()>>>;
+/// Locks of entries on which something works or waits to.
+#[derive(Default)]
+struct EntryLocks {
+    of: BTreeMap<(Side, DnKey), Weak<tokio::sync::Mutex<()>>>,
+    /// With so many they are looked through for those that nobody has any more: twice as many as were left last time.
+    look_through_at: usize,
+}
+
+/// Fewer locks are never looked through.
+const FEW_LOCKS: usize = 4_096;
+
+impl EntryLocks {
+    fn get(&mut self, side: Side, dn: &Dn) -> Arc<tokio::sync::Mutex<()>> {
+        if self.of.len() > self.look_through_at.max(FEW_LOCKS) {
+            self.of.retain(|_, lock| lock.strong_count() > 0);
+            self.look_through_at = self.of.len() * 2;
+        }
+        let slot = self.of.entry((side, dn.key().clone())).or_default();
+        if let Some(lock) = slot.upgrade() {
+            return lock;
+        }
+        let lock = Arc::new(tokio::sync::Mutex::new(()));
+        *slot = Arc::downgrade(&lock);
+        lock
+    }
+}
 
 /// Carries out single operations.
 pub struct Executor {
@@ -163,7 +187,7 @@ impl Executor {
         let throttles = Side::ALL.into_iter().map(|side| (side, Arc::new(Throttle::new(ceiling)))).collect();
         let servers = Side::ALL.into_iter().map(|side| (side, tokio::sync::OnceCell::new())).collect();
         let questions = Default::default();
-        Self { ports, recorder, throttles, entries: Mutex::new(BTreeMap::new()), servers, questions }
+        Self { ports, recorder, throttles, entries: Mutex::default(), servers, questions }
     }
 
     /// The throttle of a store.
@@ -257,17 +281,7 @@ impl Executor {
 
     /// Serializes operations on one entry, whatever subjects they serve.
     fn entry_lock(&self, side: Side, dn: &Dn) -> Arc<tokio::sync::Mutex<()>> {
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        if entries.len() > 4_096 {
-            entries.retain(|_, lock| lock.strong_count() > 0);
-        }
-        let slot = entries.entry((side, dn.key().clone())).or_default();
-        if let Some(lock) = slot.upgrade() {
-            return lock;
-        }
-        let lock = Arc::new(tokio::sync::Mutex::new(()));
-        *slot = Arc::downgrade(&lock);
-        lock
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner).get(side, dn)
     }
 
     /// What the task's server can do.
