@@ -16,7 +16,7 @@ pub trait Scratch {
     type Error: std::error::Error + Send + Sync + 'static;
 
     /// Keeps one run: records in the order in which they are handed over.
-    fn keep<'r>(&mut self, records: &mut dyn Iterator<Item = &'r [u8]>) -> Result<(), Self::Error>;
+    fn keep(&mut self, records: &mut dyn Iterator<Item = &[u8]>) -> Result<(), Self::Error>;
 
     /// The kept runs, in the order in which they were kept.
     fn runs<'a>(&'a self) -> Result<Vec<Run<'a, Self::Error>>, Self::Error>;
@@ -31,7 +31,7 @@ pub struct MemoryScratch {
 impl Scratch for MemoryScratch {
     type Error = std::convert::Infallible;
 
-    fn keep<'r>(&mut self, records: &mut dyn Iterator<Item = &'r [u8]>) -> Result<(), Self::Error> {
+    fn keep(&mut self, records: &mut dyn Iterator<Item = &[u8]>) -> Result<(), Self::Error> {
         self.runs.push(records.map(<[u8]>::to_vec).collect());
         Ok(())
     }

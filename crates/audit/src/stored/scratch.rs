@@ -24,7 +24,7 @@ impl<'a> SealedScratch<'a> {
 impl Scratch for SealedScratch<'_> {
     type Error = StoreFailure;
 
-    fn keep<'r>(&mut self, records: &mut dyn Iterator<Item = &'r [u8]>) -> Result<(), StoreFailure> {
+    fn keep(&mut self, records: &mut dyn Iterator<Item = &[u8]>) -> Result<(), StoreFailure> {
         let mut file = self.files.create_temporary()?;
         // The number of the run comes first: two runs of equal content are two files.
         let mut put = |bytes: &[u8]| file.write_all(bytes).map_err(StoreFailure::writing);

@@ -57,7 +57,7 @@ fn object(run: usize, block: usize) -> String {
 impl Scratch for TemporaryScratch {
     type Error = ScratchError;
 
-    fn keep<'r>(&mut self, records: &mut dyn Iterator<Item = &'r [u8]>) -> Result<(), ScratchError> {
+    fn keep(&mut self, records: &mut dyn Iterator<Item = &[u8]>) -> Result<(), ScratchError> {
         let run = self.runs.len();
         let (mut blocks, mut block) = (Vec::new(), Vec::new());
         for record in records {
