@@ -7,7 +7,7 @@ use super::RowIx;
 pub struct PersonIx(u32);
 
 impl PersonIx {
-    /// The number, below [`Roster::person_count`].
+    /// The number, below [`Roster::person_count`](super::Roster::person_count).
     pub fn index(self) -> usize {
         usize::try_from(self.0).unwrap_or(usize::MAX)
     }
