@@ -10,7 +10,7 @@ mod members;
 mod proof;
 mod resolve;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -49,7 +49,7 @@ pub(crate) struct Tries {
 /// Locks of entries on which something works or waits to.
 #[derive(Default)]
 struct EntryLocks {
-    of: BTreeMap<(Side, DnKey), Weak<tokio::sync::Mutex<()>>>,
+    of: HashMap<(Side, DnKey), Weak<tokio::sync::Mutex<()>>>,
     /// With so many they are looked through for those that nobody has any more: twice as many as were left last time.
     look_through_at: usize,
 }

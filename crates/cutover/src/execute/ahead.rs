@@ -4,7 +4,7 @@
 //! than what an operation would see by itself, so it never decides anything but that a write is tried, under a condition on what was seen;
 //! whatever else it would mean (it is done already, somebody else has changed it) is looked at again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::OnceCell;
@@ -45,7 +45,7 @@ pub(crate) struct AheadOf<'a, T> {
     executor: &'a Executor,
     ops: &'a [&'a Operation],
     /// Entries on which several of them work: what is seen before the first one has its turn is not what the next one finds.
-    worked_on_twice: BTreeSet<(Side, &'a DnKey)>,
+    worked_on_twice: HashSet<(Side, &'a DnKey)>,
     /// What of an operation is to be worked on; `None`: nothing.
     task: T,
     seen: Vec<OnceCell<Mutex<BTreeMap<u32, Ahead>>>>,
@@ -54,7 +54,7 @@ pub(crate) struct AheadOf<'a, T> {
 impl<'a, T: Fn(&'a Operation) -> Option<Task<'a>>> AheadOf<'a, T> {
     pub(crate) fn new(executor: &'a Executor, ops: &'a [&'a Operation], task: T) -> Self {
         let seen = ops.chunks(TOGETHER).map(|_| OnceCell::new()).collect();
-        let (mut once, mut worked_on_twice) = (BTreeSet::new(), BTreeSet::new());
+        let (mut once, mut worked_on_twice) = (HashSet::with_capacity(ops.len()), HashSet::new());
         for op in ops {
             let entry = (op.store, op.target.dn().key());
             if !once.insert(entry) {
