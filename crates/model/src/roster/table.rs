@@ -1,6 +1,6 @@
 //! The roster as a table: rows grouped to people, with lookups.
 //!
-//! With its place in the packed rows and the lookups a row costs about 40 bytes beside its texts.
+//! With its place in the packed rows and the lookups a row costs about 40 bytes beside its record.
 
 use std::collections::BTreeMap;
 
