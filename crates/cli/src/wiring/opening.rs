@@ -4,7 +4,9 @@
 //! waves that have ended: a run reads those of running waves and of its own. Whatever a record of the ledger's tail is about
 //! beside that is read when it comes.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::thread;
 
 use untether_journal::{JournalError, OpenJournal, OpenReport, Opened, ReplayError, Stored};
 use untether_ledger::{KeyStore, StateDir};
@@ -53,22 +55,56 @@ pub fn everything(dir: &StateDir, how: How, output: &Output) -> Result<Opening, 
 
 /// Opens the state for the run of a wave, and the wave with it.
 pub fn for_run(dir: &StateDir, keys: &KeyStore, run: Run<'_>, output: &Output) -> Result<(Opening, PlanHeader, Wave), CliError> {
+    let early = RefCell::new(None);
     let mut opening = with_trust(dir, How::default(), output, |partial| {
         partial.read_common()?;
-        partial.read_running()
+        // A wave is as long to read as its subjects are, and what is common to all says which it most probably is.
+        let needed = Needed::of(dir, keys, &partial.state, run).ok();
+        thread::scope(|scope| {
+            let loading = needed.map(|needed| scope.spawn(move || Some((needed.load(dir, keys).ok()?, needed))));
+            partial.read_running()?;
+            early.replace(loading.and_then(|loading| loading.join().ok().flatten()));
+            Ok(())
+        })
     })?;
-    let id = wave_of_plan(&opening.state, run.plan, run.wave)?;
-    let header = load_header(dir, keys, &opening.state, &id.plan)?;
-    let wave = load_wave_through(dir, keys, &header, &id, last_stage(&opening.state, &id, run.through))?;
+    let needed = Needed::of(dir, keys, &opening.state, run)?;
+    let (wave, header) = match early.into_inner() {
+        Some((wave, loaded)) if loaded.holds(&needed) => (wave, needed.header),
+        _ => (needed.load(dir, keys)?, needed.header),
+    };
     let Opening { journal, state, .. } = &mut opening;
-    let planned = wave.batches.iter().flat_map(|batch| &batch.subjects);
-    // Under an earlier id another wave may have them in hand.
-    let known: BTreeSet<SubjectId> =
-        planned.flat_map(|subject| state.identities(&subject.id).into_iter().chain([&subject.id])).cloned().collect();
-    read_missing(journal, state, &known)?;
-    let beside = beside(state, &known);
-    read_missing(journal, state, &beside)?;
+    read_missing(journal, state, |state| {
+        identities(state, &wave).filter(|id| !state.subjects().contains_key(id)).cloned().collect()
+    })?;
+    read_missing(journal, state, |state| beside(state, identities(state, &wave)))?;
     Ok((opening, header, wave))
+}
+
+/// What a run needs of a plan.
+struct Needed {
+    wave: WaveId,
+    header: PlanHeader,
+    /// The last stage whose operations it looks at; all where absent.
+    last: Option<Stage>,
+}
+
+impl Needed {
+    fn of(dir: &StateDir, keys: &KeyStore, state: &RunState, run: Run<'_>) -> Result<Self, CliError> {
+        let wave = wave_of_plan(state, run.plan, run.wave)?;
+        let header = load_header(dir, keys, state, &wave.plan)?;
+        let last = last_stage(state, &wave, run.through);
+        Ok(Self { wave, header, last })
+    }
+
+    fn load(&self, dir: &StateDir, keys: &KeyStore) -> Result<Wave, CliError> {
+        load_wave_through(dir, keys, &self.header, &self.wave, self.last)
+    }
+
+    /// Whether all that `other` needs is in what this has loaded.
+    fn holds(&self, other: &Self) -> bool {
+        let far_enough = self.last.is_none_or(|last| other.last.is_some_and(|needed| needed <= last));
+        self.wave == other.wave && self.header == other.header && far_enough
+    }
 }
 
 /// The last stage whose operations a run looks at: the last one that is asked for, or that somebody has begun. A wave that has not
@@ -82,22 +118,40 @@ fn last_stage(state: &RunState, wave: &WaveId, through: Option<Stage>) -> Option
     Some(through?).max(begun.max())
 }
 
-fn read_missing(journal: &Opened, state: &mut RunState, wanted: &BTreeSet<SubjectId>) -> Result<(), JournalError> {
-    for id in wanted {
-        if !state.subjects().contains_key(id) {
-            journal.records().each_part_of(id, &mut |part| state.put(part))?;
+/// The wave's subjects under all their ids: under an earlier one, another wave may have them in hand.
+fn identities<'a>(state: &'a RunState, wave: &'a Wave) -> impl Iterator<Item = &'a SubjectId> {
+    let planned = wave.batches.iter().flat_map(|batch| &batch.subjects);
+    planned.flat_map(|subject| state.identities(&subject.id).into_iter().chain([&subject.id]))
+}
+
+/// Reads those of the wanted subjects that were not read.
+fn read_missing(
+    journal: &Opened,
+    state: &mut RunState,
+    wanted: impl FnOnce(&RunState) -> BTreeSet<SubjectId>,
+) -> Result<(), JournalError> {
+    for id in wanted(state) {
+        if !state.subjects().contains_key(&id) {
+            journal.records().each_part_of(&id, &mut |part| state.put(part))?;
         }
     }
     Ok(())
 }
 
 /// Who was in a batch, or in an order, with these subjects before: a hand-over file that is written again holds all of them.
-fn beside(state: &RunState, subjects: &BTreeSet<SubjectId>) -> BTreeSet<SubjectId> {
-    let units: BTreeSet<&BatchId> = subjects.iter().flat_map(|id| state.cells_of(id)).map(|(op, _)| &op.batch).collect();
+fn beside<'a>(state: &RunState, subjects: impl Iterator<Item = &'a SubjectId>) -> BTreeSet<SubjectId> {
+    let mut units: BTreeSet<&BatchId> = BTreeSet::new();
+    let mut last = None;
+    for (op, _) in subjects.flat_map(|id| state.cells_of(id)) {
+        // Neighbours are mostly of one batch.
+        if last.replace(&op.batch) != Some(&op.batch) {
+            units.insert(&op.batch);
+        }
+    }
     let mut found = BTreeSet::new();
     for unit in units {
         if let Some(batch) = state.batches().get(unit) {
-            found.extend(batch.subjects.iter().cloned());
+            found.extend(batch.subjects.iter().filter(|id| !state.subjects().contains_key(id)).cloned());
         } else if let Some(order) = state.orders().get(&unit.wave.plan) {
             found.extend(order.concerns.iter().flat_map(|(_, subjects)| subjects).cloned());
         }

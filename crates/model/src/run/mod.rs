@@ -4,6 +4,7 @@
 //! changes nothing itself; whoever stores a [`Change`] stores exactly what [`RunState::commit`] takes in. Knows no files and no
 //! clock.
 
+mod aliases;
 mod apply;
 mod cells;
 mod decision;

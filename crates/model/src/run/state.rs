@@ -9,6 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::aliases::Aliases;
 use super::cells::Cells;
 use super::decision::{Decision, DecisionId};
 use super::delivery::Delivery;
@@ -487,7 +488,7 @@ pub struct RunState {
     withdrawn: BTreeSet<DecisionId>,
     pub(super) audits: BTreeMap<u64, AuditState>,
     pub(super) proofs: BTreeMap<SubjectId, Observed>,
-    pub(super) aliases: BTreeMap<SubjectId, SubjectId>,
+    pub(super) aliases: Aliases,
 }
 
 impl RunState {
@@ -523,7 +524,7 @@ impl RunState {
             }
             Part::Audit(seq, audit) => drop(self.audits.insert(seq, audit)),
             Part::Proof(id, observed) => drop(self.proofs.insert(id, observed)),
-            Part::Alias(from, to) => drop(self.aliases.insert(from, to)),
+            Part::Alias(from, to) => self.aliases.put(from, to),
         }
     }
 
@@ -647,21 +648,14 @@ impl RunState {
 
     /// The id that took this id's place, followed to the end; the id itself where none did.
     pub fn resolve_alias<'a>(&'a self, id: &'a SubjectId) -> &'a SubjectId {
-        let mut at = id;
-        for _ in 0..self.aliases.len() {
-            match self.aliases.get(at).filter(|next| *next != at) {
-                Some(next) => at = next,
-                None => break,
-            }
-        }
-        at
+        self.aliases.resolve(id)
     }
 
     /// All ids under which something may be recorded of a subject: the one that it has now first, then earlier ones.
     pub fn identities<'a>(&'a self, id: &'a SubjectId) -> Vec<&'a SubjectId> {
         let now = self.resolve_alias(id);
         let mut found = vec![now];
-        found.extend(self.aliases.keys().filter(|earlier| *earlier != now && self.resolve_alias(earlier) == now));
+        found.extend(self.aliases.earlier(now));
         found
     }
 
@@ -678,7 +672,7 @@ impl RunState {
     /// Earlier ids by the ids that took their place.
     pub fn earlier_ids(&self) -> BTreeMap<&SubjectId, Vec<&SubjectId>> {
         let mut found: BTreeMap<&SubjectId, Vec<&SubjectId>> = BTreeMap::new();
-        for earlier in self.aliases.keys() {
+        for earlier in self.aliases.all().keys() {
             let now = self.resolve_alias(earlier);
             if now != earlier {
                 found.entry(now).or_default().push(earlier);
@@ -689,7 +683,7 @@ impl RunState {
 
     /// Whether the ledger has ever said of an id that another one took its place.
     pub fn aliases(&self) -> &BTreeMap<SubjectId, SubjectId> {
-        &self.aliases
+        self.aliases.all()
     }
 
     /// The parts of a whole state, for comparing and for rebuilding.
@@ -706,7 +700,7 @@ impl RunState {
         parts.extend(self.decisions.iter().map(|(k, v)| Part::Decision(*k, v.clone())));
         parts.extend(self.audits.iter().map(|(k, v)| Part::Audit(*k, v.clone())));
         parts.extend(self.proofs.iter().map(|(k, v)| Part::Proof(k.clone(), v.clone())));
-        parts.extend(self.aliases.iter().map(|(k, v)| Part::Alias(k.clone(), v.clone())));
+        parts.extend(self.aliases.all().iter().map(|(k, v)| Part::Alias(k.clone(), v.clone())));
         parts
     }
 }
