@@ -35,6 +35,6 @@ pub use log::{Appended, Appender, Chain, ClockPolicy, Log, LogOpened, OpenLog, P
 pub use mark::Marks;
 pub use reader::Reader;
 pub use records::{JsonLinesReader, JsonLinesWriter, RawRecords, RecordReader, RecordWriter};
-pub use seal::{Key, SealError, seal, unseal};
+pub use seal::{Key, SealError, seal, seal_bytes, unseal, unseal_bytes};
 pub use state_dir::{Area, StateDir};
 pub use storage::{Disk, MemoryStorage, RealStorage, Storage};

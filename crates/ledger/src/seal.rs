@@ -75,31 +75,49 @@ const TAG_BYTES: usize = 16;
 
 /// Seals a value for a purpose (`before-image`, `secret`…) and the object that it belongs to (an operation's id…).
 pub fn seal(key: &Key, purpose: &str, object: &str, plain: &[u8]) -> Result<String, SealError> {
-    let mut sealed = Vec::with_capacity(1 + NONCE_BYTES + plain.len() + TAG_BYTES);
-    sealed.push(FORM);
-    let mut nonce = [0u8; NONCE_BYTES];
-    getrandom::fill(&mut nonce).map_err(SealError::Random)?;
-    sealed.extend_from_slice(&nonce);
-    let mut message = Vec::with_capacity(plain.len() + TAG_BYTES);
-    message.extend_from_slice(plain);
-    let done = key.cipher().encrypt_in_place(&XNonce::from(nonce), &additional(purpose, object), &mut message);
-    done.map_err(|_| SealError::TooLarge)?;
-    sealed.append(&mut message);
-    Ok(BASE64.encode(&sealed))
+    Ok(BASE64.encode(&seal_bytes(key, purpose, object, plain)?))
 }
 
 /// Opens what [`seal`] made, for the same purpose and object. The result is wiped from memory when dropped.
 pub fn unseal(key: &Key, purpose: &str, object: &str, sealed: &str) -> Result<Zeroizing<Vec<u8>>, SealError> {
-    let form = || SealError::Form { purpose: purpose.to_owned() };
-    let bytes = BASE64.decode(sealed.as_bytes()).map_err(|_| form())?;
-    let (first, rest) = bytes.split_first().ok_or_else(form)?;
-    let (nonce, message) = rest.split_first_chunk::<NONCE_BYTES>().ok_or_else(form)?;
+    let bytes = BASE64.decode(sealed.as_bytes()).map_err(|_| form_of(purpose))?;
+    unseal_bytes(key, purpose, object, &bytes)
+}
+
+/// Seals like [`seal`], without making text of it: for what no person and no JSON has to carry.
+pub fn seal_bytes(key: &Key, purpose: &str, object: &str, plain: &[u8]) -> Result<Vec<u8>, SealError> {
+    let mut nonce = [0u8; NONCE_BYTES];
+    getrandom::fill(&mut nonce).map_err(SealError::Random)?;
+    let mut sealed = Vec::with_capacity(1 + NONCE_BYTES + plain.len() + TAG_BYTES);
+    sealed.push(FORM);
+    sealed.extend_from_slice(&nonce);
+    sealed.extend_from_slice(plain);
+    let message = sealed.get_mut(1 + NONCE_BYTES..).unwrap_or_default();
+    let tag = key.cipher().encrypt_inout_detached(&XNonce::from(nonce), &additional(purpose, object), message.into());
+    match tag {
+        Ok(tag) => sealed.extend_from_slice(&tag),
+        Err(_) => {
+            sealed.zeroize();
+            return Err(SealError::TooLarge);
+        }
+    }
+    Ok(sealed)
+}
+
+/// Opens what [`seal_bytes`] made. The result is wiped from memory when dropped.
+pub fn unseal_bytes(key: &Key, purpose: &str, object: &str, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
+    let (first, rest) = sealed.split_first().ok_or_else(|| form_of(purpose))?;
+    let (nonce, message) = rest.split_first_chunk::<NONCE_BYTES>().ok_or_else(|| form_of(purpose))?;
     if *first != FORM || message.len() < TAG_BYTES {
-        return Err(form());
+        return Err(form_of(purpose));
     }
     let aad = additional(purpose, object);
     let opened = key.cipher().decrypt(&XNonce::from(*nonce), Payload { msg: message, aad: &aad });
     opened.map(Zeroizing::new).map_err(|_| SealError::Refused { purpose: purpose.to_owned() })
+}
+
+fn form_of(purpose: &str) -> SealError {
+    SealError::Form { purpose: purpose.to_owned() }
 }
 
 fn additional(purpose: &str, object: &str) -> Vec<u8> {

@@ -5,7 +5,8 @@ use std::fs::File;
 use std::io::{Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::FileExt as _;
 
-use untether_ledger::{Key, SealError, seal, unseal};
+use untether_ledger::{Key, SealError, seal_bytes, unseal_bytes};
+use zeroize::Zeroizing;
 
 use crate::spill::{Run, Scratch};
 
@@ -41,9 +42,9 @@ impl TemporaryScratch {
             self.kept = Some((Key::random()?, tempfile::tempfile()?));
         }
         let Some((key, file)) = &mut self.kept else { return Ok(()) };
-        let sealed = seal(key, PURPOSE, &object(run, blocks.len()), block)?;
+        let sealed = seal_bytes(key, PURPOSE, &object(run, blocks.len()), block)?;
         let at = file.seek(SeekFrom::End(0))?;
-        file.write_all(sealed.as_bytes())?;
+        file.write_all(&sealed)?;
         blocks.push((at, sealed.len()));
         block.clear();
         Ok(())
@@ -78,7 +79,7 @@ impl Scratch for TemporaryScratch {
     fn runs<'r>(&'r self) -> Result<Vec<Run<'r, ScratchError>>, ScratchError> {
         let Some((key, file)) = &self.kept else { return Ok(Vec::new()) };
         let open = |(number, blocks): (usize, &'r Vec<Block>)| -> Run<'r, ScratchError> {
-            Box::new(Records { key, file, number, blocks, next: 0, block: Vec::new(), used: 0 })
+            Box::new(Records { key, file, number, blocks, next: 0, block: Zeroizing::default(), used: 0 })
         };
         Ok(self.runs.iter().enumerate().map(open).collect())
     }
@@ -91,7 +92,7 @@ struct Records<'r> {
     number: usize,
     blocks: &'r [Block],
     next: usize,
-    block: Vec<u8>,
+    block: Zeroizing<Vec<u8>>,
     used: usize,
 }
 
@@ -100,8 +101,7 @@ impl Records<'_> {
         let Some((at, length)) = self.blocks.get(self.next).copied() else { return Ok(false) };
         let mut sealed = vec![0; length];
         self.file.read_exact_at(&mut sealed, at)?;
-        let text = std::str::from_utf8(&sealed).map_err(|_| SealError::Form { purpose: PURPOSE.to_owned() })?;
-        self.block = unseal(self.key, PURPOSE, &object(self.number, self.next), text)?.to_vec();
+        self.block = unseal_bytes(self.key, PURPOSE, &object(self.number, self.next), &sealed)?;
         self.used = 0;
         self.next += 1;
         Ok(true)

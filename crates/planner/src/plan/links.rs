@@ -33,17 +33,16 @@ pub(super) struct Reference {
     pub to_candidate: Option<u32>,
 }
 
-/// What the pass found.
-#[derive(Default)]
+/// What the links came to.
 pub(super) struct Links {
     pub holders: Vec<Holder>,
     pub attrs: Vec<AttrName>,
-    /// With the candidate that each serves, sorted.
-    removals: Vec<(u32, Removal)>,
+    /// By the candidate that each serves.
+    removals: Grouped<Removal>,
     /// Group maps of all mappings.
     pub maps: Vec<GroupMap>,
-    /// Those that a candidate's memberships follow, with the candidate, sorted; `None` where only the mappings of others name its group.
-    pub memberships: Vec<(u32, Option<u16>)>,
+    /// Those that each candidate's memberships follow; `None` where only the mappings of others name its group.
+    memberships: Grouped<Option<u16>>,
     pub references: Vec<Reference>,
     pub notes: Vec<Note>,
 }
@@ -51,24 +50,80 @@ pub(super) struct Links {
 impl Links {
     /// What must go before the records of a candidate do.
     pub(super) fn removals_of(&self, number: u32) -> impl Iterator<Item = &Removal> {
-        of(&self.removals, number).iter().map(|(_, removal)| removal)
+        self.removals.of(number).iter()
     }
 
     /// The group maps that a candidate's memberships follow.
     pub(super) fn maps_of(&self, number: u32) -> impl Iterator<Item = u16> {
-        of(&self.memberships, number).iter().filter_map(|(_, map)| *map)
+        self.memberships.of(number).iter().filter_map(|map| *map)
     }
 
     /// Whether a candidate is in a group that any mapping names.
     pub(super) fn has_memberships(&self, number: u32) -> bool {
-        !of(&self.memberships, number).is_empty()
+        !self.memberships.of(number).is_empty()
+    }
+
+    /// How many memberships follow a group map.
+    pub(super) fn members_by(&self, map: u16) -> usize {
+        self.memberships.of_all.iter().filter(|by| **by == Some(map)).count()
     }
 
     /// Groups that a candidate is in, as numbers.
     pub(super) fn groups_of(&self, number: u32) -> impl Iterator<Item = u32> {
         self.removals_of(number).map(|r| r.holder).chain(self.maps_of(number).map(|m| u32::from(m) | 0x8000_0000))
     }
+}
 
+/// Something of each candidate. Where one's begins is told by its number, without a search: batches come in another order than candidates,
+/// so that each step of a search would have to come from memory.
+struct Grouped<T> {
+    of_all: Vec<T>,
+    /// Where those of each candidate begin, and where the last one's end.
+    begin: Vec<u32>,
+}
+
+impl<T> Grouped<T> {
+    /// From a list that is sorted by candidate.
+    fn from_sorted(sorted: Vec<(u32, T)>, candidates: usize) -> Self {
+        let mut begin = Vec::with_capacity(candidates + 1);
+        let mut of_all = Vec::with_capacity(sorted.len());
+        for (number, one) in sorted {
+            let here = u32::try_from(of_all.len()).unwrap_or(u32::MAX);
+            begin.resize((number as usize + 1).max(begin.len()), here);
+            of_all.push(one);
+        }
+        begin.resize(candidates + 1, u32::try_from(of_all.len()).unwrap_or(u32::MAX));
+        Self { of_all, begin }
+    }
+
+    fn of(&self, number: u32) -> &[T] {
+        let at = |number: usize| self.begin.get(number).map_or(self.of_all.len(), |at| *at as usize);
+        self.of_all.get(at(number as usize)..at(number as usize + 1)).unwrap_or_default()
+    }
+}
+
+/// Decides what becomes of the links.
+pub(super) fn links(book: &Book<'_>, candidates: &[Candidate], gathered: Gathered) -> Links {
+    let maps: Vec<GroupMap> = book.groups().into_iter().cloned().collect();
+    let mut found = Found::default();
+    let pass = Pass::new(candidates, &gathered, &maps);
+    for link in &gathered.links {
+        pass.link(&mut found, link);
+    }
+    found.sorted(candidates, gathered.holders, maps)
+}
+
+/// What the pass has found so far, each with the candidate that it serves.
+#[derive(Default)]
+struct Found {
+    attrs: Vec<AttrName>,
+    removals: Vec<(u32, Removal)>,
+    memberships: Vec<(u32, Option<u16>)>,
+    references: Vec<Reference>,
+    notes: Vec<Note>,
+}
+
+impl Found {
     fn attr(&mut self, attr: &AttrName) -> u16 {
         let at = self.attrs.iter().position(|a| a == attr).unwrap_or_else(|| {
             self.attrs.push(attr.clone());
@@ -85,32 +140,12 @@ impl Links {
     fn note(&mut self, remark: Remark, candidate: &Candidate, dn: &Dn, words: String) {
         self.notes.push(Note { remark, subject: Some(candidate.id.clone()), dn: Some(dn.clone()), words });
     }
-}
 
-/// Those of a sorted list that belong to a candidate.
-fn of<T>(sorted: &[(u32, T)], number: u32) -> &[(u32, T)] {
-    let from = sorted.get(sorted.partition_point(|(of, _)| *of < number)..).unwrap_or_default();
-    from.get(..from.partition_point(|(of, _)| *of == number)).unwrap_or_default()
-}
-
-/// Decides what becomes of the links.
-pub(super) fn links(book: &Book<'_>, candidates: &[Candidate], gathered: Gathered) -> Links {
-    let maps: Vec<GroupMap> = book.groups().into_iter().cloned().collect();
-    let mut links = Links::default();
-    let pass = Pass::new(candidates, &gathered, &maps);
-    for link in &gathered.links {
-        pass.link(&mut links, link);
-    }
-    links.maps = maps;
-    links.sort(candidates, gathered.holders);
-    links
-}
-
-impl Links {
     /// Numbers of holders depend on the order of the entries; nothing that reaches output may.
-    fn sort(&mut self, candidates: &[Candidate], holders: Vec<Holder>) {
+    fn sorted(self, candidates: &[Candidate], holders: Vec<Holder>, maps: Vec<GroupMap>) -> Links {
+        let Self { attrs, mut removals, mut memberships, mut references, notes } = self;
         let mut used = vec![false; holders.len()];
-        for (_, removal) in &self.removals {
+        for (_, removal) in &removals {
             if let Some(used) = used.get_mut(removal.holder as usize) {
                 *used = true;
             }
@@ -119,20 +154,25 @@ impl Links {
             (0..).zip(holders).zip(used).filter(|(_, used)| *used).map(|(holder, _)| holder).collect();
         kept.sort_by(|(_, a), (_, b)| a.dn(candidates).cmp(&b.dn(candidates)));
         let new: HashMap<u32, u32> = (0..).zip(&kept).map(|(new, (old, _))| (*old, new)).collect();
-        self.holders = kept.into_iter().map(|(_, holder)| holder).collect();
-        for (_, removal) in &mut self.removals {
+        for (_, removal) in &mut removals {
             removal.holder = new.get(&removal.holder).copied().unwrap_or(0);
         }
-        let attrs = &self.attrs;
         let name = |r: &Removal| attrs.get(usize::from(r.attr));
-        self.removals
-            .sort_by(|(of_a, a), (of_b, b)| (of_a, a.holder, name(a), a.account).cmp(&(of_b, b.holder, name(b), b.account)));
-        self.removals.dedup();
-        self.removals.shrink_to_fit();
-        self.memberships.sort_unstable();
-        self.memberships.dedup();
-        self.references.sort_by(|a, b| (a.from, &a.attr, &a.to).cmp(&(b.from, &b.attr, &b.to)));
-        self.references.dedup_by(|a, b| a.from == b.from && a.attr == b.attr && a.to == b.to);
+        removals.sort_by(|(of_a, a), (of_b, b)| (of_a, a.holder, name(a), a.account).cmp(&(of_b, b.holder, name(b), b.account)));
+        removals.dedup();
+        memberships.sort_unstable();
+        memberships.dedup();
+        references.sort_by(|a, b| (a.from, &a.attr, &a.to).cmp(&(b.from, &b.attr, &b.to)));
+        references.dedup_by(|a, b| a.from == b.from && a.attr == b.attr && a.to == b.to);
+        Links {
+            holders: kept.into_iter().map(|(_, holder)| holder).collect(),
+            attrs,
+            removals: Grouped::from_sorted(removals, candidates.len()),
+            maps,
+            memberships: Grouped::from_sorted(memberships, candidates.len()),
+            references,
+            notes,
+        }
     }
 }
 
@@ -166,7 +206,7 @@ impl<'a> Pass<'a> {
         Self { candidates, gathered, logins, maps }
     }
 
-    fn link(&self, links: &mut Links, link: &Link) {
+    fn link(&self, found: &mut Found, link: &Link) {
         let Some(holder) = self.gathered.holders.get(link.holder as usize) else { return };
         let Some(attr) = self.gathered.attrs.get(usize::from(link.attr)) else { return };
         let Some(dn) = holder.dn(self.candidates) else { return };
@@ -178,8 +218,8 @@ impl<'a> Pass<'a> {
             }
         };
         match link.kind {
-            Kind::Member => self.member(links, (link.holder, holder, dn), attr, (account, text)),
-            Kind::Reference => self.reference(links, (link.holder, holder, dn), attr, (account, text)),
+            Kind::Member => self.member(found, (link.holder, holder, dn), attr, (account, text)),
+            Kind::Reference => self.reference(found, (link.holder, holder, dn), attr, (account, text)),
             Kind::Alias | Kind::AccessRule => {
                 let Some((candidate, _)) = account.and_then(|found| self.removed(found)) else { return };
                 let (remark, words) = match link.kind {
@@ -189,7 +229,7 @@ impl<'a> Pass<'a> {
                         format!("an access rule of {dn} names its record; take the name out before the record goes"),
                     ),
                 };
-                links.note(remark, candidate, dn, words);
+                found.note(remark, candidate, dn, words);
             }
         }
     }
@@ -200,7 +240,7 @@ impl<'a> Pass<'a> {
         (candidate.is_planned() && candidate.has_stage(Stage::Remove)).then_some((candidate, found))
     }
 
-    fn member(&self, links: &mut Links, (number, holder, dn): At<'_>, attr: &AttrName, (account, login): Named<'_>) {
+    fn member(&self, found: &mut Found, (number, holder, dn): At<'_>, attr: &AttrName, (account, login): Named<'_>) {
         let by_login = login.is_some();
         let logins = login.and_then(|login| self.logins.get(login)).into_iter().flatten().copied();
         for account in account.into_iter().chain(logins) {
@@ -214,20 +254,20 @@ impl<'a> Pass<'a> {
             {
                 let follow: Vec<u16> = maps.iter().filter(|(_, map)| mapping.groups.contains(map)).map(|(at, _)| *at).collect();
                 match follow.as_slice() {
-                    [] => links.memberships.push((account.candidate, None)),
-                    some => links.memberships.extend(some.iter().map(|at| (account.candidate, Some(*at)))),
+                    [] => found.memberships.push((account.candidate, None)),
+                    some => found.memberships.extend(some.iter().map(|at| (account.candidate, Some(*at)))),
                 }
             }
             if candidate.has_stage(Stage::Remove) && (!candidate.groups_only || holder.protected_group) {
-                links.removal(number, attr, (account, by_login));
+                found.removal(number, attr, (account, by_login));
             }
         }
     }
 
-    fn reference(&self, links: &mut Links, (number, holder, dn): At<'_>, attr: &AttrName, (account, text): Named<'_>) {
+    fn reference(&self, found: &mut Found, (number, holder, dn): At<'_>, attr: &AttrName, (account, text): Named<'_>) {
         if let Some(own) = holder.account.filter(|own| follows(self.candidates, Some(*own), attr)) {
             let end = text.or_else(|| Some(account?.of(self.candidates)?.dn.as_str())).unwrap_or_default();
-            self.follow(links, (own, dn), attr, (account, end));
+            self.follow(found, (own, dn), attr, (account, end));
         }
         let Some((candidate, account)) = account.and_then(|found| self.removed(found)) else { return };
         if candidate.groups_only || holder.account.is_some_and(|own| own.candidate == account.candidate) {
@@ -235,14 +275,14 @@ impl<'a> Pass<'a> {
         }
         if holder.protected {
             let words = format!("{attr} of the protected entry {dn} names its record and is left alone");
-            links.note(Remark::ProtectedReference, candidate, dn, words);
+            found.note(Remark::ProtectedReference, candidate, dn, words);
             return;
         }
-        links.removal(number, attr, (account, false));
+        found.removal(number, attr, (account, false));
     }
 
     /// A reference of a migrating subject's main entry, translated.
-    fn follow(&self, links: &mut Links, (own, dn): (AccountRef, &Dn), attr: &AttrName, (other, end): (Option<AccountRef>, &str)) {
+    fn follow(&self, found: &mut Found, (own, dn): (AccountRef, &Dn), attr: &AttrName, (other, end): (Option<AccountRef>, &str)) {
         let Some(candidate) = self.candidates.get(own.candidate as usize) else { return };
         let target = other.and_then(|o| self.candidates.get(o.candidate as usize).map(|c| (o.candidate, c)));
         let planned = target.filter(|(_, c)| c.is_planned() && c.independent.is_none());
@@ -252,7 +292,7 @@ impl<'a> Pass<'a> {
             None => None,
         });
         match to {
-            Some(dn) => links.references.push(Reference {
+            Some(dn) => found.references.push(Reference {
                 from: own.candidate,
                 attr: attr.clone(),
                 to: dn.clone(),
@@ -260,7 +300,7 @@ impl<'a> Pass<'a> {
             }),
             None => {
                 let words = format!("{attr} {end} has no place in the independent directory and is not planned to get one");
-                links.note(Remark::ReferenceLeftOut, candidate, dn, words);
+                found.note(Remark::ReferenceLeftOut, candidate, dn, words);
             }
         }
     }

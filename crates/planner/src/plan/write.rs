@@ -18,7 +18,7 @@ use super::bind::{Binder, Bound};
 use super::book::Book;
 use super::candidate::Candidate;
 use super::facts::{Facts, INLINE_BYTES, collect};
-use super::index::Index;
+use super::index::{AccountRef, Index};
 use super::links::Links;
 use super::shared_ops::{self, Common, references_by_server};
 use super::stages::{self, Frame, Operations};
@@ -105,7 +105,7 @@ fn missing_groups(parts: &Parts<'_>) -> Vec<Note> {
     maps.filter(|(_, map)| !map.create && !parts.survey.groups.contains_key(&map.independent))
         .filter_map(|(at, map)| {
             let at = u16::try_from(at).ok()?;
-            let members = parts.links.memberships.iter().filter(|(_, map)| *map == Some(at)).count();
+            let members = parts.links.members_by(at);
             let words = format!("{members} memberships of {} have no group to go to", map.shared);
             let note = Note { remark: Remark::GroupMissing, subject: None, dn: Some(map.independent.clone()), words };
             (members > 0).then_some(note)
@@ -153,6 +153,41 @@ struct Writer<'a> {
     written: Written,
 }
 
+/// Accounts in the order in which their entries are wanted: batch by batch, and in it subject by subject.
+struct Arrangement {
+    /// Each account, with the place of its batch.
+    accounts: Vec<(u32, AccountRef)>,
+    /// Where the accounts of each candidate begin in that order, if they are wanted.
+    first: Vec<Option<u32>>,
+}
+
+impl Arrangement {
+    fn of<'m>(candidates: &[Candidate], batches: impl Iterator<Item = &'m [u32]>) -> Self {
+        let mut arranged = Self { accounts: Vec::new(), first: vec![None; candidates.len()] };
+        for (place, members) in (0..).zip(batches) {
+            for candidate in members.iter().copied() {
+                let Some(found) = candidates.get(candidate as usize) else { continue };
+                if let Some(first) = arranged.first.get_mut(candidate as usize) {
+                    *first = u32::try_from(arranged.accounts.len()).ok();
+                }
+                let accounts = found.accounts.iter().zip(0..);
+                arranged.accounts.extend(accounts.map(|(_, account)| (place, AccountRef { candidate, account })));
+            }
+        }
+        arranged
+    }
+
+    fn number_of(&self, account: AccountRef) -> Option<u32> {
+        let first = *self.first.get(account.candidate as usize)?;
+        first?.checked_add(account.account.into())
+    }
+
+    /// The place of the batch and the account that have this number.
+    fn at(&self, number: u32) -> Option<(usize, AccountRef)> {
+        self.accounts.get(number as usize).map(|(place, account)| (*place as usize, *account))
+    }
+}
+
 impl Writer<'_> {
     /// Each batch is written when the last entry of its subjects was there.
     fn all(&mut self) -> Result<(), PlanError> {
@@ -160,25 +195,19 @@ impl Writer<'_> {
         let waves = parts.waves.iter().enumerate();
         let order: Vec<(usize, usize)> =
             waves.flat_map(|(wave, w)| (0..w.batches.len()).map(move |batch| (wave, batch))).collect();
-        let mut places: Vec<Option<u32>> = vec![None; parts.candidates.len()];
-        for (place, (wave, batch)) in (0..).zip(&order) {
-            for number in self.members(*wave, *batch) {
-                if let Some(slot) = places.get_mut(*number as usize) {
-                    *slot = Some(place);
-                }
-            }
-        }
+        let arranged = Arrangement::of(parts.candidates, order.iter().map(|(wave, batch)| self.members(*wave, *batch)));
         let mut batches = order.iter();
         let mut next = 0;
         let mut facts: HashMap<u32, Facts> = HashMap::new();
-        let mut place_of = |dn: &Dn| *places.get(parts.index.by_key(parts.candidates, dn.key().as_str())?.candidate as usize)?;
-        inputs.source.each_arranged(Side::Shared, &mut place_of, &mut |place, entry| {
-            for (wave, batch) in batches.by_ref().take(place.saturating_sub(next) as usize) {
+        let mut number_of = |dn: &Dn| arranged.number_of(parts.index.by_key(parts.candidates, dn.key().as_str())?);
+        inputs.source.each_arranged(Side::Shared, &mut number_of, &mut |number, entry| {
+            let Some((place, account)) = arranged.at(number) else { return Ok(()) };
+            for (wave, batch) in batches.by_ref().take(place.saturating_sub(next)) {
                 self.whole_batch(*wave, *batch, &mut facts)?;
             }
             next = place;
-            let wave = order.get(place as usize).map_or(0, |(wave, _)| *wave);
-            self.fact(wave, &entry, &mut facts)
+            let wave = order.get(place).map_or(0, |(wave, _)| *wave);
+            self.fact(wave, account, &entry, &mut facts)
         })?;
         batches.try_for_each(|(wave, batch)| self.whole_batch(*wave, *batch, &mut facts))
     }
@@ -187,9 +216,14 @@ impl Writer<'_> {
         self.parts.waves.get(wave).and_then(|w| w.batches.get(batch)).map_or(&[], Vec::as_slice)
     }
 
-    fn fact(&mut self, wave: usize, entry: &SnapshotEntry, facts: &mut HashMap<u32, Facts>) -> Result<(), PlanError> {
+    fn fact(
+        &mut self,
+        wave: usize,
+        found: AccountRef,
+        entry: &SnapshotEntry,
+        facts: &mut HashMap<u32, Facts>,
+    ) -> Result<(), PlanError> {
         let (inputs, parts) = (self.inputs, self.parts);
-        let Some(found) = parts.index.by_key(parts.candidates, entry.dn.key().as_str()) else { return Ok(()) };
         let Some(candidate) = parts.candidates.get(found.candidate as usize) else { return Ok(()) };
         let Some(seen) = self.blobs.get_mut(wave) else { return Ok(()) };
         let hand = &mut *self.hand;
