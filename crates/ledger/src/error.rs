@@ -185,7 +185,11 @@ pub enum LedgerError {
         since: Option<Timestamp>,
     },
     /// A record is larger than a frame may be.
-    #[error("a record of kind '{kind}' has {bytes} bytes, more than the {} that a frame may have", crate::frame::MAX_FRAME_BYTES)]
+    #[error(
+        "a record of kind '{kind}' has {bytes} bytes, more than the {} that a frame may have; nothing of it was written: let it be about \
+         less at once (a wave about fewer subjects)",
+        crate::frame::MAX_FRAME_BYTES
+    )]
     TooLarge {
         /// The kind.
         kind: String,
