@@ -19,8 +19,9 @@ use untether_planner::{Each, Hand, Matches, Piece, Place, PlanError, Relay, Repo
 use crate::error::{CliError, chain};
 use crate::wiring::lane::relayed;
 
-/// Largest header that is read.
-const HEADER_LIMIT: usize = 64 << 20;
+/// Largest file that is written and read as a whole. A plan's head names every large value of its waves, such as a photo of each of
+/// millions of people.
+const WHOLE_LIMIT: usize = 512 << 20;
 
 /// The plan that was named, or the last one that was recorded.
 pub fn last_plan(state: &RunState, named: Option<&str>) -> Result<PlanId, CliError> {
@@ -58,13 +59,17 @@ pub fn wave_of_plan(state: &RunState, plan: Option<&str>, name: &str) -> Result<
 /// A whole sealed file of an area.
 pub fn read_file(dir: &StateDir, keys: &KeyStore, area: Area, digest: &Digest) -> Result<Vec<u8>, CliError> {
     let reader = SealedReader::open(dir, keys, &Shelf::of(area), digest).map_err(|e| CliError::state(chain(&e)))?;
-    let bytes = reader.read_all(HEADER_LIMIT).map_err(|e| CliError::state(chain(&e)))?;
+    let bytes = reader.read_all(WHOLE_LIMIT).map_err(|e| CliError::state(chain(&e)))?;
     Ok(bytes.to_vec())
 }
 
 /// Seals a whole file into an area, under a key of its own.
 pub fn write_file(dir: &StateDir, keys: &KeyStore, area: Area, bytes: &[u8]) -> Result<Digest, CliError> {
     let failed = |e: &dyn std::error::Error| CliError::failed(chain(e));
+    if bytes.len() > WHOLE_LIMIT {
+        let words = format!("it would have {} bytes, and at most {WHOLE_LIMIT} are read back", bytes.len());
+        return Err(CliError::failed(format!("a file of the state's '{}' is not written: {words}", area.as_str())));
+    }
     let mut writer = new_file(dir, keys, area)?;
     writer.write_all(bytes).map_err(|e| failed(&e))?;
     Ok(writer.finish().map_err(|e| failed(&e))?.digest)

@@ -148,3 +148,20 @@ fn a_reader_beside_a_writer_never_sees_a_broken_ledger() {
     log.sync().unwrap();
     assert!(untether_ledger::check(&Disk::real(), &ledger, |_| {}).unwrap().segments.len() > 5);
 }
+
+/// The start of a wave names everybody in it.
+#[test]
+fn a_frame_of_many_megabytes_is_read_back_and_passes_the_check() {
+    let world = World::new(1 << 20);
+    let mut log = world.create().unwrap();
+    let everybody = "somebody ".repeat(2_500_000);
+    for text in ["before", &everybody, "behind"] {
+        put(&mut log, text);
+    }
+    drop(log);
+    assert!(world.notes().iter().eq(["before", &everybody, "behind"]));
+    let (log, opened) = world.open().unwrap();
+    assert!(opened.torn.is_none());
+    let check = world.check();
+    assert!(check.is_sound() && check.head == Some(log.head()), "{check:?}");
+}
