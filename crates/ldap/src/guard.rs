@@ -340,10 +340,12 @@ impl Received {
         }
         if self.bytes.len() - self.end < READ {
             let size = (self.end + READ).max(self.bytes.len() + self.bytes.len() / 2);
-            // A long message is given its place once, for only one is received at a time; it is filled, and takes memory, as it arrives.
-            let whole = announced(self.filled()).filter(|_| self.filled().len() > KEPT).unwrap_or_default();
-            self.bytes.reserve_exact(size.max(self.start + whole + READ) - self.bytes.len());
-            self.bytes.resize(size.min(self.bytes.capacity()), 0);
+            // A long message is given its place once, for only one is received at a time; it is filled, and takes memory, as it arrives,
+            // and no more than it needs.
+            let long = announced(self.filled()).filter(|whole| self.filled().len() > KEPT && *whole > self.filled().len());
+            let most = long.map_or(size, |whole| self.start + whole + READ);
+            self.bytes.reserve_exact(most - self.bytes.len());
+            self.bytes.resize(size.min(most), 0);
         }
         self.bytes.get_mut(self.end..).unwrap_or_default()
     }
@@ -449,5 +451,37 @@ impl Queue {
             }
         }
         if moved { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ber::{SEQUENCE, element};
+
+    /// Receives these bytes, so many at a time, and tells which sizes the place for them had on the way.
+    fn received(bytes: &[u8], at_once: usize) -> Vec<usize> {
+        let mut received = Received::default();
+        let mut sizes = Vec::new();
+        for part in bytes.chunks(at_once) {
+            let room = received.room();
+            room.get_mut(..part.len()).unwrap().copy_from_slice(part);
+            received.end += part.len();
+            sizes.push(received.bytes.capacity());
+        }
+        assert!(received.filled() == bytes);
+        sizes
+    }
+
+    #[test]
+    fn a_long_message_is_given_its_place_once_and_no_more_than_it_needs() {
+        for length in [KEPT, 5 << 20, 7_123_457, 11 << 20] {
+            let message = element(SEQUENCE, &vec![7; length]);
+            let sizes = received(&message, READ / 2);
+            let largest = sizes.last().copied().unwrap();
+            assert!(largest <= message.len() + 2 * READ, "{length}: {largest}");
+            let grown = sizes.iter().filter(|size| **size > 2 * KEPT).collect::<std::collections::BTreeSet<_>>().len();
+            assert!(grown <= 1, "{length}: {sizes:?}");
+        }
     }
 }
