@@ -12,7 +12,7 @@ use untether_ldap::Client;
 use untether_model::change::{Change, Modification};
 use untether_model::schema::Schema;
 use untether_model::{AttrName, Dn, Entry, StableId, Value};
-use untether_testkit::lab::Flavour;
+use untether_testkit::lab::{Flavour, Server};
 
 use crate::world::*;
 
@@ -37,8 +37,8 @@ pub struct Known {
 pub type Attrs<'a> = &'a [(&'a str, &'a [&'a str])];
 
 /// The same case on both sides.
-pub struct Both {
-    case: Case<'static>,
+pub struct Both<'s> {
+    case: Case<'s>,
     flavour: Flavour,
     schema: Arc<Schema>,
     twin: Twin,
@@ -61,9 +61,15 @@ const TIMES: [&str; 8] = [
     "pwdgraceusetime",
 ];
 
-impl Both {
+impl Both<'static> {
     pub async fn new(flavour: Flavour, name: &str) -> Self {
-        let case = Case::new(flavour, name).await;
+        Self::on(server(flavour), flavour, name).await
+    }
+}
+
+impl<'s> Both<'s> {
+    pub async fn on(server: &'s Server, flavour: Flavour, name: &str) -> Self {
+        let case = Case::on(server, name).await;
         let schema = case.reader.schema().await.unwrap();
         let twin = twin_of(&case, flavour, &schema).await;
         let mut both =
@@ -174,6 +180,8 @@ impl Both {
         said(real)
     }
 
+    /// On a server of the case's own: the end of a transaction beside another write can stop slapd for ever. It holds the database and
+    /// waits for the access log, the other one has the access log and waits for the database.
     pub async fn transaction(&mut self, who: Who, changes: &[(&str, Vec<Modification>)]) -> String {
         self.operations += 1;
         let what = format!("{who:?} in one transaction {changes:?}");
@@ -328,7 +336,7 @@ impl Both {
 }
 
 /// A twin with the suffix, the policies, the tool's own entries and the case's subtree of the server.
-async fn twin_of(case: &Case<'static>, flavour: Flavour, schema: &Arc<Schema>) -> Twin {
+async fn twin_of(case: &Case<'_>, flavour: Flavour, schema: &Arc<Schema>) -> Twin {
     let suffix = dn(flavour.suffix());
     let mut config = TwinConfig::openldap(case.reader.side(), suffix.clone());
     config.schema = Arc::clone(schema);

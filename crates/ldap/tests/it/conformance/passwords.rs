@@ -1,6 +1,6 @@
 //! Password policy: locks, validity times, resets, history, failures, and what a bind meets and leaves behind.
 
-use untether_testkit::lab::Flavour;
+use untether_testkit::lab::{Flavour, Server};
 
 use super::both::*;
 use crate::world::*;
@@ -136,7 +136,8 @@ async fn binds() {
 /// History, quality, and the order of disabling, scrubbing and opening as the stages write them.
 #[tokio::test]
 async fn what_the_stages_write() {
-    let mut both = Both::new(Flavour::Shared, "c-stages").await;
+    let server = Server::builder(Flavour::Shared).start().unwrap();
+    let mut both = Both::on(&server, Flavour::Shared, "c-stages").await;
     both.person("s", &[("userPassword", &[HASH_A]), ("mail", &["s@x"])]).await;
     both.bind("uid=s", A).await;
     both.modify(Wr, "uid=s", &lock()).await;
