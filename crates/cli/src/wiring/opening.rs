@@ -73,10 +73,10 @@ pub fn for_run(dir: &StateDir, keys: &KeyStore, run: Run<'_>, output: &Output) -
         _ => (needed.load(dir, keys)?, needed.header),
     };
     let Opening { journal, state, .. } = &mut opening;
-    read_missing(journal, state, |state| {
-        identities(state, &wave).filter(|id| !state.subjects().contains_key(id)).cloned().collect()
-    })?;
-    read_missing(journal, state, |state| beside(state, identities(state, &wave)))?;
+    let missing = unread(state, identities(state, &wave));
+    read(journal, state, missing)?;
+    let missing = beside(state, identities(state, &wave));
+    read(journal, state, missing)?;
     Ok((opening, header, wave))
 }
 
@@ -102,9 +102,13 @@ impl Needed {
 
     /// Whether all that `other` needs is in what this has loaded.
     fn holds(&self, other: &Self) -> bool {
-        let far_enough = self.last.is_none_or(|last| other.last.is_some_and(|needed| needed <= last));
-        self.wave == other.wave && self.header == other.header && far_enough
+        self.wave == other.wave && self.header == other.header && reaches(self.last, other.last)
     }
+}
+
+/// Whether operations through the stage `loaded` are all that is needed through `needed`; absent means all.
+fn reaches(loaded: Option<Stage>, needed: Option<Stage>) -> bool {
+    loaded.is_none_or(|last| needed.is_some_and(|needed| needed <= last))
 }
 
 /// The last stage whose operations a run looks at: the last one that is asked for, or that somebody has begun. A wave that has not
@@ -124,21 +128,20 @@ fn identities<'a>(state: &'a RunState, wave: &'a Wave) -> impl Iterator<Item = &
     planned.flat_map(|subject| state.identities(&subject.id).into_iter().chain([&subject.id]))
 }
 
-/// Reads those of the wanted subjects that were not read.
-fn read_missing(
-    journal: &Opened,
-    state: &mut RunState,
-    wanted: impl FnOnce(&RunState) -> BTreeSet<SubjectId>,
-) -> Result<(), JournalError> {
-    for id in wanted(state) {
-        if !state.subjects().contains_key(&id) {
-            journal.records().each_part_of(&id, &mut |part| state.put(part))?;
-        }
+/// Those of these subjects that were not read yet.
+fn unread<'a>(state: &RunState, subjects: impl IntoIterator<Item = &'a SubjectId>) -> BTreeSet<SubjectId> {
+    subjects.into_iter().filter(|id| !state.subjects().contains_key(id)).cloned().collect()
+}
+
+fn read(journal: &Opened, state: &mut RunState, subjects: BTreeSet<SubjectId>) -> Result<(), JournalError> {
+    for id in subjects {
+        journal.records().each_part_of(&id, &mut |part| state.put(part))?;
     }
     Ok(())
 }
 
-/// Who was in a batch, or in an order, with these subjects before: a hand-over file that is written again holds all of them.
+/// Who was in a batch, or in an order, with these subjects before, and was not read yet: a hand-over file that is written again holds all
+/// of them.
 fn beside<'a>(state: &RunState, subjects: impl Iterator<Item = &'a SubjectId>) -> BTreeSet<SubjectId> {
     let mut units: BTreeSet<&BatchId> = BTreeSet::new();
     let mut last = None;
@@ -151,9 +154,9 @@ fn beside<'a>(state: &RunState, subjects: impl Iterator<Item = &'a SubjectId>) -
     let mut found = BTreeSet::new();
     for unit in units {
         if let Some(batch) = state.batches().get(unit) {
-            found.extend(batch.subjects.iter().filter(|id| !state.subjects().contains_key(id)).cloned());
+            found.append(&mut unread(state, batch.subjects.iter()));
         } else if let Some(order) = state.orders().get(&unit.wave.plan) {
-            found.extend(order.concerns.iter().flat_map(|(_, subjects)| subjects).cloned());
+            found.append(&mut unread(state, order.concerns.iter().flat_map(|(_, subjects)| subjects)));
         }
     }
     found
@@ -289,4 +292,20 @@ fn moved(host: &str) -> String {
     format!(
         "the state was last used on machine '{host}': see to it that nothing goes on with a copy of it there, two copies that go on apart cannot be joined"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wave_that_was_read_too_short_is_read_again() {
+        let (switch, disable) = (Some(Stage::Switch), Some(Stage::Disable));
+        for (loaded, needed) in [(None, None), (None, switch), (switch, switch), (disable, switch)] {
+            assert!(reaches(loaded, needed), "{loaded:?} {needed:?}");
+        }
+        for (loaded, needed) in [(switch, None), (switch, disable)] {
+            assert!(!reaches(loaded, needed), "{loaded:?} {needed:?}");
+        }
+    }
 }
